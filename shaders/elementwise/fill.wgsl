@@ -1,0 +1,11 @@
+// y[i] = value. One invocation an element.
+#include "common/index.wgsl"
+struct Params { n: u32, value: f32 }
+@group(0) @binding(0) var<storage, read_write> y: array<f32>;
+@group(1) @binding(0) var<uniform> params: Params;
+
+@compute @workgroup_size(256)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) local: u32) {
+  let i = group_index(group, groups) * 256u + local;
+  if (i < params.n) { y[i] = params.value; }
+}

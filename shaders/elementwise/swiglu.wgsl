@@ -1,0 +1,14 @@
+// y[i] = silu(g[i]) u[i], silu(g) = g / (1 + e^-g). One invocation an element.
+#include "common/index.wgsl"
+struct Params { size: u32 }
+@group(0) @binding(0) var<storage, read> g: array<f32>;
+@group(0) @binding(1) var<storage, read> u: array<f32>;
+@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+@group(1) @binding(0) var<uniform> params: Params;
+
+@compute @workgroup_size(256)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) local: u32) {
+  let i = group_index(group, groups) * 256u + local;
+  if (i >= params.size) { return; }
+  y[i] = g[i] / (1.0 + exp(-g[i])) * u[i];
+}

@@ -1,0 +1,78 @@
+// y[m,n] = alpha * sum_k a[m,k] b[k,n] (+ c[m,n]), row-major; TA / TB read a as [k,m] / b as [n,k].
+// As direct.wgsl (4 × 8 outputs an invocation, no barriers), with loads of four numbers at once: a third of the loads, which is
+// what bounds software adapters. Wants k and the contiguous size of a and b to be multiples of 4.
+// Grid: ceil(n / (8 WX)), ceil(m / (4 WY)).
+override WX: u32 = 4u;
+override WY: u32 = 1u;
+override TA: u32 = 0u;
+override TB: u32 = 0u;
+struct Params { m: u32, n: u32, k: u32, ta: u32, tb: u32, add_c: u32, alpha: f32 }
+@group(0) @binding(0) var<storage, read> a: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> b: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> c: array<f32>;
+@group(0) @binding(3) var<storage, read_write> y: array<f32>;
+@group(1) @binding(0) var<uniform> params: Params;
+
+fn store(row: u32, col: u32, value: vec4<f32>) {
+  if (row >= params.m) { return; }
+  for (var i = 0u; i < 4u; i++) {
+    if (col + i < params.n) {
+      let at = row * params.n + col + i;
+      var v = params.alpha * value[i];
+      if (params.add_c == 1u) { v += c[at]; }
+      y[at] = v;
+    }
+  }
+}
+
+@compute @workgroup_size(WX, WY)
+fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+  let row = id.y * 4u;
+  let col = id.x * 8u;
+  if (row >= params.m || col >= params.n) { return; }
+  let k4 = params.k / 4u;
+  let m4 = params.m / 4u;
+  let n4 = params.n / 4u;
+  // Rows and columns past the edge read the last one; they are not stored.
+  let rows = min(vec4<u32>(row, row + 1u, row + 2u, row + 3u), vec4<u32>(params.m - 1u)) * k4;
+  let last = vec4<u32>(params.n - 1u);
+  let cols0 = min(vec4<u32>(col, col + 1u, col + 2u, col + 3u), last) * k4;
+  let cols1 = min(vec4<u32>(col + 4u, col + 5u, col + 6u, col + 7u), last) * k4;
+  let col4 = min(vec2<u32>(col / 4u, col / 4u + 1u), vec2<u32>(n4 - 1u));
+  var s00 = vec4<f32>(); var s01 = vec4<f32>();
+  var s10 = vec4<f32>(); var s11 = vec4<f32>();
+  var s20 = vec4<f32>(); var s21 = vec4<f32>();
+  var s30 = vec4<f32>(); var s31 = vec4<f32>();
+  for (var i = 0u; i < k4; i++) {
+    // av[j]: four rows at k = 4i + j. bv0[j], bv1[j]: eight columns there.
+    var av: mat4x4<f32>;
+    if (TA == 1u) {
+      let at = 4u * i * m4 + row / 4u;
+      av = mat4x4<f32>(a[at], a[at + m4], a[at + 2u * m4], a[at + 3u * m4]);
+    } else {
+      av = transpose(mat4x4<f32>(a[rows.x + i], a[rows.y + i], a[rows.z + i], a[rows.w + i]));
+    }
+    var bv0: mat4x4<f32>;
+    var bv1: mat4x4<f32>;
+    if (TB == 1u) {
+      bv0 = transpose(mat4x4<f32>(b[cols0.x + i], b[cols0.y + i], b[cols0.z + i], b[cols0.w + i]));
+      bv1 = transpose(mat4x4<f32>(b[cols1.x + i], b[cols1.y + i], b[cols1.z + i], b[cols1.w + i]));
+    } else {
+      let at = vec4<u32>(4u * i, 4u * i + 1u, 4u * i + 2u, 4u * i + 3u) * n4;
+      bv0 = mat4x4<f32>(b[at.x + col4.x], b[at.y + col4.x], b[at.z + col4.x], b[at.w + col4.x]);
+      bv1 = mat4x4<f32>(b[at.x + col4.y], b[at.y + col4.y], b[at.z + col4.y], b[at.w + col4.y]);
+    }
+    s00 += av[0].x * bv0[0]; s01 += av[0].x * bv1[0]; s10 += av[0].y * bv0[0]; s11 += av[0].y * bv1[0];
+    s20 += av[0].z * bv0[0]; s21 += av[0].z * bv1[0]; s30 += av[0].w * bv0[0]; s31 += av[0].w * bv1[0];
+    s00 += av[1].x * bv0[1]; s01 += av[1].x * bv1[1]; s10 += av[1].y * bv0[1]; s11 += av[1].y * bv1[1];
+    s20 += av[1].z * bv0[1]; s21 += av[1].z * bv1[1]; s30 += av[1].w * bv0[1]; s31 += av[1].w * bv1[1];
+    s00 += av[2].x * bv0[2]; s01 += av[2].x * bv1[2]; s10 += av[2].y * bv0[2]; s11 += av[2].y * bv1[2];
+    s20 += av[2].z * bv0[2]; s21 += av[2].z * bv1[2]; s30 += av[2].w * bv0[2]; s31 += av[2].w * bv1[2];
+    s00 += av[3].x * bv0[3]; s01 += av[3].x * bv1[3]; s10 += av[3].y * bv0[3]; s11 += av[3].y * bv1[3];
+    s20 += av[3].z * bv0[3]; s21 += av[3].z * bv1[3]; s30 += av[3].w * bv0[3]; s31 += av[3].w * bv1[3];
+  }
+  store(row, col, s00); store(row, col + 4u, s01);
+  store(row + 1u, col, s10); store(row + 1u, col + 4u, s11);
+  store(row + 2u, col, s20); store(row + 2u, col + 4u, s21);
+  store(row + 3u, col, s30); store(row + 3u, col + 4u, s31);
+}

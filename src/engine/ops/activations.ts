@@ -1,0 +1,42 @@
+// Activation functions with fused backward kernels.
+import geluSource from '../../../shaders/elementwise/gelu.wgsl?raw';
+import geluBackwardSource from '../../../shaders/elementwise/gelu_backward.wgsl?raw';
+import swigluSource from '../../../shaders/elementwise/swiglu.wgsl?raw';
+import swigluBackwardSource from '../../../shaders/elementwise/swiglu_backward.wgsl?raw';
+import { dispatch, node, output } from '../tensor/graph';
+import { type Tensor, elements, wantShape } from '../tensor/tensor';
+import { elementwise } from './elementwise';
+
+const swigluKernel = elementwise('elementwise/swiglu', swigluSource);
+const swigluBackwardKernel = elementwise('elementwise/swiglu_backward', swigluBackwardSource);
+const geluKernel = elementwise('elementwise/gelu', geluSource);
+const geluBackwardKernel = elementwise('elementwise/gelu_backward', geluBackwardSource);
+
+/** silu(g)·u, same shapes (Shazeer 2020, SwiGLU). */
+export function swiglu(g: Tensor, u: Tensor): Tensor {
+  wantShape('swiglu: u', u, g.shape);
+  const y = output('swiglu', g.shape);
+  dispatch(swigluKernel, { g, u, y }, { size: elements(g) }, 5 * elements(g));
+  node('swiglu', { g, u }, [y], ([dy]) => {
+    if (!dy) return {};
+    const [dg, du] = [output('swiglu.dg', g.shape), output('swiglu.du', g.shape)];
+    dispatch(swigluBackwardKernel, { g, u, dy, dg, du }, { size: elements(g) }, 10 * elements(g));
+    node('swiglu_backward', { g, u, dy }, [dg, du], null);
+    return { g: dg, u: du };
+  });
+  return y;
+}
+
+/** GELU in its tanh form, as GPT-2 has it. */
+export function geluTanh(x: Tensor): Tensor {
+  const y = output('gelu', x.shape);
+  dispatch(geluKernel, { x, y }, { size: elements(x) }, 10 * elements(x));
+  node('gelu', { x }, [y], ([dy]) => {
+    if (!dy) return {};
+    const dx = output('gelu.dx', x.shape);
+    dispatch(geluBackwardKernel, { x, dy, dx }, { size: elements(x) }, 16 * elements(x));
+    node('gelu_backward', { x, dy }, [dx], null);
+    return { x: dx };
+  });
+  return y;
+}

@@ -1,0 +1,115 @@
+// Rotary position embedding, and softmax attention without a [time, time] tensor (after Dao et al. 2022, one row an invocation).
+import attentionSource from '../../../shaders/attention/attention.wgsl?raw';
+import backwardKvSource from '../../../shaders/attention/attention_backward_kv.wgsl?raw';
+import backwardQSource from '../../../shaders/attention/attention_backward_q.wgsl?raw';
+import statsSource from '../../../shaders/attention/attention_stats.wgsl?raw';
+import cacheSource from '../../../shaders/attention/cache_write.wgsl?raw';
+import ropeSource from '../../../shaders/attention/rope.wgsl?raw';
+import { ShapeError } from '../../util/errors';
+import { ceilDiv, grid1d, kernel } from '../gpu/kernel';
+import { type Family, single } from '../tensor/family';
+import { dispatch, node, output } from '../tensor/graph';
+import { type Tensor, constant, describe, elements, wantShape } from '../tensor/tensor';
+import { elementwise } from './elementwise';
+
+const ropeKernel = elementwise('attention/rope', ropeSource, 'pairs');
+const cacheKernel = elementwise('attention/cache_write', cacheSource);
+
+/** One kernel a head size, since registers want a constant; a small workgroup suits software adapters, where lanes are few. */
+function rowsKernel(name: string, source: string): (d: number) => Family {
+  const bySize = new Map<number, Family>();
+  return (d) => {
+    let family = bySize.get(d);
+    if (!family) {
+      const make = (WG: number) => kernel(name, source, (p) => grid1d(ceilDiv(p.rows as number, WG)), { overrides: { WG }, constants: { D4: d / 4 } });
+      const [software, gpu] = [make(8), make(64)];
+      family = { name, reflection: gpu.reflection, candidates: (profile) => [profile.software ? software : gpu] };
+      bySize.set(d, family);
+    }
+    return family;
+  };
+}
+const forwardKernel = rowsKernel('attention/attention', attentionSource);
+const backwardQKernel = rowsKernel('attention/attention_backward_q', backwardQSource);
+const backwardKvKernel = rowsKernel('attention/attention_backward_kv', backwardKvSource);
+const statsKernels = new Map<number, Family>();
+function statsKernel(d: number): Family {
+  const found = statsKernels.get(d) ?? single(kernel('attention/attention_stats', statsSource, (p) => grid1d(ceilDiv(p.rows as number, 64)), { constants: { D4: d / 4 } }));
+  statsKernels.set(d, found);
+  return found;
+}
+
+/** Positions 0 … time − 1. */
+export const positionsUpTo = (time: number): Tensor => constant(`positions ${time}`, [time], 'u32', () => Uint32Array.from({ length: time }, (_, i) => i));
+
+/** Cosine and sine of t·θ_j, θ_j = base^(−2j/d), as tables [context, d/2], computed in double precision. */
+export function ropeTables(base: number, d: number, context: number): { cosines: Tensor; sines: Tensor } {
+  const table = (name: string, of: (x: number) => number) =>
+    constant(`rope ${name} ${base} ${d} ${context}`, [context, d / 2], 'f32', () => Float32Array.from({ length: (context * d) / 2 }, (_, i) => of(Math.floor(i / (d / 2)) * base ** ((-2 * (i % (d / 2))) / d))));
+  return { cosines: table('cos', Math.cos), sines: table('sin', Math.sin) };
+}
+
+/** x [batch, time, heads·d] turned by its positions u32 [time] (Su et al. 2021), half-split order. */
+export function rope(x: Tensor, tables: { cosines: Tensor; sines: Tensor }, positions: Tensor, d: number, sign = 1): Tensor {
+  const [, time, width] = x.shape;
+  if (x.shape.length !== 3 || time === undefined || width === undefined || width % d !== 0) throw new ShapeError(`rope: x must be [batch, time, heads·${d}], got ${describe(x)}`);
+  wantShape('rope: positions', positions, [time]);
+  const y = output('rope', x.shape);
+  dispatch(ropeKernel, { x, ...tables, positions, y }, { pairs: elements(x) / 2, time, heads: width / d, half_d: d / 2, sign }, 3 * elements(x));
+  node('rope', { x }, [y], ([dy]) => ({ x: dy && rope(dy, tables, positions, d, -sign) }));
+  return y;
+}
+
+export interface AttentionOptions {
+  heads: number;
+  kvHeads: number;
+  causal: boolean;
+  /** u32 [batch, keys]; 0 hides a key. */
+  mask?: Tensor | undefined;
+  /** u32 [time]: where each query stands among the keys; default 0 … time − 1. Given, the result cannot be differentiated. */
+  positions?: Tensor | undefined;
+}
+
+/** softmax(q kᵀ / √d) v. q [batch, time, heads·d]; k, v [batch, keys, kvHeads·d]; the result is shaped as q. */
+export function attention(q: Tensor, k: Tensor, v: Tensor, { heads, kvHeads, causal, mask, positions }: AttentionOptions): Tensor {
+  const [batch, time, width] = q.shape as [number, number, number];
+  const keys = k.shape[1] as number;
+  const d = width / heads;
+  if (d % 4 !== 0 || heads % kvHeads !== 0) throw new ShapeError(`attention: head size ${d} must be a multiple of 4 and ${heads} heads a multiple of ${kvHeads} kv heads`);
+  wantShape('attention: k', k, [batch, keys, kvHeads * d]);
+  wantShape('attention: v', v, k.shape);
+  if (mask) wantShape('attention: mask', mask, [batch, keys]);
+  const rows = batch * heads * time;
+  const params = { time, keys, heads, kv_heads: kvHeads, causal: Number(causal), use_mask: Number(mask !== undefined), scale: 1 / Math.sqrt(d) };
+  const where = positions ?? positionsUpTo(time);
+  const hidden = mask ?? where;
+  const [y, lse] = [output('attention', q.shape), output('attention.lse', [batch, heads, time])];
+  const flops = (4 * rows * keys * d) / (causal && keys === time ? 2 : 1);
+  dispatch(forwardKernel(d), { q, k, v, positions: where, mask: hidden, y, lse }, { rows, ...params }, flops);
+  node('attention', { q, k, v }, [y], positions ? null : ([dy], needs) => {
+    if (!dy) return {};
+    const stats = output('attention.stats', [batch, heads, time, 2]);
+    dispatch(statsKernel(d), { y, dy, lse, stats }, { rows, time, heads }, 2 * elements(q));
+    let dq: Tensor | undefined;
+    let dk: Tensor | undefined;
+    let dv: Tensor | undefined;
+    if (needs('q')) {
+      dq = output('attention.dq', q.shape);
+      dispatch(backwardQKernel(d), { q, k, v, mask: hidden, stats, dy, dq }, { rows, ...params }, 1.5 * flops);
+    }
+    if (needs('k') || needs('v')) {
+      [dk, dv] = [output('attention.dk', k.shape), output('attention.dv', v.shape)];
+      dispatch(backwardKvKernel(d), { q, k, v, mask: hidden, stats, dy, dk, dv }, { rows: batch * kvHeads * keys, ...params }, 2 * flops);
+    }
+    node('attention_backward', { q, k, v, dy }, [dq, dk, dv].filter((t) => t !== undefined), null);
+    return { q: dq, k: dk, v: dv };
+  });
+  return y;
+}
+
+/** Writes x [batch, time, c] into the lasting `cache` [batch, capacity, c] at `positions`. */
+export function writeCache(cache: Tensor, x: Tensor, positions: Tensor): void {
+  const [, time, columns] = x.shape as [number, number, number];
+  wantShape('cache_write: cache', cache, [x.shape[0] as number, cache.shape[1] as number, columns]);
+  dispatch(cacheKernel, { x, positions, cache }, { size: elements(x), time, capacity: cache.shape[1] as number, columns });
+}

@@ -1,0 +1,6 @@
+// Kernels of one invocation an element share this grid.
+import { ceilDiv, grid1d, kernel } from '../gpu/kernel';
+import { type Family, single } from '../tensor/family';
+
+/** A family of one whose grid covers `params[count]` elements, 256 a workgroup. */
+export const elementwise = (name: string, source: string, count = 'size'): Family => single(kernel(name, source, (p) => grid1d(ceilDiv(p[count] as number, 256))));

@@ -1,0 +1,11 @@
+// All ops: functions from tensors to tensors that record themselves onto the current graph.
+export { geluTanh, swiglu } from './activations';
+export { add, axpby, copy, fill, scale } from './add';
+export { type AttentionOptions, attention, positionsUpTo, rope, ropeTables, writeCache } from './attention';
+export { addColumns, columnDot, placeColumns, scaleColumns, sliceColumns } from './columns';
+export { dropout } from './dropout';
+export { embedding } from './embedding';
+export { crossEntropy } from './loss';
+export { type MatmulOptions, matmul } from './matmul';
+export { layerNorm, rmsNorm } from './norms';
+export { reshape } from './reshape';

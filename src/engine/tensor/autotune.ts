@@ -1,0 +1,74 @@
+// Picks a kernel of a family by measurement: the candidates run on scratch buffers of the real sizes, and the fastest is kept
+// under (device, family, size class). All variants of a family add up in the same order, so a choice never changes a result.
+import type { Device } from '../gpu/device';
+import type { Kernel, ParamValues } from '../gpu/kernel';
+import type { Family } from './family';
+import { type Tensor, byteLength } from './tensor';
+
+/** Bumped when kernels change so that old measurements no longer count. */
+const VERSION = 1;
+
+/** Sizes fall into classes of a factor of two; what is small enough counts alone. */
+const sizeClass = (value: number) => (value <= 16 ? String(value) : `2^${Math.round(Math.log2(value))}`);
+
+export function tuneKey(device: Device, family: Family, params: ParamValues): string {
+  const sizes = family.reflection.params.filter((p) => p.type === 'u32').map((p) => `${p.name}${sizeClass(params[p.name] as number)}`);
+  return `v${VERSION} ${device.profile.id} ${family.name} ${sizes.join(' ')}`;
+}
+
+export async function choose(device: Device, family: Family, params: ParamValues, tensors: readonly Tensor[]): Promise<Kernel> {
+  const candidates = family.candidates(device.profile, params);
+  const first = candidates[0] as Kernel;
+  if (candidates.length === 1 || !device.tuneStore) return first;
+  const key = tuneKey(device, family, params);
+  const kept = device.tuneStore.get(key);
+  const known = kept && candidates.find((kernel) => kernel.key === kept);
+  if (known) return known;
+  const fastest = await measure(device, candidates, params, tensors);
+  device.tuneStore.set(key, fastest.key);
+  return fastest;
+}
+
+async function measure(device: Device, candidates: readonly Kernel[], params: ParamValues, tensors: readonly Tensor[]): Promise<Kernel> {
+  const { gpu } = device;
+  const buffers = tensors.map((t) => device.allocate(byteLength(t), 'autotune'));
+  const uniform = gpu.createBuffer({ size: 256, usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST });
+  const step = gpu.createBuffer({ size: 32, usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST });
+  let best = candidates[0] as Kernel;
+  let bestTime = Number.POSITIVE_INFINITY;
+  for (const kernel of candidates) {
+    const { pipeline, tensors: layout } = await device.pipeline(kernel);
+    const block = new ArrayBuffer(256);
+    kernel.reflection.params.forEach(({ name, type }, i) => {
+      if (type === 'f32') new Float32Array(block)[i] = params[name] as number;
+      else new Uint32Array(block)[i] = params[name] as number;
+    });
+    gpu.queue.writeBuffer(uniform, 0, block);
+    const group = gpu.createBindGroup({ layout, entries: buffers.map((buffer, binding) => ({ binding, resource: { buffer } })) });
+    const [x, y = 1, z = 1] = kernel.grid(params);
+    const time = async (repeats: number) => {
+      const encoder = gpu.createCommandEncoder();
+      const pass = encoder.beginComputePass();
+      pass.setPipeline(pipeline);
+      pass.setBindGroup(0, group);
+      pass.setBindGroup(1, gpu.createBindGroup({ layout: device.groupLayouts.params, entries: [{ binding: 0, resource: { buffer: uniform, size: 256 } }] }), [0]);
+      pass.setBindGroup(2, gpu.createBindGroup({ layout: device.groupLayouts.step, entries: [{ binding: 0, resource: { buffer: step } }] }));
+      for (let i = 0; i < repeats; i++) pass.dispatchWorkgroups(x, y, z);
+      pass.end();
+      const start = performance.now();
+      gpu.queue.submit([encoder.finish()]);
+      await device.idle();
+      return (performance.now() - start) / repeats;
+    };
+    // The first run also pays for lazy compilation in the driver, so it only counts when it is slow enough to rule the kernel out.
+    const warm = await time(1);
+    if (warm > 4 * bestTime + 20) continue;
+    const repeats = Math.max(1, Math.min(20, Math.round(20 / Math.max(warm, 0.05))));
+    const measured = Math.min(await time(repeats), await time(repeats));
+    if (measured < bestTime) [best, bestTime] = [kernel, measured];
+  }
+  for (const buffer of buffers) device.release(buffer);
+  uniform.destroy();
+  step.destroy();
+  return best;
+}

@@ -1,0 +1,22 @@
+// A family: kernels that compute the same thing with the same bindings, and a rule for which of them suit a device.
+import type { Profile } from '../gpu/device';
+import type { Kernel, ParamValues } from '../gpu/kernel';
+import type { Reflection } from '../gpu/wgsl';
+
+export interface Family {
+  readonly name: string;
+  readonly reflection: Reflection;
+  /** Candidates for this device and these sizes, the safest guess first. More than one are measured, when there is a tuner. */
+  candidates(profile: Profile, params: ParamValues): readonly Kernel[];
+}
+
+/** A family of one. */
+export function single(kernel: Kernel): Family {
+  return { name: kernel.name, reflection: kernel.reflection, candidates: () => [kernel] };
+}
+
+/** Row kernels (common/reduce.wgsl): one invocation a row on software adapters, where barriers are ruinous; 64 lanes a row on a GPU. */
+export function rowFamily(make: (lanes: number, rows: number) => Kernel): Family {
+  const [software, gpu] = [make(1, 4), make(64, 1)];
+  return { name: gpu.name, reflection: gpu.reflection, candidates: (profile) => [profile.software ? software : gpu] };
+}

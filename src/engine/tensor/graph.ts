@@ -1,0 +1,133 @@
+// One recording: the commands that kernels will run, and the tape that gradients walk back along. No buffers, no device.
+import { BindingError, StudioError } from '../../util/errors';
+import type { ParamValues } from '../gpu/kernel';
+import type { Family } from './family';
+import { type Shape, type Tensor, describe, elements, rootOf, sameShape, tensor } from './tensor';
+
+export interface Command {
+  readonly family: Family;
+  /** In the order of the kernel's bindings. */
+  readonly tensors: readonly Tensor[];
+  readonly params: ParamValues;
+  /** Floating-point operations, where the op knows them. */
+  readonly flops: number;
+}
+
+/** Adjoint of one op: output gradients in (undefined where nothing flows), input gradients out. */
+export type Backward<I extends string> = (dys: readonly (Tensor | undefined)[], needs: (input: I) => boolean) => Partial<Record<I, Tensor | undefined>>;
+
+interface Node {
+  readonly name: string;
+  readonly inputs: Readonly<Record<string, Tensor>>;
+  readonly outputs: readonly Tensor[];
+  readonly backward: Backward<string> | null;
+}
+
+export class Graph {
+  readonly commands: Command[] = [];
+  private readonly tape: Node[] = [];
+
+  /** Runs `build` with this graph as the one that ops are recorded onto. Recording is synchronous. */
+  record<T>(build: () => T): T {
+    const outer = active;
+    active = this;
+    try {
+      const result = build();
+      if (result instanceof Promise) throw new StudioError('record: the recorded function is async', 'Recording is synchronous; wait for data outside it.');
+      return result;
+    } finally {
+      active = outer;
+    }
+  }
+
+  dispatch(family: Family, tensors: Readonly<Record<string, Tensor>>, params: ParamValues, flops: number): void {
+    const { bindings, params: declared } = family.reflection;
+    const bound = bindings.map(({ name }) => {
+      const found = tensors[name];
+      if (!found) throw new BindingError(`${family.name}: nothing is bound to '${name}'`);
+      return rootOf(found);
+    });
+    if (Object.keys(tensors).length !== bindings.length) {
+      const extra = Object.keys(tensors).find((name) => !bindings.some((b) => b.name === name));
+      throw new BindingError(`${family.name}: '${extra}' is not a binding`, `It binds ${bindings.map((b) => b.name).join(', ')}.`);
+    }
+    for (const { name } of declared) {
+      if (!Number.isFinite(params[name])) throw new BindingError(`${family.name}: parameter '${name}' is ${params[name]}`);
+    }
+    for (const name of Object.keys(params)) {
+      if (!declared.some((d) => d.name === name)) throw new BindingError(`${family.name}: '${name}' is not a parameter`);
+    }
+    this.commands.push({ family, tensors: bound, params, flops });
+  }
+
+  push(node: Node): void {
+    this.tape.push(node);
+  }
+
+  /**
+   * Gradients of the one-element `loss` with respect to any tensors at all: the reverse walk emits more ops onto this graph.
+   * Only what lies between `wrt` and `loss` is differentiated, so a frozen weight costs nothing unless it is asked for.
+   */
+  grad(loss: Tensor, wrt: readonly Tensor[]): Tensor[] {
+    if (elements(loss) !== 1) throw new StudioError(`grad: the loss must have one element, got ${describe(loss)}`);
+    const ops = gradientOps();
+    const activeIds = new Set(wrt.map((t) => t.id));
+    const nodes = [...this.tape];
+    for (const node of nodes) {
+      if (Object.values(node.inputs).some((t) => activeIds.has(t.id))) for (const output of node.outputs) activeIds.add(output.id);
+    }
+    const cotangents = new Map<number, Tensor>();
+    if (activeIds.has(loss.id)) cotangents.set(loss.id, ops.fill(loss.shape, 1));
+    for (const node of nodes.reverse()) {
+      const dys = node.outputs.map((output) => cotangents.get(output.id));
+      const needs = (name: string) => activeIds.has(node.inputs[name]?.id ?? -1);
+      if (!dys.some(Boolean) || !Object.keys(node.inputs).some(needs)) continue;
+      if (!node.backward) throw new StudioError(`${node.name} has no backward`, 'A fused backward kernel cannot be differentiated again.');
+      const gradients = node.backward(dys, needs);
+      for (const [name, gradient] of Object.entries(gradients)) {
+        const input = node.inputs[name];
+        if (!gradient || !input || !activeIds.has(input.id)) continue;
+        if (!sameShape(gradient.shape, input.shape)) throw new StudioError(`${node.name}: gradient of ${describe(input)} has shape [${gradient.shape.join(', ')}]`);
+        const before = cotangents.get(input.id);
+        cotangents.set(input.id, before ? ops.add(before, gradient) : gradient);
+      }
+    }
+    return wrt.map((t) => cotangents.get(t.id) ?? ops.fill(t.shape, 0));
+  }
+}
+
+let active: Graph | null = null;
+
+/** The graph being recorded; ops outside a recording are a mistake in the caller. */
+export function current(): Graph {
+  if (!active) throw new StudioError('an op was called outside a recording', 'Wrap it in graph.record(() => …).');
+  return active;
+}
+
+/** A tensor of this recording, owned by the planner. */
+export const output = (label: string, shape: Shape) => tensor(label, shape, 'step');
+
+/** Emits one kernel onto the graph being recorded. */
+export function dispatch(family: Family, tensors: Readonly<Record<string, Tensor>>, params: ParamValues = {}, flops = 0): void {
+  current().dispatch(family, tensors, params, flops);
+}
+
+/** Puts an op on the tape. `backward: null` marks a kernel that cannot be differentiated. */
+export function node<I extends string>(name: string, inputs: Readonly<Record<I, Tensor | undefined>>, outputs: readonly Tensor[], backward: Backward<I> | null): void {
+  const given = Object.fromEntries(Object.entries(inputs).filter(([, t]) => t !== undefined)) as Record<string, Tensor>;
+  current().push({ name, inputs: given, outputs, backward: backward as Backward<string> | null });
+}
+
+// The reverse walk itself needs two ops: the seed and the sum. They live a layer up, in engine/ops, which hands them in.
+interface GradientOps {
+  fill(shape: Shape, value: number): Tensor;
+  add(a: Tensor, b: Tensor): Tensor;
+}
+let supplied: GradientOps | null = null;
+export function supplyGradientOps(ops: GradientOps): void {
+  supplied = ops;
+}
+function gradientOps(): GradientOps {
+  if (!supplied) throw new StudioError('grad: engine/ops has not been imported');
+  return supplied;
+}

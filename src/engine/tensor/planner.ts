@@ -1,0 +1,72 @@
+// Plans the memory of one recording before a device is touched: which commands are needed at all, and which step tensors
+// may share a buffer because one is dead before the next is born.
+import { roundUp } from '../gpu/device';
+import type { Command } from './graph';
+import { type Tensor, byteLength } from './tensor';
+
+export interface MemoryPlan {
+  readonly commands: readonly Command[];
+  /** Buffer number of each step tensor, by tensor id. */
+  readonly buffers: ReadonlyMap<number, number>;
+  /** Bytes of each buffer. */
+  readonly sizes: readonly number[];
+  /** Sum of `sizes`. */
+  readonly bytes: number;
+  /** What one buffer a tensor would have taken. */
+  readonly bytesWithoutSharing: number;
+}
+
+const writes = (command: Command) => command.tensors.filter((_, i) => command.family.reflection.bindings[i]?.access === 'read_write');
+
+/** Commands that lead to a lasting tensor or to one of `keep`, in their order. */
+function needed(commands: readonly Command[], keep: ReadonlySet<number>): Command[] {
+  const wanted = new Set(keep);
+  const kept: Command[] = [];
+  for (let i = commands.length - 1; i >= 0; i--) {
+    const command = commands[i] as Command;
+    if (!writes(command).some((t) => t.life !== 'step' || wanted.has(t.id))) continue;
+    kept.push(command);
+    for (const t of command.tensors) wanted.add(t.id);
+  }
+  return kept.reverse();
+}
+
+/**
+ * `keep`: tensors that must hold their numbers after the run. `placed`: tensors that live elsewhere (an arena slice) and count as kept.
+ * Buffers are shared by best fit: the smallest free one that is large enough but not over twice as large.
+ */
+export function plan(all: readonly Command[], keep: readonly Tensor[], placed: readonly Tensor[] = [], share = true): MemoryPlan {
+  const placedIds = new Set(placed.map((t) => t.id));
+  const keptIds = new Set([...keep, ...placed].map((t) => t.id));
+  const commands = needed(all, keptIds);
+
+  const last = new Map<number, number>();
+  commands.forEach((command, i) => {
+    for (const t of command.tensors) if (t.life === 'step') last.set(t.id, keptIds.has(t.id) ? Number.POSITIVE_INFINITY : i);
+  });
+  const buffers = new Map<number, number>();
+  const sizes: number[] = [];
+  const free: number[] = [];
+  let bytesWithoutSharing = 0;
+  commands.forEach((command, i) => {
+    for (const t of command.tensors) {
+      if (t.life !== 'step' || buffers.has(t.id) || placedIds.has(t.id)) continue;
+      const size = roundUp(byteLength(t), ALIGN);
+      bytesWithoutSharing += size;
+      const fitting = free.filter((b) => (sizes[b] as number) >= size && (sizes[b] as number) <= 2 * size).sort((a, b) => (sizes[a] as number) - (sizes[b] as number))[0];
+      if (share && fitting !== undefined) {
+        free.splice(free.indexOf(fitting), 1);
+        buffers.set(t.id, fitting);
+      } else {
+        buffers.set(t.id, sizes.length);
+        sizes.push(size);
+      }
+    }
+    for (const t of new Set(command.tensors)) {
+      if (last.get(t.id) === i && buffers.has(t.id)) free.push(buffers.get(t.id) as number);
+    }
+  });
+  return { commands, buffers, sizes, bytes: sizes.reduce((a, b) => a + b, 0), bytesWithoutSharing };
+}
+
+const ALIGN = 256;

@@ -1,0 +1,159 @@
+// A compiled recording: buffers, pipelines, bind groups and uniforms are all made once; a run writes its inputs, encodes one
+// command buffer with one compute pass, submits it, and never waits.
+import { StudioError } from '../../util/errors';
+import { type Device, type Pipeline, type Slice, roundUp } from '../gpu/device';
+import type { Kernel, ParamValues } from '../gpu/kernel';
+import type { Scalar } from '../gpu/wgsl';
+import { choose } from './autotune';
+import type { Graph } from './graph';
+import { readBytes, sliceOf, write } from './memory';
+import { type MemoryPlan, plan } from './planner';
+import { type HostData, type Tensor, describe, elements, rootOf } from './tensor';
+
+/** The step block of common/step.wgsl. `bias1`, `bias2`: 1 − βᵗ of Adam, computed in double precision by the host. */
+export interface StepScalars {
+  readonly step: number;
+  readonly seed: number;
+  readonly lr: number;
+  readonly bias1: number;
+  readonly bias2: number;
+}
+
+export interface CompileOptions {
+  /** Tensors to be read after a run. */
+  readonly keep?: readonly Tensor[];
+  /** Step tensors that are to be computed right into a slice of a lasting buffer: gradients into their arena. */
+  readonly place?: ReadonlyMap<Tensor, Slice>;
+  /** false gives every step tensor a buffer of its own: the planner's test. */
+  readonly share?: boolean;
+}
+
+interface Dispatch {
+  readonly pipeline: GPUComputePipeline;
+  readonly bindings: GPUBindGroup;
+  readonly paramOffset: number;
+  readonly grid: readonly [number, number, number];
+}
+
+const PARAM_BLOCK = 256;
+
+export async function compile(device: Device, graph: Graph, options: CompileOptions = {}): Promise<Step> {
+  const place = new Map([...(options.place ?? [])].map(([t, slice]) => [rootOf(t), slice] as const));
+  const memory = plan(graph.commands, (options.keep ?? []).map(rootOf), [...place.keys()], options.share ?? true);
+  const kernels: Kernel[] = [];
+  for (const command of memory.commands) kernels.push(await choose(device, command.family, command.params, command.tensors));
+  const pipelines = await Promise.all(kernels.map((kernel) => device.pipeline(kernel)));
+  return new Step(device, memory, pipelines, place);
+}
+
+export class Step {
+  readonly cost: { readonly dispatches: number; readonly bytes: number; readonly flops: number };
+  private readonly dispatches: Dispatch[] = [];
+  private readonly buffers: GPUBuffer[];
+  private readonly stepBlock: GPUBuffer;
+  private readonly paramBlock: GPUBuffer;
+  private readonly paramGroup: GPUBindGroup;
+  private readonly stepGroup: GPUBindGroup;
+
+  constructor(private readonly device: Device, private readonly memory: MemoryPlan, pipelines: readonly Pipeline[], private readonly place: ReadonlyMap<Tensor, Slice>) {
+    const { gpu } = device;
+    this.cost = { dispatches: memory.commands.length, bytes: memory.bytes, flops: memory.commands.reduce((sum, c) => sum + c.flops, 0) };
+    this.buffers = memory.sizes.map((size, i) => device.allocate(size, `step buffer ${i}`));
+
+    const { offsets, data } = packParams(memory.commands.map((command, i) => ({ values: command.params, types: (pipelines[i] as Pipeline).kernel.reflection.params })));
+    this.paramBlock = gpu.createBuffer({ label: 'params', size: data.byteLength, usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST });
+    gpu.queue.writeBuffer(this.paramBlock, 0, data);
+    this.paramGroup = gpu.createBindGroup({ layout: device.groupLayouts.params, entries: [{ binding: 0, resource: { buffer: this.paramBlock, size: PARAM_BLOCK } }] });
+    this.stepBlock = gpu.createBuffer({ label: 'step scalars', size: 32, usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST });
+    this.stepGroup = gpu.createBindGroup({ layout: device.groupLayouts.step, entries: [{ binding: 0, resource: { buffer: this.stepBlock } }] });
+
+    const groups = new Map<string, GPUBindGroup>();
+    const bufferIds = new Map<GPUBuffer, number>();
+    const numberOf = (buffer: GPUBuffer) => bufferIds.get(buffer) ?? (bufferIds.set(buffer, bufferIds.size), bufferIds.size - 1);
+    memory.commands.forEach((command, i) => {
+      const { kernel, tensors, pipeline } = pipelines[i] as Pipeline;
+      const slices = command.tensors.map((t) => this.slice(t));
+      const key = [kernel.key, ...slices.map((s) => `${numberOf(s.buffer)}:${s.offset}:${s.size}`)].join('|');
+      let bindings = groups.get(key);
+      if (!bindings) {
+        bindings = gpu.createBindGroup({ label: kernel.key, layout: tensors, entries: slices.map(({ buffer, offset, size }, slot) => ({ binding: slot, resource: { buffer, offset, size } })) });
+        groups.set(key, bindings);
+      }
+      const [x, y = 1, z = 1] = kernel.grid(command.params);
+      this.dispatches.push({ pipeline, bindings, paramOffset: offsets[i] as number, grid: [x, y, z] });
+    });
+  }
+
+  /** Writes inputs and scalars, encodes and submits. `after` may add copies to the same command buffer. */
+  run(inputs: ReadonlyMap<Tensor, HostData> | null = null, scalars: Partial<StepScalars> = {}, after?: (encoder: GPUCommandEncoder) => void): void {
+    const { device } = this;
+    device.check();
+    if (inputs) for (const [t, data] of inputs) write(device, t, data);
+    const block = new ArrayBuffer(32);
+    new Uint32Array(block).set([scalars.step ?? 1, scalars.seed ?? 0]);
+    new Float32Array(block).set([scalars.lr ?? 0, scalars.bias1 ?? 1, scalars.bias2 ?? 1], 2);
+    device.gpu.queue.writeBuffer(this.stepBlock, 0, block);
+
+    const encoder = device.gpu.createCommandEncoder();
+    const pass = encoder.beginComputePass();
+    pass.setBindGroup(2, this.stepGroup);
+    let pipeline: GPUComputePipeline | null = null;
+    for (const d of this.dispatches) {
+      if (d.pipeline !== pipeline) pass.setPipeline((pipeline = d.pipeline));
+      pass.setBindGroup(0, d.bindings);
+      pass.setBindGroup(1, this.paramGroup, [d.paramOffset]);
+      pass.dispatchWorkgroups(...d.grid);
+    }
+    pass.end();
+    after?.(encoder);
+    device.gpu.queue.submit([encoder.finish()]);
+  }
+
+  /** The numbers of a kept or lasting tensor after the runs submitted so far. */
+  async read(t: Tensor): Promise<Float32Array> {
+    return new Float32Array(await readBytes(this.device, t, this.slice(t)));
+  }
+
+  slice(tensor: Tensor): Slice {
+    const t = rootOf(tensor);
+    const placed = this.place.get(t);
+    if (placed) return placed;
+    if (t.life !== 'step') return sliceOf(this.device, t);
+    const buffer = this.buffers[this.memory.buffers.get(t.id) ?? -1];
+    if (!buffer) throw new StudioError(`${describe(t)} is not part of this step`, 'Pass it in `keep` when the graph is compiled.');
+    return { buffer, offset: 0, size: roundUp(4 * elements(t), 16) };
+  }
+
+  dispose(): void {
+    for (const buffer of this.buffers) this.device.release(buffer);
+    this.paramBlock.destroy();
+    this.stepBlock.destroy();
+  }
+}
+
+/** Every command's Params in one uniform buffer, 256 bytes a block; equal blocks are stored once. */
+function packParams(commands: readonly { values: ParamValues; types: readonly { name: string; type: Scalar }[] }[]): { offsets: number[]; data: ArrayBuffer } {
+  const blocks = new Map<string, number>();
+  const packed: ArrayBuffer[] = [];
+  const offsets = commands.map(({ values, types }) => {
+    const block = new ArrayBuffer(PARAM_BLOCK);
+    const [u32, i32, f32] = [new Uint32Array(block), new Int32Array(block), new Float32Array(block)];
+    types.forEach(({ name, type }, i) => {
+      const value = values[name] as number;
+      if (type === 'u32') u32[i] = value;
+      else if (type === 'i32') i32[i] = value;
+      else f32[i] = value;
+    });
+    const key = new Uint32Array(block).join();
+    let number = blocks.get(key);
+    if (number === undefined) {
+      number = packed.length;
+      blocks.set(key, number);
+      packed.push(block);
+    }
+    return number * PARAM_BLOCK;
+  });
+  const data = new Uint8Array(Math.max(packed.length, 1) * PARAM_BLOCK);
+  packed.forEach((block, i) => data.set(new Uint8Array(block), i * PARAM_BLOCK));
+  return { offsets, data: data.buffer };
+}

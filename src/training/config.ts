@@ -1,0 +1,89 @@
+// The whole configuration of a run: what a shareable link, run.json and the command line all say. Plain data, no engine.
+import { z } from 'zod';
+import { ConfigError } from '../util/errors';
+
+/** Where a model comes from. `files` are the files of a Hugging Face folder, by name. */
+export type ModelSource = { kind: 'builtin'; id: string } | { kind: 'files'; name: string };
+/** Where the data come from. A file's text is never part of the configuration, only its name and hash. */
+export type DataSource = { kind: 'builtin'; id: string } | { kind: 'file'; name: string };
+
+export type Schedule = 'constant' | 'linear' | 'cosine';
+
+const source = z.union([
+  z.object({ kind: z.literal('builtin'), id: z.string().min(1) }),
+  z.object({ kind: z.enum(['files', 'file']), name: z.string().min(1) }),
+]);
+
+const training = z.object({
+  steps: z.number().int().min(1).max(1_000_000),
+  /** Rows in a batch. */
+  batch: z.number().int().min(1).max(4096),
+  /** Tokens in a row. */
+  seq: z.number().int().min(2).max(131_072),
+  lr: z.number().positive().max(10),
+  schedule: z.enum(['constant', 'linear', 'cosine']),
+  /** Steps of linear warm-up from 0. */
+  warmup: z.number().int().min(0),
+  weightDecay: z.number().min(0).max(1),
+  /** Largest global gradient norm; 0 turns clipping off. */
+  clip: z.number().min(0),
+  beta1: z.number().min(0).lt(1),
+  beta2: z.number().min(0).lt(1),
+  eps: z.number().positive(),
+  seed: z.number().int().min(0).max(2 ** 32 - 1),
+  /** Steps between evaluations on held-out data; 0 = only at the start and the end. */
+  evalEvery: z.number().int().min(0),
+  /** Steps between saved checkpoints; 0 = only at the end. */
+  saveEvery: z.number().int().min(0),
+});
+export type TrainingConfig = z.infer<typeof training>;
+
+const schema = z.object({
+  version: z.literal(1),
+  name: z.string().max(120),
+  model: source,
+  data: source,
+  /** Share of rows (or of the text) held out for validation, unless a validation file is given. */
+  holdout: z.number().min(0).max(0.5),
+  method: z.object({ slug: z.string().min(1), fields: z.record(z.string(), z.union([z.number(), z.boolean(), z.string()])) }),
+  /** Regular expression over site names ('model.layers.0.self_attn.q_proj'); a site is adapted when it matches anywhere in the name. Empty = every linear site of the blocks. */
+  targets: z.string(),
+  training,
+  sample: z.object({
+    prompt: z.string(),
+    maxTokens: z.number().int().min(1).max(2048),
+    temperature: z.number().min(0).max(5),
+    /** Steps between generations with adapters off and on; 0 = only at the start and the end. */
+    every: z.number().int().min(0),
+  }),
+});
+
+export interface RunConfig extends Omit<z.infer<typeof schema>, 'model' | 'data'> {
+  model: ModelSource;
+  data: DataSource;
+}
+
+export const defaultTraining: TrainingConfig = {
+  steps: 200, batch: 4, seq: 64, lr: 2e-3, schedule: 'linear', warmup: 10, weightDecay: 0.01, clip: 1,
+  beta1: 0.9, beta2: 0.999, eps: 1e-8, seed: 7, evalEvery: 25, saveEvery: 0,
+};
+
+export const defaultRun: RunConfig = {
+  version: 1,
+  name: '',
+  model: { kind: 'builtin', id: 'tale-1m' },
+  data: { kind: 'builtin', id: 'king-james' },
+  holdout: 0.1,
+  method: { slug: 'lora', fields: {} },
+  targets: '',
+  training: defaultTraining,
+  sample: { prompt: 'Once upon a time', maxTokens: 40, temperature: 0.7, every: 50 },
+};
+
+/** A checked RunConfig, or a ConfigError that names the first wrong place. */
+export function parseRunConfig(json: unknown): RunConfig {
+  const result = schema.safeParse(json);
+  if (result.success) return result.data as RunConfig;
+  const issue = result.error.issues[0];
+  throw new ConfigError(`run config: ${issue?.path.join('.') || '(top)'}: ${issue?.message ?? 'not a run config'}`);
+}

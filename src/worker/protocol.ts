@@ -1,0 +1,168 @@
+// What page and worker say to each other: plain data and one interface of calls. Comlink carries it; errors cross as
+// `Failure` {name, message, hint}. Every number here was measured or computed from shapes; a field that could not be is absent.
+import type { DataSource, ModelSource, RunConfig } from '../training/config';
+import type { Fields } from '../training/fields';
+import type { Failure } from '../util/errors';
+
+export type { DataSource, Failure, Fields, ModelSource, RunConfig };
+export type { Field, FieldValue } from '../training/fields';
+export type RunId = string;
+
+export interface DeviceCard {
+  vendor: string;
+  architecture: string;
+  description: string;
+  /** The adapter computes on the CPU (SwiftShader, lavapipe). */
+  software: boolean;
+  features: string[];
+  limits: Record<string, number>;
+  /** Kernel families chosen on this device, by work, with the measured rate where one was measured. */
+  kernels: { work: string; variant: string; gflops?: number }[];
+}
+
+/** What a view shows; a method names the kinds it reports, the page has one component a kind. */
+export type ViewSpec =
+  /** Rows × columns of values; data: HeatmapData. Zero is drawn as "nothing there". */
+  | { id: string; kind: 'heatmap'; title: string; rows: string; columns: string; help: string };
+export interface HeatmapData {
+  /** Row labels: site names. */
+  rows: string[];
+  /** Columns a row, e.g. the rank. */
+  columns: number;
+  /** Row-major [rows, columns]. */
+  values: Float32Array;
+}
+
+export interface MethodCard {
+  slug: string;
+  name: string;
+  /** One sentence on what it does. */
+  summary: string;
+  /** The equation, plain text. */
+  formula: string;
+  paper: { title: string; authors: string; year: number; venue: string; url: string };
+  family: 'baseline' | 'low-rank' | 'sparse' | 'initialisation' | 'optimiser' | 'quantised' | 'routing' | 'other';
+  /** Kinds of model it can adapt. */
+  models: ('decoder' | 'encoder' | 'vit' | 'clip' | 'conv')[];
+  /** 'lora-exact': exports as ordinary PEFT LoRA without loss. */
+  exports: 'lora-exact' | 'lora-svd' | 'native';
+  fields: Fields;
+  /** Extra series it reports each step, with labels. */
+  series: { id: string; label: string }[];
+  views: ViewSpec[];
+}
+
+export interface BuiltinModel { id: string; title: string; kind: string; parameters: number; bytes: number; summary: string; licence: string }
+export interface BuiltinData { id: string; title: string; format: 'text' | 'rows'; bytes: number; rows: number; summary: string; licence: string; prompt: string }
+
+export interface SiteCard { name: string; depth: number; module: string; shape: [out: number, inn: number] }
+export interface ModelCard {
+  name: string;
+  architecture: string;
+  parameters: number;
+  bytes: number;
+  layers: number;
+  hidden: number;
+  heads: number;
+  kvHeads: number;
+  vocab: number;
+  context: number;
+  dtype: string;
+  sites: SiteCard[];
+}
+
+/** One row as the model sees it. */
+export interface TokenRow { tokens: string[]; /** true where the token carries loss */ loss: boolean[]; total: number; cut: number }
+export interface DataCard {
+  name: string;
+  format: 'text' | 'rows';
+  /** SHA-256 of the file, hex. */
+  hash: string;
+  rows: number;
+  tokens: number;
+  trainRows: number;
+  validationRows: number;
+  /** Rows longer than `seq`, which are cut at the end. */
+  cutRows: number;
+  /** Histogram of row lengths in tokens: `counts[i]` rows have [i·width, (i+1)·width) tokens. */
+  lengths: { width: number; counts: number[] };
+  preview: TokenRow[];
+  /** Things worth knowing that do not stop the run, whole sentences. */
+  warnings: string[];
+}
+
+export interface Plan {
+  trainable: number;
+  total: number;
+  /** Trainable parameters by module name ('q_proj'). */
+  byModule: { module: string; trainable: number; sites: number }[];
+  /** Bytes on the GPU, by part; the sum is the peak. */
+  bytes: { part: string; bytes: number; kind: 'base' | 'adapter' }[];
+  peakBytes: number;
+  largestBuffer: number;
+  flopsPerStep: number;
+  dispatchesPerStep: number;
+  /** Seconds for the whole run from this device's own measured rate; absent before anything was measured. */
+  seconds?: number;
+  secondsSource?: string;
+  /** Absent when it fits; otherwise what does not fit and what to lower. */
+  problem?: { message: string; hint: string };
+}
+
+export interface SampleResult { prompt: string; off: string; on: string; step: number }
+export interface ExportFile { name: string; bytes: Uint8Array }
+export interface ExportResult {
+  files: ExportFile[];
+  receipt: {
+    /** Largest |logit difference| between the trained adapter and the written file attached afresh, over `tokens` tokens. */
+    maxLogitDifference: number;
+    /** Largest |logit difference| between adapter on and off on the same tokens: what the adapter does at all. */
+    effect: number;
+    tokens: number;
+    bytes: number;
+    sha256: string;
+    modules: number;
+    droppedModules: string[];
+    ranks: Record<string, number>;
+  };
+}
+
+export type EngineEvent =
+  | { kind: 'progress'; task: string; done: number; total: number }
+  | { kind: 'status'; run: RunId; status: RunStatus; step: number }
+  | { kind: 'phase'; run: RunId; name: string; steps: number; from: number }
+  /** Columns: `values[i * series.length + j]` is series j at step `from + i`. Steps count from 1. */
+  | { kind: 'metrics'; run: RunId; from: number; series: string[]; values: Float32Array; seconds: number; tokensPerSecond: number }
+  | { kind: 'eval'; run: RunId; step: number; loss: number }
+  | { kind: 'sample'; run: RunId; sample: SampleResult }
+  | { kind: 'view'; run: RunId; id: string; step: number; data: HeatmapData }
+  | { kind: 'note'; run: RunId; step: number; text: string }
+  | { kind: 'ended'; run: RunId; reason: 'finished' | 'stopped' | 'failed'; step: number; seconds: number; error?: Failure }
+  | { kind: 'lost'; message: string };
+export type RunStatus = 'preparing' | 'running' | 'paused' | 'finished' | 'stopped' | 'failed';
+
+export interface Hello { device: DeviceCard | null; failure?: Failure; methods: MethodCard[]; models: BuiltinModel[]; data: BuiltinData[] }
+
+/** Files of a dropped folder. */
+export interface NamedFile { name: string; file: File }
+
+/** Every call of the page on the worker. A call that fails rejects with an Error whose `name`, `message` and `hint` are the Failure's. */
+export interface EngineApi {
+  /** First call: finds a device, self-tests, lists what there is. Never rejects for want of a device: `failure` says why. */
+  hello(listener: (event: EngineEvent) => void): Promise<Hello>;
+  /** Loads a model and makes it the current one. `files` for kind 'files'. */
+  loadModel(source: ModelSource, files?: NamedFile[]): Promise<ModelCard>;
+  /** Tokenises with the current model's tokenizer. `text` for kind 'file'. */
+  loadData(source: DataSource, options: { holdout: number; seq: number; seed: number }, text?: string): Promise<DataCard>;
+  /** Allocates nothing. Wants the model loaded; the data need not be. */
+  plan(config: RunConfig): Promise<Plan>;
+  /** Starts training on the current model and data; resolves once it runs. */
+  start(config: RunConfig): Promise<RunId>;
+  pause(run: RunId): Promise<void>;
+  resume(run: RunId): Promise<void>;
+  /** Stops at the next step boundary and keeps the adapter. */
+  stop(run: RunId): Promise<void>;
+  sample(run: RunId, prompt: string, maxTokens: number, temperature: number): Promise<SampleResult>;
+  /** The PEFT folder with its receipt. */
+  exportPeft(run: RunId): Promise<ExportResult>;
+}
