@@ -47,8 +47,8 @@ describe('f16', () => {
   it('narrows back every value bit for bit, NaNs excepted, which stay NaN and keep their sign', () => {
     const back = f32ToF16(f16ToF32(every16));
     for (let i = 0; i < 65536; i++) {
-      const isNaN = (i & 0x7fff) > 0x7c00;
-      const wanted = isNaN ? i | 0x200 : i;
+      const notNumber = (i & 0x7fff) > 0x7c00;
+      const wanted = notNumber ? i | 0x200 : i;
       if (back[i] !== wanted) throw new Error(`f16 ${i.toString(16)} came back as ${back[i]!.toString(16)}`);
     }
   });
@@ -87,8 +87,8 @@ describe('bf16', () => {
     const back = f32ToBf16(wide);
     for (let i = 0; i < 65536; i++) {
       if (bitsOf(wide)[i] !== (i << 16) >>> 0) throw new Error(`bf16 ${i} widened wrongly`);
-      const isNaN = (i & 0x7fff) > 0x7f80;
-      if (back[i] !== (isNaN ? i | 0x40 : i)) throw new Error(`bf16 ${i.toString(16)} came back as ${back[i]!.toString(16)}`);
+      const notNumber = (i & 0x7fff) > 0x7f80;
+      if (back[i] !== (notNumber ? i | 0x40 : i)) throw new Error(`bf16 ${i.toString(16)} came back as ${back[i]!.toString(16)}`);
     }
   });
 

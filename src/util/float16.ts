@@ -31,9 +31,9 @@ export function f32ToBf16(values: Float32Array): Uint16Array<ArrayBuffer> {
   for (let i = 0; i < bits.length; i++) {
     const u = bits[i]!;
     // Rounding would carry a NaN whose payload is all ones into the sign: cut it instead and set the quiet bit.
-    const isNaN = (u & 0x7fffffff) > 0x7f800000;
+    const notNumber = (u & 0x7fffffff) > 0x7f800000;
     // Half of the last kept place, less one where that place is even: ties go to even, and a carry moves into the exponent.
-    out[i] = isNaN ? (u >>> 16) | 0x40 : (u + 0x7fff + ((u >>> 16) & 1)) >>> 16;
+    out[i] = notNumber ? (u >>> 16) | 0x40 : (u + 0x7fff + ((u >>> 16) & 1)) >>> 16;
   }
   return out;
 }

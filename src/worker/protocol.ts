@@ -1,10 +1,13 @@
 // What page and worker say to each other: plain data and one interface of calls. Comlink carries it; errors cross as
 // `Failure` {name, message, hint}. Every number here was measured or computed from shapes; a field that could not be is absent.
 import type { DataSource, ModelSource, RunConfig } from '../training/config';
+import type { HeatmapData, MethodCard, Plan } from '../training/card';
+import type { RunEvent, RunStatus, SampleResult } from '../training/events';
 import type { Fields } from '../training/fields';
 import type { Failure } from '../util/errors';
 
-export type { DataSource, Failure, Fields, ModelSource, RunConfig };
+export type { DataSource, Failure, Fields, HeatmapData, MethodCard, ModelSource, Plan, RunConfig, RunStatus, SampleResult };
+export type { ViewSpec } from '../training/card';
 export type { Field, FieldValue } from '../training/fields';
 export type RunId = string;
 
@@ -18,38 +21,6 @@ export interface DeviceCard {
   limits: Record<string, number>;
   /** Kernel families chosen on this device, by work, with the measured rate where one was measured. */
   kernels: { work: string; variant: string; gflops?: number }[];
-}
-
-/** What a view shows; a method names the kinds it reports, the page has one component a kind. */
-export type ViewSpec =
-  /** Rows × columns of values; data: HeatmapData. Zero is drawn as "nothing there". */
-  | { id: string; kind: 'heatmap'; title: string; rows: string; columns: string; help: string };
-export interface HeatmapData {
-  /** Row labels: site names. */
-  rows: string[];
-  /** Columns a row, e.g. the rank. */
-  columns: number;
-  /** Row-major [rows, columns]. */
-  values: Float32Array;
-}
-
-export interface MethodCard {
-  slug: string;
-  name: string;
-  /** One sentence on what it does. */
-  summary: string;
-  /** The equation, plain text. */
-  formula: string;
-  paper: { title: string; authors: string; year: number; venue: string; url: string };
-  family: 'baseline' | 'low-rank' | 'sparse' | 'initialisation' | 'optimiser' | 'quantised' | 'routing' | 'other';
-  /** Kinds of model it can adapt. */
-  models: ('decoder' | 'encoder' | 'vit' | 'clip' | 'conv')[];
-  /** 'lora-exact': exports as ordinary PEFT LoRA without loss. */
-  exports: 'lora-exact' | 'lora-svd' | 'native';
-  fields: Fields;
-  /** Extra series it reports each step, with labels. */
-  series: { id: string; label: string }[];
-  views: ViewSpec[];
 }
 
 export interface BuiltinModel { id: string; title: string; kind: string; parameters: number; bytes: number; summary: string; licence: string }
@@ -91,25 +62,6 @@ export interface DataCard {
   warnings: string[];
 }
 
-export interface Plan {
-  trainable: number;
-  total: number;
-  /** Trainable parameters by module name ('q_proj'). */
-  byModule: { module: string; trainable: number; sites: number }[];
-  /** Bytes on the GPU, by part; the sum is the peak. */
-  bytes: { part: string; bytes: number; kind: 'base' | 'adapter' }[];
-  peakBytes: number;
-  largestBuffer: number;
-  flopsPerStep: number;
-  dispatchesPerStep: number;
-  /** Seconds for the whole run from this device's own measured rate; absent before anything was measured. */
-  seconds?: number;
-  secondsSource?: string;
-  /** Absent when it fits; otherwise what does not fit and what to lower. */
-  problem?: { message: string; hint: string };
-}
-
-export interface SampleResult { prompt: string; off: string; on: string; step: number }
 export interface ExportFile { name: string; bytes: Uint8Array }
 export interface ExportResult {
   files: ExportFile[];
@@ -129,17 +81,8 @@ export interface ExportResult {
 
 export type EngineEvent =
   | { kind: 'progress'; task: string; done: number; total: number }
-  | { kind: 'status'; run: RunId; status: RunStatus; step: number }
-  | { kind: 'phase'; run: RunId; name: string; steps: number; from: number }
-  /** Columns: `values[i * series.length + j]` is series j at step `from + i`. Steps count from 1. */
-  | { kind: 'metrics'; run: RunId; from: number; series: string[]; values: Float32Array; seconds: number; tokensPerSecond: number }
-  | { kind: 'eval'; run: RunId; step: number; loss: number }
-  | { kind: 'sample'; run: RunId; sample: SampleResult }
-  | { kind: 'view'; run: RunId; id: string; step: number; data: HeatmapData }
-  | { kind: 'note'; run: RunId; step: number; text: string }
-  | { kind: 'ended'; run: RunId; reason: 'finished' | 'stopped' | 'failed'; step: number; seconds: number; error?: Failure }
+  | ({ run: RunId } & RunEvent)
   | { kind: 'lost'; message: string };
-export type RunStatus = 'preparing' | 'running' | 'paused' | 'finished' | 'stopped' | 'failed';
 
 export interface Hello { device: DeviceCard | null; failure?: Failure; methods: MethodCard[]; models: BuiltinModel[]; data: BuiltinData[] }
 

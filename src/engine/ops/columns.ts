@@ -9,6 +9,7 @@ import { rowFamily } from '../tensor/family';
 import { dispatch, node, output } from '../tensor/graph';
 import { type Tensor, describe, elements, lastOf, rowsOf, wantShape } from '../tensor/tensor';
 import { elementwise } from './elementwise';
+import { reshape } from './reshape';
 
 const scaleKernel = elementwise('elementwise/scale_columns', scaleSource);
 const addKernel = elementwise('elementwise/add_columns', addSource);
@@ -42,6 +43,13 @@ export function addColumns(x: Tensor, b: Tensor): Tensor {
   dispatch(addKernel, { x, b, z }, { size: elements(x), columns: lastOf(x) }, elements(x));
   node('add_columns', { x, b }, [z], ([dz], needs) => ({ x: dz, b: dz && needs('b') ? columnDot(dz) : undefined }));
   return z;
+}
+
+/** x [batch, time, c] plus a table [time, c] that all rows of the batch share. */
+export function addPositions(x: Tensor, table: Tensor): Tensor {
+  const [batch, time, columns] = x.shape as [number, number, number];
+  wantShape('add_positions: table', table, [time, columns]);
+  return reshape(addColumns(reshape(x, [batch, time * columns]), reshape(table, [time * columns])), x.shape);
 }
 
 /** Columns [start, start + width) of x [..., c]. */

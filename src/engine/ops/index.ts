@@ -2,9 +2,10 @@
 export { geluTanh, swiglu } from './activations';
 export { add, axpby, copy, fill, scale } from './add';
 export { type AttentionOptions, attention, positionsUpTo, rope, ropeTables, writeCache } from './attention';
-export { addColumns, columnDot, placeColumns, scaleColumns, sliceColumns } from './columns';
+export { addColumns, addPositions, columnDot, placeColumns, scaleColumns, sliceColumns } from './columns';
 export { dropout } from './dropout';
 export { embedding } from './embedding';
+export { l1Norm } from './l1';
 export { crossEntropy } from './loss';
 export { type MatmulOptions, matmul } from './matmul';
 export { layerNorm, rmsNorm } from './norms';

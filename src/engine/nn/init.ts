@@ -1,0 +1,30 @@
+// How a parameter starts, drawn on the host: a pure function of the run's seed and the parameter's name.
+import { normal, uniform } from '../../util/random';
+import { type Shape, sizeOf } from '../tensor/tensor';
+
+export type Init =
+  | { readonly kind: 'zeros' }
+  | { readonly kind: 'ones' }
+  /** U(−√(3/fanIn)·gain, …): torch's kaiming_uniform; a = √5 gives gain 1/√3, the bound 1/√fanIn. */
+  | { readonly kind: 'kaimingUniform'; readonly fanIn: number; readonly a?: number }
+  | { readonly kind: 'normal'; readonly std: number };
+
+/** FNV-1a: a stream number for a name. */
+export function streamOf(name: string): number {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < name.length; i++) hash = Math.imul(hash ^ name.charCodeAt(i), 0x01000193);
+  return hash >>> 0;
+}
+
+export function initial(init: Init, shape: Shape, seed: number, name: string): Float32Array {
+  const data = new Float32Array(sizeOf(shape));
+  if (init.kind === 'ones') data.fill(1);
+  else if (init.kind === 'kaimingUniform') {
+    const a = init.a ?? Math.sqrt(5);
+    const bound = Math.sqrt(6 / ((1 + a * a) * init.fanIn));
+    for (let i = 0; i < data.length; i++) data[i] = (2 * uniform(seed, streamOf(name), i) - 1) * bound;
+  } else if (init.kind === 'normal') {
+    for (let i = 0; i < data.length; i++) data[i] = normal(seed, streamOf(name), i) * init.std;
+  }
+  return data;
+}

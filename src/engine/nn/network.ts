@@ -1,0 +1,144 @@
+// A model's parameters by their checkpoint names, and its sites. Adapters come with each call, as a map from site to adapter:
+// attaching is an entry in it, switching off is an empty map.
+import { ShapeError } from '../../util/errors';
+import { attention, embedding, layerNorm, matmul, positionsUpTo, rmsNorm, writeCache } from '../ops';
+import { type Shape, type Tensor, lastOf, sameShape, sizeOf, tensor } from '../tensor/tensor';
+import { type Adapters, type CallOptions, type LinearSite, type Site, linearSite } from './site';
+
+export interface Weight {
+  readonly tensor: Tensor;
+  /** The checkpoint stores [in, out]; the loader turns it. */
+  readonly transposed: boolean;
+}
+
+/** Keys and values of the tokens so far, for writing text token by token. */
+export interface KvCache {
+  readonly capacity: number;
+  readonly layers: Map<string, { k: Tensor; v: Tensor }>;
+}
+
+/** What one call of a model needs beside its weights. */
+export interface ModelCall extends CallOptions {
+  readonly adapters: Adapters;
+  /** u32 [batch, time] */
+  readonly ids: Tensor;
+  /** u32 [batch, time], 0 = padding that no token may attend to. */
+  readonly mask?: Tensor;
+  /** u32 [time]; with a cache, where these tokens stand. */
+  readonly positions?: Tensor;
+  readonly cache?: KvCache;
+}
+
+export class Network {
+  readonly weights = new Map<string, Weight>();
+  readonly sites = new Map<string, Site>();
+
+  scope(call: ModelCall): Scope {
+    return new Scope(this, call, '');
+  }
+
+  /** The tensor of a checkpoint name; the first call creates it, later calls must agree on its shape. */
+  weight(name: string, shape: Shape, transposed: boolean): Tensor {
+    let found = this.weights.get(name);
+    if (!found) {
+      found = { tensor: tensor(name, shape, 'param'), transposed };
+      this.weights.set(name, found);
+    }
+    if (!sameShape(found.tensor.shape, shape)) throw new ShapeError(`${name}: used as [${shape.join(', ')}] and as [${found.tensor.shape.join(', ')}]`);
+    return found.tensor;
+  }
+
+  get parameters(): number {
+    return [...this.weights.values()].reduce((sum, { tensor: t }) => sum + sizeOf(t.shape), 0);
+  }
+}
+
+export interface LinearOptions {
+  bias?: boolean;
+  /** The checkpoint stores the weight as [in, out]. */
+  transposed?: boolean;
+}
+
+/** Named access to parameters during one model call. */
+export class Scope {
+  constructor(private readonly network: Network, readonly call: ModelCall, private readonly prefix: string) {}
+
+  at(name: string): Scope {
+    return new Scope(this.network, this.call, this.path(name));
+  }
+
+  param(name: string, shape: Shape): Tensor {
+    return this.network.weight(this.path(name), shape, false);
+  }
+
+  /** x Wᵀ (+ b), through the adapter that is attached here, if any. */
+  linear(name: string, x: Tensor, out: number, { bias = false, transposed = false }: LinearOptions = {}): Tensor {
+    const site = this.site(this.path(name), out, lastOf(x), bias, transposed);
+    const adapter = this.call.adapters.get(site.name);
+    if (!adapter) return site.base(x);
+    return adapter.apply ? adapter.apply(x, this.call) : site.base(x, adapter.weight());
+  }
+
+  embedding(name: string, ids: Tensor, vocab: number, columns: number): Tensor {
+    return embedding(ids, this.param(`${name}.weight`, [vocab, columns]));
+  }
+
+  /** A table [count, columns] added to x [batch, time, columns] by position. */
+  positionEmbedding(name: string, count: number, columns: number): Tensor {
+    return embedding(this.positions(), this.param(`${name}.weight`, [count, columns]));
+  }
+
+  rmsNorm(name: string, x: Tensor, eps: number): Tensor {
+    return rmsNorm(x, this.param(`${name}.weight`, [lastOf(x)]), eps);
+  }
+
+  layerNorm(name: string, x: Tensor, eps: number): Tensor {
+    return layerNorm(x, this.param(`${name}.weight`, [lastOf(x)]), this.param(`${name}.bias`, [lastOf(x)]), eps);
+  }
+
+  /** Logits by the transposed embedding table. */
+  tiedHead(name: string, x: Tensor, vocab: number): Tensor {
+    return matmul(x, this.param(`${name}.weight`, [vocab, lastOf(x)]), { tb: true });
+  }
+
+  positions(): Tensor {
+    return this.call.positions ?? positionsUpTo(this.call.ids.shape[1] as number);
+  }
+
+  /** Causal grouped-query attention, over the cache where the call has one. */
+  attention(q: Tensor, k: Tensor, v: Tensor, heads: number, kvHeads: number): Tensor {
+    const { cache, mask, positions } = this.call;
+    if (!cache) return attention(q, k, v, { heads, kvHeads, causal: true, mask });
+    const kept = this.cached(cache, k);
+    writeCache(kept.k, k, this.positions());
+    writeCache(kept.v, v, this.positions());
+    return attention(q, kept.k, kept.v, { heads, kvHeads, causal: true, positions });
+  }
+
+  private cached(cache: KvCache, k: Tensor): { k: Tensor; v: Tensor } {
+    let kept = cache.layers.get(this.prefix);
+    if (!kept) {
+      const shape = [k.shape[0] as number, cache.capacity, lastOf(k)];
+      kept = { k: tensor(`${this.prefix}.cache_k`, shape, 'param'), v: tensor(`${this.prefix}.cache_v`, shape, 'param') };
+      cache.layers.set(this.prefix, kept);
+    }
+    return kept;
+  }
+
+  private site(name: string, out: number, inn: number, bias: boolean, transposed: boolean): LinearSite {
+    let site = this.network.sites.get(name);
+    if (!site) {
+      const weight = this.network.weight(`${name}.weight`, [out, inn], transposed);
+      const offset = bias ? this.network.weight(`${name}.bias`, [out], false) : undefined;
+      const depth = Number(name.match(/\.(\d+)\./)?.[1] ?? -1);
+      site = linearSite(name, depth, weight, offset, (label, shape) => tensor(label, shape, 'param'));
+      this.network.sites.set(name, site);
+    }
+    return site;
+  }
+
+  private path(name: string): string {
+    return this.prefix ? `${this.prefix}.${name}` : name;
+  }
+}
+

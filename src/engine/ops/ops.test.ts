@@ -1,0 +1,181 @@
+// Every op over awkward shapes: its value against the f64 reference on every kernel that may be chosen, its gradients against
+// central differences of that reference. Matrix products, grids beyond one fold and dropout have files of their own.
+import { beforeAll, describe, expect, it } from 'vitest';
+import type { Device } from '../gpu/device';
+import { type Case, findings, floats, i32, normals, testCase, u32 } from '../testing/check';
+import { testDevice } from '../testing/device';
+import { type Host, range } from '../testing/reference';
+import * as ops from '.';
+import * as activations from './activations.reference';
+import * as sums from './add.reference';
+import * as attention from './attention.reference';
+import * as columns from './columns.reference';
+import * as lookup from './embedding.reference';
+import * as losses from './loss.reference';
+import * as norms from './norms.reference';
+import { reshape } from './reshape.reference';
+
+const SIZES = [1, 3, 63, 65, 257];
+/** [rows, columns] of row-wise ops: one row, one column, and sizes beside the 4 rows and 64 lanes of a workgroup. */
+const MATRICES = [[1, 1], [1, 257], [3, 65], [65, 3], [257, 1], [5, 64]] as const;
+
+const sumCases = SIZES.flatMap((n) => [
+  testCase(`axpby ${n}`, { x: normals([n]), y: normals([n]) }, ({ x, y }) => ops.axpby(x, y, 0.3, -1.7), ({ x, y }) => sums.axpby(x, y, 0.3, -1.7)),
+  testCase(`add ${n}`, { x: normals([n]), y: normals([n]) }, ({ x, y }) => ops.add(x, y), ({ x, y }) => sums.add(x, y)),
+  testCase(`x + x ${n}`, { x: normals([n]) }, ({ x }) => ops.add(x, x), ({ x }) => sums.add(x, x)),
+  testCase(`scale ${n}`, { x: normals([n]) }, ({ x }) => ops.scale(x, -0.1), ({ x }) => sums.scale(x, -0.1)),
+  testCase(`copy ${n}`, { x: normals([n]) }, ({ x }) => ops.copy(x), ({ x }) => sums.copy(x)),
+  testCase(`fill ${n}`, {}, () => ops.fill([n], 0.1), () => sums.fill([n], 0.1)),
+]);
+
+const otherSums = [
+  // beta = 0 must not read y: what stands there may be no number.
+  testCase('axpby with beta 0 over NaN', { x: normals([7]), y: floats([7], range(7).map(() => Number.NaN)) }, ({ x, y }) => ops.axpby(x, y, 2, 0), ({ x }) => sums.scale(x, 2), { wrt: ['x'] }),
+  testCase('reshape', { x: normals([3, 10]) }, ({ x }) => ops.reshape(ops.scale(x, 2), [5, 6]), ({ x }) => reshape(sums.scale(x, 2), [5, 6])),
+];
+
+const activationCases = SIZES.flatMap((n) => [
+  testCase(`swiglu ${n}`, { g: normals([n], 3), u: normals([n]) }, ({ g, u }) => ops.swiglu(g, u), ({ g, u }) => activations.swiglu(g, u)),
+  testCase(`gelu ${n}`, { x: normals([n], 3) }, ({ x }) => ops.geluTanh(x), ({ x }) => activations.geluTanh(x)),
+]);
+
+/** Where exp overflows and tanh saturates. */
+const EXTREMES = [-1e4, -200, -100, -89, -30, -5, -1e-6, 0, 1e-6, 5, 30, 89, 100, 200, 1e4];
+const extremeCases = [
+  testCase('swiglu of extremes', { g: floats([15], EXTREMES), u: normals([15]) }, ({ g, u }) => ops.swiglu(g, u), ({ g, u }) => activations.swiglu(g, u)),
+  testCase('gelu of extremes', { x: floats([15], EXTREMES) }, ({ x }) => ops.geluTanh(x), ({ x }) => activations.geluTanh(x)),
+];
+
+const columnCases = MATRICES.flatMap(([n, c]) => [
+  testCase(`scale_columns ${n}×${c}`, { x: normals([n, c]), g: normals([c]) }, ({ x, g }) => ops.scaleColumns(x, g), ({ x, g }) => columns.scaleColumns(x, g)),
+  testCase(`add_columns ${n}×${c}`, { x: normals([n, c]), b: normals([c]) }, ({ x, b }) => ops.addColumns(x, b), ({ x, b }) => columns.addColumns(x, b)),
+  testCase(`column_dot ${n}×${c}`, { x: normals([n, c]), z: normals([n, c]), s: normals([n]) }, ({ x, z, s }) => ops.columnDot(x, z, s), ({ x, z, s }) => columns.columnDot(x, z, s), { wrt: [] }),
+  testCase(`column_dot of x alone ${n}×${c}`, { x: normals([n, c]) }, ({ x }) => ops.columnDot(x), ({ x }) => columns.columnDot(x), { wrt: [] }),
+  testCase(`column_dot without z ${n}×${c}`, { x: normals([n, c]), s: normals([n]) }, ({ x, s }) => ops.columnDot(x, undefined, s), ({ x, s }) => columns.columnDot(x, undefined, s), { wrt: [] }),
+]);
+
+const sliceCases = [[0, 65], [0, 1], [64, 1], [13, 40]].flatMap(([start = 0, width = 1]) => [
+  testCase(`slice_columns ${start}+${width}`, { x: normals([2, 3, 65]) }, ({ x }) => ops.sliceColumns(x, start, width), ({ x }) => columns.sliceColumns(x, start, width)),
+  testCase(`place_columns ${start}+${width}`, { x: normals([2, 3, width]) }, ({ x }) => ops.placeColumns(x, start, 65), ({ x }) => columns.placeColumns(x, start, 65)),
+]);
+
+const normCases = MATRICES.flatMap(([n, c]) => [
+  testCase(`rms_norm ${n}×${c}`, { x: normals([n, c]), w: normals([c]) }, ({ x, w }) => ops.rmsNorm(x, w, 1e-5), ({ x, w }) => norms.rmsNorm(x, w, 1e-5)),
+  testCase(`layer_norm ${n}×${c}`, { x: normals([n, c]), w: normals([c]), b: normals([c]) }, ({ x, w, b }) => ops.layerNorm(x, w, b, 1e-5), ({ x, w, b }) => norms.layerNorm(x, w, b, 1e-5)),
+]);
+
+const otherNorms = [
+  testCase('rms_norm of zeros', { x: normals([2, 8], 0), w: normals([8]) }, ({ x, w }) => ops.rmsNorm(x, w, 1e-6), ({ x, w }) => norms.rmsNorm(x, w, 1e-6)),
+  testCase('rms_norm batch 2', { x: normals([2, 3, 24]), w: normals([24]) }, ({ x, w }) => ops.rmsNorm(x, w, 1e-6), ({ x, w }) => norms.rmsNorm(x, w, 1e-6)),
+  testCase('layer_norm of large numbers', { x: normals([3, 65], 1e4), w: normals([65]), b: normals([65]) }, ({ x, w, b }) => ops.layerNorm(x, w, b, 1e-5), ({ x, w, b }) => norms.layerNorm(x, w, b, 1e-5)),
+];
+
+/** ids that repeat, with the first and the last of the vocabulary among them. */
+const idOf = (vocab: number) => (i: number) => (i * i * 7 + i) % vocab;
+const embeddingCases = ([[[1], 1, 1], [[3], 65, 3], [[2, 63], 7, 5], [[257], 65, 8]] as const).map(([shape, vocab, c]) =>
+  testCase(`embedding ids [${shape}] of ${vocab}×${c}`, { ids: u32(shape, idOf(vocab)), table: normals([vocab, c]) }, ({ ids, table }) => ops.embedding(ids, table), ({ ids, table }) => lookup.embedding(ids, table)),
+);
+
+const LABELS: Record<string, (vocab: number) => (i: number) => number> = {
+  'all labels': (vocab) => (i) => (5 * i) % vocab,
+  'some ignored': (vocab) => (i) => (i % 3 === 1 ? -100 : (5 * i) % vocab),
+  'all ignored': () => () => -100,
+  'one beyond the vocabulary': (vocab) => (i) => (i === 1 ? vocab : (5 * i) % vocab),
+};
+/** [batch, time, vocab]; one row with shift 1 predicts nothing. */
+const LOGITS = [[1, 1, 5], [1, 65, 3], [3, 4, 65], [2, 3, 257], [5, 1, 64]] as const;
+const lossCases = LOGITS.flatMap(([batch, time, vocab]) => ([0, 1] as const).flatMap((shift) => Object.entries(LABELS).flatMap(([what, labelOf]) => {
+  const inputs = { logits: normals([batch, time, vocab], 3), labels: i32([batch, time], labelOf(vocab)) };
+  const name = `cross_entropy [${batch}, ${time}, ${vocab}] shift ${shift}, ${what}`;
+  return [
+    testCase(name, inputs, ({ logits, labels }) => ops.crossEntropy(logits, labels, shift).loss, ({ logits, labels }) => losses.crossEntropy(logits, labels, shift).loss),
+    testCase(`${name}: count`, inputs, ({ logits, labels }) => ops.crossEntropy(logits, labels, shift).count, ({ logits, labels }) => losses.crossEntropy(logits, labels, shift).count, { wrt: [] }),
+  ];
+})));
+const extremeLoss = testCase('cross_entropy of logits ±80', { logits: normals([2, 3, 7], 80), labels: i32([2, 3], (i) => i % 7) }, ({ logits, labels }) => ops.crossEntropy(logits, labels, 0).loss, ({ logits, labels }) => losses.crossEntropy(logits, labels, 0).loss);
+
+const ropeCases = ([[1, 1, 1, 4], [2, 3, 3, 16], [1, 65, 2, 32], [1, 2, 1, 64], [1, 257, 1, 6]] as const).flatMap(([batch, time, heads, d]) => {
+  const inputs = { x: normals([batch, time, heads * d]), positions: u32([time], (t) => 2 * t + 1) };
+  const tables = ops.ropeTables(10000, d, 2 * time + 1);
+  return ([1, -1] as const).map((sign) =>
+    testCase(`rope [${batch}, ${time}, ${heads}×${d}] sign ${sign}`, inputs, ({ x, positions }) => ops.rope(x, tables, positions, d, sign), ({ x, positions }) => attention.rope(x, 10000, positions, d, sign)));
+});
+
+interface AttentionShape {
+  batch?: number;
+  time: number;
+  keys?: number;
+  heads?: number;
+  kvHeads?: number;
+  d: number;
+  causal?: boolean;
+  /** Which keys of batch element b are hidden. */
+  hides?: (b: number, s: number) => boolean;
+  positions?: (t: number) => number;
+  spread?: number;
+}
+function attentionCase(what: string, { batch = 1, time, keys = time, heads = 1, kvHeads = heads, d, causal = true, hides, positions, spread = 1 }: AttentionShape): Case {
+  const inputs = {
+    q: normals([batch, time, heads * d], spread),
+    k: normals([batch, keys, kvHeads * d], spread),
+    v: normals([batch, keys, kvHeads * d]),
+    mask: u32([batch, keys], (i) => Number(!hides?.(Math.floor(i / keys), i % keys))),
+    positions: u32([time], (t) => positions?.(t) ?? t),
+  };
+  const options = <T>({ mask, positions: where }: { mask: T; positions: T }) => ({ heads, kvHeads, causal, ...(hides ? { mask } : {}), ...(positions ? { positions: where } : {}) });
+  return testCase(`attention ${what}`, inputs, (t) => ops.attention(t.q, t.k, t.v, options(t)), (h) => attention.attention(h.q, h.k, h.v, options<Host>(h)), positions ? { wrt: [] } : {});
+}
+const attentionCases = [
+  attentionCase('of one key', { time: 1, d: 4 }),
+  attentionCase('3 tokens, 2 heads of 4, batch 3', { batch: 3, time: 3, heads: 2, d: 4 }),
+  attentionCase('65 tokens, heads of 16', { time: 65, heads: 3, d: 16 }),
+  attentionCase('63 tokens, heads of 32, not causal', { time: 63, d: 32, causal: false }),
+  attentionCase('9 tokens, heads of 64, batch 2', { batch: 2, time: 9, heads: 2, d: 64 }),
+  attentionCase('257 tokens', { time: 257, d: 4 }),
+  attentionCase('8 heads over 2 kv heads', { batch: 2, time: 7, heads: 8, kvHeads: 2, d: 8 }),
+  attentionCase('3 heads over 1 kv head, not causal', { batch: 2, time: 5, heads: 3, kvHeads: 1, d: 16, causal: false }),
+  attentionCase('padding at the end', { batch: 2, time: 9, heads: 2, kvHeads: 1, d: 8, hides: (b, s) => b === 1 && s >= 5 }),
+  attentionCase('padding at the start: queries that see nothing', { batch: 2, time: 9, heads: 2, d: 8, hides: (b, s) => b === 1 && s < 3 }),
+  attentionCase('every key hidden', { batch: 2, time: 5, d: 4, causal: false, hides: (b) => b === 0 }),
+  attentionCase('mask without causality, 5 queries and 11 keys', { batch: 2, time: 5, keys: 11, heads: 4, kvHeads: 2, d: 4, causal: false, hides: (b, s) => (s + b) % 3 === 0 }),
+  attentionCase('scores far apart', { time: 17, d: 16, spread: 4 }),
+  attentionCase('a new token after 6 cached ones', { batch: 2, time: 1, keys: 12, heads: 4, kvHeads: 2, d: 8, positions: () => 6 }),
+  attentionCase('3 tokens from position 5, masked', { batch: 2, time: 3, keys: 9, heads: 2, d: 4, positions: (t) => t + 5, hides: (b, s) => b === 1 && s < 2 }),
+];
+
+const CASES = [
+  ...sumCases, ...otherSums, ...activationCases, ...extremeCases, ...columnCases, ...sliceCases, ...normCases, ...otherNorms,
+  ...embeddingCases, ...lossCases, extremeLoss, ...ropeCases, ...attentionCases,
+];
+
+let device: Device;
+beforeAll(async () => {
+  device = await testDevice();
+});
+
+describe('value and gradients of', () => {
+  it.each(CASES.map((test) => [test.name, test] as const))('%s', async (_, test) => {
+    expect(await findings(device, test)).toEqual([]);
+  });
+});
+
+describe('cache_write', () => {
+  it('writes rows at their positions and drops what lies past the end', async () => {
+    const test = testCase('cache_write', { x: normals([2, 3, 5]), positions: u32([3], (t) => 3 * t) }, ({ x, positions }) => {
+      const cache = ops.fill([2, 6, 5], 0.5);
+      ops.writeCache(cache, x, positions);
+      return cache;
+    }, ({ x, positions }) => attention.writeCache(sums.fill([2, 6, 5], 0.5), x, positions), { wrt: [] });
+    expect(await findings(device, test)).toEqual([]);
+  });
+});
+
+describe('files', () => {
+  it('every op has a reference beside it', () => {
+    const files = Object.keys(import.meta.glob(['./*.ts', '!./*.test.ts', '!./*.reference.ts', '!./*.bench.ts']));
+    const references = Object.keys(import.meta.glob('./*.reference.ts'));
+    // index lists the ops, elementwise holds their grid: neither is an op.
+    const wanted = files.filter((file) => !/\/(index|elementwise)\.ts$/.test(file)).map((file) => file.replace(/\.ts$/, '.reference.ts'));
+    expect(wanted.filter((file) => !references.includes(file))).toEqual([]);
+  });
+});

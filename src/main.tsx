@@ -1,0 +1,48 @@
+// The page's composition root: the only place where store, client and React meet.
+import './ui/styles/index.css';
+import { StrictMode } from 'react';
+import { createRoot } from 'react-dom/client';
+import { toast } from 'sonner';
+import { createApp } from './store/app';
+import { pageClock } from './store/connect';
+import type { RunConfig } from './store/contract';
+import { fromHash } from './store/link';
+import { keepLayout, keptLayout } from './store/persist';
+import { App } from './ui/App';
+import { AppContext } from './ui/context';
+import { strings } from './ui/strings';
+import { connectWorker } from './worker/client';
+
+function draftOfAddress(): { draft?: RunConfig; problem?: string } {
+  try {
+    const draft = fromHash(location.hash);
+    return draft ? { draft } : {};
+  } catch (error) {
+    return { problem: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+const theme = document.documentElement.dataset.theme === 'light' ? 'light' : 'dark';
+const { draft, problem } = draftOfAddress();
+const app = createApp(connectWorker(), pageClock, { layout: { ...keptLayout(localStorageOrNone()), theme }, ...(draft ? { draft } : {}) });
+keepLayout(app.store, localStorageOrNone());
+
+function localStorageOrNone(): Storage | undefined {
+  try {
+    return localStorage;
+  } catch {
+    return undefined;
+  }
+}
+
+createRoot(document.getElementById('root') as HTMLElement).render(
+  <StrictMode>
+    <AppContext value={app}>
+      <App />
+    </AppContext>
+  </StrictMode>,
+);
+
+const replaced = await app.ask.begin();
+if (problem) toast.warning(strings.engine.badLink, { description: problem });
+if (replaced.length > 0) toast.warning(strings.engine.replaced(replaced.join(', ')));

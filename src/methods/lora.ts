@@ -1,0 +1,40 @@
+// LoRA: y = W x + s B A x with A and B trained and W frozen (Hu et al. 2021, arXiv 2106.09685).
+import { defineMethod } from '../training/contract';
+import { alphaField, branchApply, branchWeight, dropoutField, rankField, scaleOf, scalingField } from './shared/low-rank';
+
+export const lora = defineMethod({
+  info: {
+    slug: 'lora',
+    name: 'LoRA',
+    summary: 'Two thin matrices beside each frozen layer: the baseline that everything is compared with.',
+    formula: 'y = W x + (α/r) B A x',
+    paper: { title: 'LoRA: Low-Rank Adaptation of Large Language Models', authors: 'Hu et al.', year: 2021, venue: 'ICLR 2022', url: 'https://arxiv.org/abs/2106.09685' },
+    family: 'baseline',
+    models: ['decoder'],
+    exports: 'lora-exact',
+    fields: {
+      rank: rankField('Rank', 'Columns of B and rows of A: how many directions each layer may change in.'),
+      alpha: alphaField,
+      scaling: scalingField,
+      dropout: dropoutField,
+    },
+    series: [],
+    views: [],
+  },
+
+  attach(site, config, context) {
+    const [out, inn] = site.shape;
+    const scale = scaleOf(config);
+    const A = site.param('lora_A', [config.rank, inn], { kind: 'kaimingUniform', fanIn: inn });
+    const B = site.param('lora_B', [out, config.rank], { kind: 'zeros' });
+    const branch = { A, B, scale, dropout: config.dropout, stream: context.stream(site.name) };
+    return {
+      params: { A, B },
+      weight: () => branchWeight(site, branch),
+      apply: (x, call) => branchApply(site, x, call, branch),
+      lora: (values) => ({ rank: config.rank, scale, A: values.A as Float32Array, B: values.B as Float32Array }),
+    };
+  },
+
+  trainable: ([out, inn], { rank }) => rank * (out + inn),
+});

@@ -1,0 +1,27 @@
+// Every method of the studio. Registration is one line, and it validates.
+import type { Method } from '../training/contract';
+import { resolveFields } from '../training/fields';
+import { ConfigError } from '../util/errors';
+import { lora } from './lora';
+import { sora } from './sora';
+
+const registered = [lora, sora] as unknown as readonly Method[];
+
+export const methods: ReadonlyMap<string, Method> = new Map(registered.map((method) => [validated(method).info.slug, method]));
+
+export function methodFor(slug: string): Method {
+  const found = methods.get(slug);
+  if (!found) throw new ConfigError(`there is no method '${slug}'`, `The methods are: ${[...methods.keys()].join(', ')}.`);
+  return found;
+}
+
+function validated(method: Method): Method {
+  const { slug, fields, series, views } = method.info;
+  if (!/^[a-z0-9-]+$/.test(slug)) throw new ConfigError(`method '${slug}': a slug has only lower-case letters, digits and dashes`);
+  resolveFields(`method ${slug}: defaults`, fields, Object.fromEntries(Object.entries(fields).map(([name, field]) => [name, field.default])));
+  for (const ids of [series.map((s) => s.id), views.map((v) => v.id)]) {
+    if (new Set(ids).size !== ids.length) throw new ConfigError(`method ${slug}: an id of a series or view stands twice`);
+  }
+  if (views.length > 0 && !method.views) throw new ConfigError(`method ${slug}: names views but has no hook for them`);
+  return method;
+}

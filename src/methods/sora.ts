@@ -1,0 +1,149 @@
+// SoRA: a gate on every rank of a LoRA, trained by Adam and then soft-thresholded, so that single ranks become exactly zero and
+// may come back (Ding et al. 2023, arXiv 2311.11696). Follows the paper: one proximal step, a true soft threshold.
+import { softThreshold } from '../engine/optim/soft-threshold';
+import { countNonzero } from '../engine/optim/count-nonzero';
+import { add, l1Norm, scale as scaled } from '../engine/ops';
+import { type SiteValues, defineMethod } from '../training/contract';
+import type { HeatmapData } from '../training/card';
+import { alphaField, branchApply, branchWeight, dropoutField, rankField, scaleOf } from './shared/low-rank';
+
+/** The paper's runs are about this long; a threshold per step means little without it. */
+const PAPER_STEPS = 8000;
+const GATE = 'gate';
+
+export const sora = defineMethod({
+  info: {
+    slug: 'sora',
+    name: 'SoRA',
+    summary: 'LoRA with a gate on every rank. A proximal step closes gates while training, so each layer finds its own rank.',
+    formula: 'y = W x + (α/r) B (g ⊙ A x)',
+    paper: { title: 'Sparse Low-rank Adaptation of Pre-trained Language Models', authors: 'Ding et al.', year: 2023, venue: 'EMNLP 2023', url: 'https://arxiv.org/abs/2311.11696' },
+    family: 'sparse',
+    models: ['decoder'],
+    exports: 'lora-exact',
+    fields: {
+      rank: rankField('Rank at the start', 'Gates of each layer before any is closed.'),
+      alpha: alphaField,
+      xi: { kind: 'float', label: 'Gate threshold ξ', help: 'How far each step pulls every gate towards zero. Larger closes more ranks.', source: 'Ding et al. 2023: 3e-4 over about 8,000 steps', default: 3e-4, min: 0, max: 1, log: true },
+      xiUnit: {
+        kind: 'choice', label: 'ξ is given', default: 'run',
+        help: 'For a run of 8,000 steps as in the paper, and stretched to the length of this run together with the gates’ learning rate; or exactly, per step.',
+        options: [{ value: 'run', label: 'for 8,000 steps' }, { value: 'step', label: 'per step' }],
+      },
+      xiRule: {
+        kind: 'choice', label: 'ξ over the run', default: 'constant',
+        help: 'Constant, as the authors train; or in proportion to the learning rate, the exact proximal step of plain gradient descent.',
+        options: [{ value: 'constant', label: 'constant' }, { value: 'lr', label: 'follows the learning rate' }],
+      },
+      gateLr: { kind: 'float', label: 'Gate learning rate', help: 'Of the gates, as a multiple of the learning rate.', source: 'Ding et al. 2023: the same', default: 1, min: 0, max: 1000, log: true },
+      deadZone: { kind: 'bool', label: 'Dead zone 2ξ', help: 'Threshold as in the authors’ code, which also zeroes what ends up below ξ. The published numbers come from it.', default: false },
+      lambda: { kind: 'float', label: 'Extra l1 term λ', help: 'Adds λ · mean |g| to the loss, as the authors’ code does on top of the threshold.', default: 0, min: 0, max: 100 },
+      gateInit: {
+        kind: 'choice', label: 'Gates start', default: 'normal', help: 'Drawn from N(0, 1) as in the paper, or all at 1 (then SoRA without ξ is LoRA).',
+        options: [{ value: 'normal', label: 'N(0, 1)' }, { value: 'ones', label: 'at 1' }],
+      },
+      trainGates: { kind: 'bool', label: 'Train gates', help: 'Off keeps every gate where it starts.', default: true },
+      stages: { kind: 'int', label: 'Stages', help: 'More than 1 trains on from the end at rising thresholds, each stage with its own learning-rate schedule: the curve of quality against sparsity.', source: 'Ding et al. 2023, algorithm 1', default: 1, min: 1, max: 32 },
+      xiMax: { kind: 'float', label: 'ξ of the last stage', help: 'Thresholds rise from ξ to this.', default: 7e-4, min: 0, max: 1, log: true },
+      xiSpacing: {
+        kind: 'choice', label: 'ξ between', default: 'linear', help: 'How the thresholds of the stages are spaced.',
+        options: [{ value: 'linear', label: 'evenly' }, { value: 'log', label: 'by equal factors' }],
+      },
+      stageSteps: { kind: 'int', label: 'Steps of a later stage', help: '0 = a third of the first stage.', default: 0, min: 0, max: 1_000_000 },
+      dropout: dropoutField,
+    },
+    series: [{ id: 'ranks', label: 'Ranks kept' }, { id: 'xi', label: 'Threshold ξ' }],
+    views: [{ id: 'gates', kind: 'heatmap', title: 'Gates', rows: 'module', columns: 'rank', help: '|g| of every rank. Zero is closed: it leaves the adapter, unless its gradient opens it again.' }],
+  },
+
+  attach(site, config, context) {
+    const [out, inn] = site.shape;
+    const { rank } = config;
+    // α / r for the whole run: ranks that close do not make the others louder.
+    const scale = scaleOf(config);
+    const A = site.param('lora_A', [rank, inn], { kind: 'kaimingUniform', fanIn: inn });
+    const B = site.param('lora_B', [out, rank], { kind: 'zeros' });
+    const gate = site.param('lora_gate', [rank], config.gateInit === 'ones' ? { kind: 'ones' } : { kind: 'normal', std: 1 }, { group: GATE, trainable: config.trainGates });
+    const branch = { A, B, gate, scale, dropout: config.dropout, stream: context.stream(site.name) };
+    return {
+      params: { A, B, gate },
+      weight: () => branchWeight(site, branch),
+      apply: (x, call) => branchApply(site, x, call, branch),
+      lora: (values) => pruned(values.A as Float32Array, values.B as Float32Array, values.gate as Float32Array, scale),
+    };
+  },
+
+  groups: (config, training) => ({ [GATE]: { lrScale: config.gateLr * stretch(config, training.steps), weightDecay: 0 } }),
+
+  loss(task, adapters, config) {
+    if (config.lambda === 0) return task;
+    const gates = adapters.flatMap(({ params }) => (params.gate ? [params.gate.tensor] : []));
+    const count = gates.length * config.rank;
+    return gates.map((g) => scaled(l1Norm(g), config.lambda / count)).reduce(add, task);
+  },
+
+  scalars: ['xi'],
+  beforeStep(host, config, training) {
+    const share = config.xiRule === 'lr' ? host.lrShare : 1;
+    host.setScalar('xi', stageXi(config, host.phase) * stretch(config, training.steps) * share);
+  },
+
+  afterUpdate({ params, blocks, control, group, scalar, report }, config) {
+    if (config.trainGates) softThreshold(params, blocks, control, scalar('xi'), group(GATE), config.deadZone);
+    if (config.trainGates) report('ranks', countNonzero(params, blocks, group(GATE)));
+    report('xi', scalar('xi'));
+  },
+
+  phases(config, training) {
+    const later = config.stageSteps || Math.max(1, Math.round(training.steps / 3));
+    return Array.from({ length: config.stages }, (_, i) => ({ name: config.stages > 1 ? `stage ${i + 1}, ξ = ${stageXi(config, i).toPrecision(3)}` : 'training', steps: i === 0 ? training.steps : later }));
+  },
+
+  views: (sites) => ({ gates: gateMap(sites) }),
+
+  events: (before, now) =>
+    now.flatMap(({ site, values }, i) => {
+      const [was, is] = [before[i]?.values.gate, values.gate];
+      if (!was || !is) return [];
+      const closed = ranks(is, (g, r) => g === 0 && was[r] !== 0);
+      const revived = ranks(is, (g, r) => g !== 0 && was[r] === 0);
+      return [
+        ...(closed.length > 0 ? [`${site.name}: closed rank ${closed.join(', ')}`] : []),
+        ...(revived.length > 0 ? [`${site.name}: rank ${revived.join(', ')} came back`] : []),
+      ];
+    }),
+
+  trainable: ([out, inn], { rank, trainGates }) => rank * (out + inn + (trainGates ? 1 : 0)),
+});
+
+/** What a threshold per 8,000 steps, and the gates' learning rate with it, is multiplied by in a run of `steps`. */
+const stretch = ({ xiUnit }: { xiUnit: string }, steps: number) => (xiUnit === 'run' ? PAPER_STEPS / steps : 1);
+
+/** ξ of stage `i` (from 0), in the unit it is given in. */
+function stageXi({ xi, xiMax, xiSpacing, stages }: { xi: number; xiMax: number; xiSpacing: string; stages: number }, i: number): number {
+  if (stages === 1) return xi;
+  const t = i / (stages - 1);
+  return xiSpacing === 'log' && xi > 0 ? xi * (xiMax / xi) ** t : xi + (xiMax - xi) * t;
+}
+
+const ranks = (gate: Float32Array, wanted: (g: number, rank: number) => boolean) => [...gate.keys()].filter((r) => wanted(gate[r] as number, r));
+
+/** Keeps I = {i : g_i ≠ 0}: A' = A[I], B' = B[:, I] diag(g_I). Exact. A [r, in], B [out, r]. */
+export function pruned(A: Float32Array, B: Float32Array, gate: Float32Array, scale: number): { rank: number; scale: number; A: Float32Array; B: Float32Array } {
+  const r = gate.length;
+  const [inn, out] = [A.length / r, B.length / r];
+  const kept = ranks(gate, (g) => g !== 0);
+  const [a, b] = [new Float32Array(kept.length * inn), new Float32Array(out * kept.length)];
+  kept.forEach((from, to) => {
+    a.set(A.subarray(from * inn, (from + 1) * inn), to * inn);
+    for (let o = 0; o < out; o++) b[o * kept.length + to] = (B[o * r + from] as number) * (gate[from] as number);
+  });
+  return { rank: kept.length, scale, A: a, B: b };
+}
+
+function gateMap(sites: readonly SiteValues[]): HeatmapData {
+  const columns = Math.max(1, ...sites.map(({ values }) => values.gate?.length ?? 0));
+  const values = new Float32Array(sites.length * columns);
+  sites.forEach((site, i) => values.set((site.values.gate ?? new Float32Array()).map(Math.abs), i * columns));
+  return { rows: sites.map(({ site }) => site.name), columns, values };
+}

@@ -1,0 +1,60 @@
+// GPT-2 (Radford et al. 2019): LayerNorm, learned positions, fused qkv, GELU in its tanh form. The checkpoint stores [in, out].
+import type { Scope } from '../engine/nn/network';
+import { add, addPositions, geluTanh, sliceColumns } from '../engine/ops';
+import type { Tensor } from '../engine/tensor/tensor';
+import { ConfigError } from '../util/errors';
+import { ConfigReader, type LanguageModel } from './model';
+
+export interface Gpt2Config {
+  width: number;
+  layers: number;
+  heads: number;
+  inner: number;
+  vocab: number;
+  context: number;
+  eps: number;
+}
+
+export const gpt2: LanguageModel<Gpt2Config> = {
+  id: 'gpt2',
+  architectures: ['GPT2LMHeadModel'],
+  kind: 'decoder',
+  baseClass: 'GPT2LMHeadModel',
+  runtimePrefix: '',
+
+  parse(json) {
+    const c = new ConfigReader(json);
+    c.only('activation_function', 'gelu_new', 'gelu_pytorch_tanh');
+    c.only('scale_attn_weights', true);
+    c.only('scale_attn_by_inverse_layer_idx', false);
+    c.only('reorder_and_upcast_attn', false, true);
+    c.only('add_cross_attention', false);
+    c.only('tie_word_embeddings', true);
+    const width = c.size('n_embd');
+    const heads = c.size('n_head');
+    if (width % heads !== 0 || (width / heads) % 4 !== 0) throw new ConfigError(`config.json: n_embd = ${width} with n_head = ${heads} is not supported`, 'The head size n_embd / n_head must be a multiple of 4.');
+    return { width, heads, layers: c.size('n_layer'), inner: c.size('n_inner', 4 * width), vocab: c.size('vocab_size'), context: c.size('n_positions'), eps: c.number('layer_norm_epsilon', 1e-5) };
+  },
+
+  info: (c) => ({ layers: c.layers, hidden: c.width, heads: c.heads, kvHeads: c.heads, vocab: c.vocab, context: c.context }),
+
+  forward(m, c) {
+    const model = m.at('transformer');
+    let x = addPositions(model.embedding('wte', m.call.ids, c.vocab, c.width), model.positionEmbedding('wpe', c.context, c.width));
+    for (let i = 0; i < c.layers; i++) x = block(model.at(`h.${i}`), x, c);
+    return model.tiedHead('wte', model.layerNorm('ln_f', x, c.eps), c.vocab);
+  },
+
+  // Causal masks stored as buffers, and the tied head.
+  ignores: (name) => /\.attn\.(masked_)?bias$/.test(name) || name === 'lm_head.weight',
+};
+
+function block(m: Scope, x: Tensor, c: Gpt2Config): Tensor {
+  const stored = { bias: true, transposed: true };
+  const attn = m.at('attn');
+  const qkv = attn.linear('c_attn', m.layerNorm('ln_1', x, c.eps), 3 * c.width, stored);
+  const [q, k, v] = [0, 1, 2].map((i) => sliceColumns(qkv, i * c.width, c.width)) as [Tensor, Tensor, Tensor];
+  const y = add(x, attn.linear('c_proj', attn.attention(q, k, v, c.heads, c.heads), c.width, stored));
+  const mlp = m.at('mlp');
+  return add(y, mlp.linear('c_proj', geluTanh(mlp.linear('c_fc', m.layerNorm('ln_2', y, c.eps), c.inner, stored)), c.width, stored));
+}

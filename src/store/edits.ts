@@ -1,0 +1,95 @@
+// What the user changes by hand: the draft and the layout.
+import { resolveFields } from '../training/fields';
+import {
+  type BuiltinData, type DataSource, defaultRun, type FieldValue, type Hello, type MethodCard, type ModelSource, type RunConfig, type TrainingConfig,
+} from './contract';
+import type { LayoutSlice, Panel } from './slices/layout';
+import { patch, type StudioStore } from './studio';
+
+export interface Edits {
+  model(source: ModelSource): void;
+  data(source: DataSource): void;
+  method(slug: string): void;
+  field(name: string, value: FieldValue): void;
+  training(change: Partial<TrainingConfig>): void;
+  targets(pattern: string): void;
+  holdout(share: number): void;
+  sample(change: Partial<RunConfig['sample']>): void;
+  name(name: string): void;
+  open(panel: Panel): void;
+  layout(change: Partial<LayoutSlice>): void;
+}
+
+export function edits(store: StudioStore): Edits {
+  const edit = (change: Partial<RunConfig>) => patch(store, 'project', { draft: { ...store.getState().project.draft, ...change }, startError: null });
+  const draft = () => store.getState().project.draft;
+  return {
+    model: (model) => edit({ model }),
+    data: (data) => {
+      const { engine, project } = store.getState();
+      edit({ data });
+      // Built-in data bring a prompt that shows what they teach; the user's own prompt stays.
+      const builtin = data.kind === 'builtin' ? engine.data.find((entry) => entry.id === data.id) : undefined;
+      if (builtin && !project.promptEdited) edit({ sample: { ...draft().sample, prompt: builtin.prompt } });
+    },
+    method: (slug) => {
+      if (slug !== draft().method.slug) edit({ method: { slug, fields: keptFields(store.getState().engine.methods, slug, draft().method.fields) } });
+    },
+    field: (name, value) => {
+      const card = store.getState().engine.methods.find((method) => method.slug === draft().method.slug);
+      const { [name]: _, ...others } = draft().method.fields;
+      // A field at its default is left out: links stay short, and a later default applies.
+      edit({ method: { ...draft().method, fields: card?.fields[name]?.default === value ? others : { ...others, [name]: value } } });
+    },
+    training: (change) => edit({ training: { ...draft().training, ...change } }),
+    targets: (targets) => edit({ targets }),
+    holdout: (holdout) => edit({ holdout }),
+    sample: (change) => {
+      edit({ sample: { ...draft().sample, ...change } });
+      if (change.prompt !== undefined) patch(store, 'project', { promptEdited: true });
+    },
+    name: (name) => edit({ name }),
+    open: (panel) => patch(store, 'layout', { panel }),
+    layout: (change) => patch(store, 'layout', change),
+  };
+}
+
+/** Fields that the new method has too, with values it takes: rank and alpha usually carry over. */
+function keptFields(methods: readonly MethodCard[], slug: string, fields: RunConfig['method']['fields']): RunConfig['method']['fields'] {
+  const card = methods.find((method) => method.slug === slug);
+  const kept: Record<string, FieldValue> = {};
+  for (const [name, value] of Object.entries(fields)) {
+    if (!card?.fields[name]) continue;
+    try {
+      resolveFields(slug, card.fields, { [name]: value });
+      kept[name] = value;
+    } catch {
+      // Out of the new method's range: its own default applies.
+    }
+  }
+  return kept;
+}
+
+/** A draft whose built-in model, data and method exist in these catalogues, and the parts that had to be replaced. */
+export function fitted(draft: RunConfig, engine: Pick<Hello, 'models' | 'data' | 'methods'>): { draft: RunConfig; replaced: string[] } {
+  const replaced: string[] = [];
+  let { model, data, method, sample } = draft;
+  if (model.kind === 'builtin' && engine.models.length > 0 && !engine.models.some((entry) => entry.id === (model as { id: string }).id)) {
+    replaced.push(model.id);
+    model = { kind: 'builtin', id: (engine.models[0] as { id: string }).id };
+  }
+  if (data.kind === 'builtin' && engine.data.length > 0 && !engine.data.some((entry) => entry.id === (data as { id: string }).id)) {
+    replaced.push(data.id);
+    data = { kind: 'builtin', id: (engine.data[0] as BuiltinData).id };
+  }
+  const card = engine.methods.find((entry) => entry.slug === method.slug) ?? engine.methods[0];
+  if (card) {
+    if (card.slug !== method.slug) replaced.push(method.slug);
+    const fields = keptFields(engine.methods, card.slug, method.fields);
+    for (const name of Object.keys(method.fields)) if (!(name in fields)) replaced.push(`${method.slug}.${name}`);
+    method = { slug: card.slug, fields };
+  }
+  const builtin = data.kind === 'builtin' ? engine.data.find((entry) => entry.id === (data as { id: string }).id) : undefined;
+  if (builtin && sample.prompt === defaultRun.sample.prompt) sample = { ...sample, prompt: builtin.prompt };
+  return { draft: { ...draft, model, data, method, sample }, replaced };
+}

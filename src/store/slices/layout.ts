@@ -1,0 +1,15 @@
+// How the page is looked at: nothing here changes what is trained.
+export const PANELS = ['build', 'train', 'explore', 'export'] as const;
+export type Panel = (typeof PANELS)[number];
+
+export interface LayoutSlice {
+  panel: Panel;
+  theme: 'dark' | 'light';
+  /** Weight of the past in the smoothed loss, 0 to 0.99. */
+  smoothing: number;
+  logLoss: boolean;
+  /** Other runs drawn over the chosen one are hidden when listed here. */
+  hiddenRuns: readonly string[];
+}
+
+export const initialLayout: LayoutSlice = { panel: 'build', theme: 'dark', smoothing: 0.9, logLoss: false, hiddenRuns: [] };

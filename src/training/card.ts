@@ -1,0 +1,53 @@
+// What the page is told about methods and plans: plain data that crosses to the page.
+import type { Fields } from './fields';
+
+/** What a view shows; a method names the kinds it reports, the page has one component a kind. */
+export type ViewSpec =
+  /** Rows × columns of values; data: HeatmapData. Zero is drawn as "nothing there". */
+  | { id: string; kind: 'heatmap'; title: string; rows: string; columns: string; help: string };
+export interface HeatmapData {
+  /** Row labels: site names. */
+  rows: string[];
+  /** Columns a row, e.g. the rank. */
+  columns: number;
+  /** Row-major [rows, columns]. */
+  values: Float32Array;
+}
+
+export interface MethodCard {
+  slug: string;
+  name: string;
+  /** One sentence on what it does. */
+  summary: string;
+  /** The equation, plain text. */
+  formula: string;
+  paper: { title: string; authors: string; year: number; venue: string; url: string };
+  family: 'baseline' | 'low-rank' | 'sparse' | 'initialisation' | 'optimiser' | 'quantised' | 'routing' | 'other';
+  /** Kinds of model it can adapt. */
+  models: ('decoder' | 'encoder' | 'vit' | 'clip' | 'conv')[];
+  /** 'lora-exact': exports as ordinary PEFT LoRA without loss. */
+  exports: 'lora-exact' | 'lora-svd' | 'native';
+  fields: Fields;
+  /** Extra series it reports each step, with labels. */
+  series: { id: string; label: string }[];
+  views: ViewSpec[];
+}
+
+export interface PlanPart { part: string; bytes: number; kind: 'base' | 'adapter' }
+export interface Plan {
+  trainable: number;
+  total: number;
+  /** Trainable parameters by module name ('q_proj'). */
+  byModule: { module: string; trainable: number; sites: number }[];
+  /** Bytes on the GPU, by part; the sum is the peak. */
+  bytes: PlanPart[];
+  peakBytes: number;
+  largestBuffer: number;
+  flopsPerStep: number;
+  dispatchesPerStep: number;
+  /** Seconds for the whole run from this device's own measured rate; absent before anything was measured. */
+  seconds?: number;
+  secondsSource?: string;
+  /** Absent when it fits; otherwise what does not fit and what to lower. */
+  problem?: { message: string; hint: string };
+}

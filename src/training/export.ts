@@ -1,0 +1,108 @@
+// Takes an adapter out of a run: the PEFT folder with its receipt, and the merged model.
+import type { Device } from '../engine/gpu/device';
+import { type Adapters, type LoraFactors, noAdapters } from '../engine/nn/site';
+import { Graph } from '../engine/tensor/graph';
+import { readF32 } from '../engine/tensor/memory';
+import { compile } from '../engine/tensor/step';
+import type { Tensor } from '../engine/tensor/tensor';
+import { type PeftFolder, readPeft, writePeft } from '../formats/peft';
+import { type NewTensor, bytesSource, writeSafetensors } from '../formats/safetensors';
+import { ConfigError } from '../util/errors';
+import { type Attachment, attachFiles, detach } from './attach';
+import type { SiteValues } from './contract';
+import { Evaluator, type TokenBatch } from './evaluate';
+import { type LoadedModel, transpose } from './loaded';
+
+export interface Receipt {
+  /** Largest |logit difference| between the trained adapter and the written file attached afresh, over `tokens` tokens. */
+  maxLogitDifference: number;
+  /** Largest |logit difference| between adapter on and off on the same tokens: what the adapter does at all. */
+  effect: number;
+  tokens: number;
+  /** Of adapter_model.safetensors. */
+  bytes: number;
+  sha256: string;
+  modules: number;
+  droppedModules: string[];
+  ranks: Record<string, number>;
+}
+
+/** The numbers of all parameters, by site. */
+export async function readSites(device: Device, { adapters, sites }: Attachment): Promise<SiteValues[]> {
+  return Promise.all(sites.map(async (site) => {
+    const params = adapters.get(site.name)?.params ?? {};
+    const read = await Promise.all(Object.entries(params).map(async ([name, p]) => [name, await readF32(device, p.tensor)] as const));
+    return { site, params, values: Object.fromEntries(read) };
+  }));
+}
+
+/** adapter_model.safetensors and adapter_config.json for PEFT. */
+export async function exportPeft(device: Device, loaded: LoadedModel, attachment: Attachment, baseModel: string): Promise<PeftFolder> {
+  const modules = (await readSites(device, attachment)).map(({ site, values }) => {
+    const factors = attachment.adapters.get(site.name)?.lora?.(values);
+    if (!factors) throw new ConfigError(`${site.name}: this method does not export as LoRA`, 'Save the native checkpoint instead.');
+    return { name: site.name, ...(factors as LoraFactors), out: site.shape[0], inn: site.shape[1], transposed: loaded.network.weights.get(`${site.name}.weight`)?.transposed ?? false };
+  });
+  const { model, network } = loaded;
+  return writePeft({ modules, allModules: [...network.sites.keys()], baseModel, baseClass: model.baseClass, taskType: 'CAUSAL_LM' });
+}
+
+/** Reads the written files back, attaches them afresh to the same base, and compares logits with the adapter they came from. */
+export async function receiptOf(device: Device, loaded: LoadedModel, attachment: Attachment, folder: PeftFolder, batch: TokenBatch, shape: readonly [number, number]): Promise<Receipt> {
+  const files = new Map(folder.files.map(({ name, bytes }) => [name, bytesSource(name, bytes)]));
+  const fresh = attachFiles(device, loaded.network, [await readPeft(files)]);
+  const logits = async (adapters: Adapters) => {
+    const evaluator = await Evaluator.create(device, loaded, adapters, shape, { logits: true });
+    const values = await evaluator.logitsOf(batch);
+    evaluator.dispose();
+    return values;
+  };
+  try {
+    const [trained, reloaded, base] = [await logits(attachment.adapters), await logits(fresh.adapters), await logits(noAdapters)];
+    const weights = folder.files.find((f) => f.name.endsWith('.safetensors'))?.bytes ?? new Uint8Array();
+    const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', weights));
+    return {
+      maxLogitDifference: largestDifference(trained, reloaded),
+      effect: largestDifference(trained, base),
+      tokens: shape[0] * shape[1],
+      bytes: weights.length,
+      sha256: [...digest].map((b) => b.toString(16).padStart(2, '0')).join(''),
+      modules: Object.keys(folder.ranks).length,
+      droppedModules: folder.dropped,
+      ranks: folder.ranks,
+    };
+  } finally {
+    detach(device, fresh);
+  }
+}
+
+/** NaN when any pair is. */
+export function largestDifference(a: Float32Array, b: Float32Array): number {
+  let largest = 0;
+  for (let i = 0; i < a.length; i++) {
+    const d = Math.abs((a[i] as number) - (b[i] as number));
+    if (!(d <= largest)) largest = d;
+    if (Number.isNaN(largest)) return largest;
+  }
+  return largest;
+}
+
+/** model.safetensors with every adapter folded into its weight, in the checkpoint's names and layout. */
+export async function mergedWeights(device: Device, loaded: LoadedModel, adapters: Adapters, dtype: 'F32' | 'F16' | 'BF16'): Promise<Uint8Array> {
+  const graph = new Graph();
+  const merged = new Map<string, Tensor>();
+  graph.record(() => {
+    for (const [name, adapter] of adapters) merged.set(`${name}.weight`, adapter.weight());
+  });
+  const step = await compile(device, graph, { keep: [...merged.values()] });
+  step.run();
+  const tensors: NewTensor[] = [];
+  for (const [name, { tensor: t, transposed }] of loaded.network.weights) {
+    const other = merged.get(name);
+    const values = other ? await step.read(other) : await readF32(device, t);
+    const [out, inn] = t.shape as [number, number];
+    tensors.push({ name, dtype, shape: transposed ? [inn, out] : [...t.shape], data: transposed ? transpose(values, out, inn) : values });
+  }
+  step.dispose();
+  return writeSafetensors(tensors, { format: 'pt' });
+}

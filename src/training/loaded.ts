@@ -1,0 +1,91 @@
+// A model ready for use: its shapes checked against the file by name, its weights on the device.
+import type { Device } from '../engine/gpu/device';
+import { Network } from '../engine/nn/network';
+import { noAdapters } from '../engine/nn/site';
+import { Graph } from '../engine/tensor/graph';
+import { free, upload } from '../engine/tensor/memory';
+import { byteLength, tensor } from '../engine/tensor/tensor';
+import { loadTokenizer, type Tokenizer } from '../data/tokenizer';
+import type { HfFolder } from '../formats/hf-folder';
+import type { LanguageModel, ModelInfo } from '../models/model';
+import { modelFor } from '../models/registry';
+import { CheckpointError, ConfigError } from '../util/errors';
+
+export interface LoadedModel {
+  readonly name: string;
+  readonly model: LanguageModel;
+  readonly config: unknown;
+  readonly info: ModelInfo;
+  readonly network: Network;
+  readonly folder: HfFolder;
+  readonly tokenizer: Tokenizer | null;
+  /** Bytes of the weights in the file, and the type most of them have there. */
+  readonly fileBytes: number;
+  readonly dtype: string;
+}
+
+/** Everything but the weights' numbers: parses the config, finds parameters and sites by a dry run, checks names and shapes. */
+export function describeModel(name: string, folder: HfFolder): LoadedModel {
+  const model = modelFor(folder.config);
+  const config = model.parse(folder.config);
+  const network = new Network();
+  const ids = tensor('ids', [1, 2], 'input', 'u32');
+  new Graph().record(() => model.forward(network.scope({ ids, adapters: noAdapters, training: false }), config));
+  checkWeights(network, model, config, folder);
+  const info = model.info(config);
+  const tokenizer = folder.tokenizer === null ? null : loadTokenizer(folder.tokenizer, folder.tokenizerConfig, folder.chatTemplate);
+  if (tokenizer && tokenizer.vocabSize > info.vocab) {
+    throw new ConfigError(`tokenizer.json: it has ${tokenizer.vocabSize} tokens, the model's vocabulary is ${info.vocab}`, 'Use the tokenizer that belongs to this model.');
+  }
+  const { entries } = folder.weights;
+  const dtypes = new Map<string, number>();
+  for (const { dtype, begin, end } of entries) dtypes.set(dtype, (dtypes.get(dtype) ?? 0) + end - begin);
+  const dtype = [...dtypes].sort((a, b) => b[1] - a[1])[0]?.[0] ?? 'F32';
+  return { name, model, config, info, network, folder, tokenizer, fileBytes: entries.reduce((sum, e) => sum + e.end - e.begin, 0), dtype };
+}
+
+function checkWeights(network: Network, model: LanguageModel, config: unknown, { weights }: HfFolder): void {
+  const known = new Set<string>();
+  for (const [name, { tensor: t, transposed }] of network.weights) {
+    const entry = weights.byName.get(name);
+    if (!entry) throw new CheckpointError(`${name}: the config asks for it, the file ${weights.name} does not have it`, 'Is this the checkpoint of another size or class?');
+    const wanted = transposed ? [...t.shape].reverse() : t.shape;
+    if (entry.shape.join() !== wanted.join()) {
+      throw new CheckpointError(`${name}: [${entry.shape.join(', ')}] in the file, [${wanted.join(', ')}] by the config`, 'Is this the checkpoint of another size?');
+    }
+    if (!['F32', 'F16', 'BF16'].includes(entry.dtype)) throw new CheckpointError(`${name}: stored as ${entry.dtype}, which is not supported`, 'Supported: F32, F16, BF16.');
+    known.add(name);
+  }
+  const extra = weights.entries.find(({ name }) => !known.has(name) && !model.ignores(name, config));
+  if (extra) throw new CheckpointError(`${extra.name} [${extra.shape.join(', ')}]: in the file, but the config has no place for it`, 'Is this the checkpoint of another size or class?');
+}
+
+/** Uploads the weights one tensor at a time. A failure frees what was uploaded. */
+export async function uploadWeights(device: Device, loaded: LoadedModel, progress: (done: number, total: number) => void = () => {}): Promise<void> {
+  const total = [...loaded.network.weights.values()].reduce((sum, { tensor: t }) => sum + byteLength(t), 0);
+  let done = 0;
+  try {
+    for (const [name, { tensor: t, transposed }] of loaded.network.weights) {
+      const values = await loaded.folder.weights.f32(name);
+      const [out, inn] = t.shape as [number, number];
+      upload(device, t, transposed ? transpose(values, inn, out) : values);
+      done += byteLength(t);
+      progress(done, total);
+    }
+    await device.idle();
+  } catch (error) {
+    freeWeights(device, loaded);
+    throw error;
+  }
+}
+
+export function freeWeights(device: Device, loaded: LoadedModel): void {
+  for (const { tensor: t } of loaded.network.weights.values()) free(device, t);
+}
+
+/** x [rows, columns] turned. */
+export function transpose(x: Float32Array, rows: number, columns: number): Float32Array {
+  const y = new Float32Array(x.length);
+  for (let r = 0; r < rows; r++) for (let c = 0; c < columns; c++) y[c * rows + r] = x[r * columns + c] as number;
+  return y;
+}

@@ -1,0 +1,77 @@
+// What a run will take, before anything is allocated: the real train step, recorded on no device.
+import { plan as planMemory } from '../engine/tensor/planner';
+import { type Tensor, byteLength, elements, rootOf } from '../engine/tensor/tensor';
+import { ConfigError, DeviceLimitError } from '../util/errors';
+import { attach, countTrainable } from './attach';
+import type { Plan, PlanPart } from './card';
+import type { RunConfig } from './config';
+import type { BoundMethod } from './contract';
+import type { LoadedModel } from './loaded';
+import { recordTraining } from './step';
+
+export interface DeviceAllowance {
+  /** Bytes in one buffer. */
+  readonly largestBuffer: number;
+}
+
+/** Every step of every phase. */
+export const totalSteps = ({ method, config }: BoundMethod, run: RunConfig): number =>
+  method.phases?.(config, run.training).reduce((sum, phase) => sum + phase.steps, 0) ?? run.training.steps;
+
+export function planRun(loaded: LoadedModel, bound: BoundMethod, run: RunConfig, allowance: DeviceAllowance): Plan {
+  const { training } = run;
+  checkLengths(loaded, run);
+  const attachment = attach(loaded.network, bound, run.targets);
+  const step = recordTraining(loaded, bound, attachment, training);
+  const memory = planMemory(step.graph.commands, [], step.gradients.map(rootOf));
+
+  const constants = new Set<Tensor>();
+  for (const command of memory.commands) for (const t of command.tensors) if (t.constant) constants.add(t);
+  const weights = [...loaded.network.weights.values()].map((w) => w.tensor);
+  const sum = (tensors: Iterable<Tensor>) => [...tensors].reduce((bytes, t) => bytes + byteLength(t), 0);
+  const frozen = attachment.params.filter((p) => !p.trainable).map((p) => p.tensor);
+  const optimiser = step.adamw.bytes;
+  const bytes: PlanPart[] = [
+    { part: 'Base weights', bytes: sum(weights), kind: 'base' },
+    { part: 'Activations', bytes: memory.bytes, kind: 'base' },
+    { part: 'Tables and batch', bytes: sum(constants) + sum([step.ids, step.labels, step.ring.tensor]), kind: 'base' },
+    { part: 'Adapter', bytes: optimiser.params + sum(frozen), kind: 'adapter' },
+    { part: 'Gradients', bytes: optimiser.gradients, kind: 'adapter' },
+    { part: 'AdamW moments', bytes: optimiser.moments, kind: 'adapter' },
+  ];
+  const largestBuffer = Math.max(...memory.sizes, ...weights.map(byteLength), optimiser.params);
+  const byModule = new Map<string, { trainable: number; sites: number }>();
+  for (const site of attachment.sites) {
+    const entry = byModule.get(site.module) ?? { trainable: 0, sites: 0 };
+    const params = Object.values(attachment.adapters.get(site.name)?.params ?? {});
+    byModule.set(site.module, { trainable: entry.trainable + params.filter((p) => p.trainable).reduce((n, p) => n + elements(p.tensor), 0), sites: entry.sites + 1 });
+  }
+  return {
+    trainable: countTrainable(attachment.params),
+    total: loaded.network.parameters,
+    byModule: [...byModule].map(([module, counts]) => ({ module, ...counts })),
+    bytes,
+    peakBytes: bytes.reduce((n, part) => n + part.bytes, 0),
+    largestBuffer,
+    flopsPerStep: memory.commands.reduce((n, command) => n + command.flops, 0),
+    dispatchesPerStep: memory.commands.length,
+    ...problem(largestBuffer, allowance, training),
+  };
+}
+
+function problem(largest: number, { largestBuffer }: DeviceAllowance, { batch, seq }: { batch: number; seq: number }): { problem?: { message: string; hint: string } } {
+  if (largest <= largestBuffer) return {};
+  const mib = (bytes: number) => `${(bytes / 2 ** 20).toFixed(0)} MiB`;
+  const share = Math.floor((batch * largestBuffer) / largest);
+  const hint = share >= 1 ? `Lower the batch from ${batch} to ${share}.` : `Lower the sequence length from ${seq} to ${Math.max(2, Math.floor((seq * batch * largestBuffer) / largest))} and the batch to 1.`;
+  return { problem: { message: `the plan needs ${mib(largest)} in one buffer, this device allows ${mib(largestBuffer)}`, hint } };
+}
+
+function checkLengths({ info }: LoadedModel, { training }: RunConfig): void {
+  if (training.seq > info.context) throw new ConfigError(`training.seq: ${training.seq} tokens are more than the model's context of ${info.context}`, `Give a sequence length of at most ${info.context}.`);
+}
+
+/** Throws where the plan has a problem. */
+export function wantFits(plan: Plan): void {
+  if (plan.problem) throw new DeviceLimitError(plan.problem.message, plan.problem.hint);
+}

@@ -1,0 +1,77 @@
+// The frame of every screen: top bar, the chosen panel, status bar; files may be dropped anywhere.
+import { Tooltip } from 'radix-ui';
+import { type DragEvent, lazy, Suspense, useCallback, useState } from 'react';
+import { Toaster } from 'sonner';
+import type { Panel } from '../store/slices/layout';
+import { BuildPanel } from './build/BuildPanel';
+import { useApp, useStudio } from './context';
+import { FailureBanner } from './controls/FailureBanner';
+import { fromDrop } from './controls/files';
+import { useGiveFiles } from './controls/use-give-files';
+import { LiveRegion } from './shell/LiveRegion';
+import { StatusBar } from './shell/StatusBar';
+import { Stages, TopBar } from './shell/TopBar';
+import { usePage } from './shell/use-page';
+import { useShortcuts } from './shell/use-shortcuts';
+import { strings } from './strings';
+
+// Build is what everyone sees first; the other screens are fetched while one reads it.
+const TrainPanel = lazy(async () => ({ default: (await import('./train/TrainPanel')).TrainPanel }));
+const ExplorePanel = lazy(async () => ({ default: (await import('./explore/ExplorePanel')).ExplorePanel }));
+const ExportPanel = lazy(async () => ({ default: (await import('./export/ExportPanel')).ExportPanel }));
+const NoWebGpu = lazy(async () => ({ default: (await import('./unsupported/NoWebGpu')).NoWebGpu }));
+
+export function App() {
+  const [keysOpen, setKeysOpen] = useState(false);
+  const theme = useStudio((state) => state.layout.theme);
+  const panel = useStudio((state) => state.layout.panel);
+  const status = useStudio((state) => state.engine.status);
+  const give = useGiveFiles();
+  usePage();
+  useShortcuts(useCallback(() => setKeysOpen((open) => !open), []));
+  const onDrop = (event: DragEvent) => {
+    event.preventDefault();
+    void fromDrop(event.dataTransfer).then(give);
+  };
+  return (
+    <Tooltip.Provider delayDuration={350}>
+      {/* biome-ignore lint/a11y/noStaticElementInteractions: dropping anywhere is a shortcut for the drop zones in Build. */}
+      <div className={`app panel-${panel}`} onDragOver={(event) => event.preventDefault()} onDrop={onDrop}>
+        <TopBar keysOpen={keysOpen} onKeysOpen={setKeysOpen} />
+        <div className="stage">
+          <EngineTrouble />
+          <Suspense fallback={<main className="main-blank" aria-busy="true" />}>{status === 'unsupported' ? <NoWebGpu /> : <Screen panel={panel} />}</Suspense>
+        </div>
+        <StatusBar />
+        <Stages phone />
+      </div>
+      <LiveRegion />
+      <Toaster theme={theme} position="bottom-right" toastOptions={{ className: 'toast' }} />
+    </Tooltip.Provider>
+  );
+}
+
+function Screen({ panel }: { panel: Panel }) {
+  switch (panel) {
+    case 'build': return <BuildPanel />;
+    case 'train': return <TrainPanel />;
+    case 'explore': return <ExplorePanel />;
+    case 'export': return <ExportPanel />;
+  }
+}
+
+/** A device or an engine that went away, on every screen: nothing else works until the page is loaded again. */
+function EngineTrouble() {
+  const status = useStudio((state) => state.engine.status);
+  const failure = useStudio((state) => state.engine.failure);
+  const { store } = useApp();
+  if (status !== 'lost' && status !== 'crashed') return null;
+  const words = status === 'lost' ? { title: strings.engine.lostTitle, hint: strings.engine.lostHint } : { title: strings.engine.crashedTitle, hint: strings.engine.crashedHint };
+  return (
+    <FailureBanner
+      title={words.title}
+      failure={{ name: failure?.name ?? 'Error', message: failure?.message ?? store.getState().engine.status, hint: failure?.hint || words.hint }}
+      actions={<button type="button" className="btn" onClick={() => location.reload()}>{strings.engine.reload}</button>}
+    />
+  );
+}

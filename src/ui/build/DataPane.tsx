@@ -1,0 +1,144 @@
+// The data: built in, a file of the user's, or pasted text; and how the model sees them.
+import { useEffect, useState } from 'react';
+import { activeRun } from '../../store/slices/runs';
+import { useApp, useStudio } from '../context';
+import { Banner } from '../controls/Banner';
+import { DropZone } from '../controls/DropZone';
+import { FailureBanner } from '../controls/FailureBanner';
+import { FieldControl } from '../controls/FieldControl';
+import { useGiveFiles } from '../controls/use-give-files';
+import { Segmented } from '../controls/Segmented';
+import { bytes, count } from '../format';
+import { strings } from '../strings';
+import { LengthHistogram } from './LengthHistogram';
+import { LoadBar } from './LoadBar';
+import { sourceName } from './source-name';
+import { TokenPreview } from './TokenPreview';
+
+const words = strings.build;
+const HOLDOUT = { kind: 'float', label: words.holdoutShare, help: words.holdoutHelp, default: 0.1, min: 0, max: 0.5 } as const;
+
+export function DataPane() {
+  const { edit } = useApp();
+  const source = useStudio((state) => state.project.draft.data);
+  const holdout = useStudio((state) => state.project.draft.holdout);
+  const { card, status } = useStudio((state) => state.project.data);
+  const [tab, setTab] = useState<string>(source.kind);
+  useEffect(() => setTab((now) => (source.kind === 'file' && now === 'paste' ? now : source.kind)), [source.kind]);
+  const shown = status !== 'failed' ? card : null;
+  return (
+    <section className="pane" aria-label={words.data}>
+      <div className="ph">
+        <span className="no">2</span><h2>{words.data}</h2>
+        <span className="meta">{source.kind === 'file' ? `${source.name}, ${words.readHere}` : ''}</span>
+        {status === 'loading' && <LoadBar label={strings.common.loading} />}
+      </div>
+      <div className="pb">
+        <Segmented
+          full label={words.data} value={tab} onChange={setTab}
+          options={[{ value: 'builtin', label: words.builtin }, { value: 'file', label: words.yourFile }, { value: 'paste', label: words.paste }]}
+        />
+      </div>
+      <div className="pb-scroll">
+        {tab === 'builtin' && <BuiltinData />}
+        {tab === 'file' && <OwnFile />}
+        {tab === 'paste' && <PasteText />}
+        <div className="pb">
+          <DataTrouble />
+          {shown && (
+            <>
+              <div className="sub"><h3>{words.preview}</h3><span className="hint">{words.previewHint}</span></div>
+              <TokenPreview rows={shown.preview} />
+              <LengthHistogram card={shown} />
+              <DataWarnings />
+              <div className="sub"><h3>{words.holdout}</h3><span className="hint">{words.holdoutHint}</span></div>
+              <FieldControl name="holdout" field={HOLDOUT} value={holdout} onChange={(value) => edit.holdout(Number(value))} />
+              <p className="hint fs12">{words.holdoutSplit(shown.trainRows, shown.validationRows)}</p>
+            </>
+          )}
+        </div>
+      </div>
+    </section>
+  );
+}
+
+function BuiltinData() {
+  const { edit } = useApp();
+  const entries = useStudio((state) => state.engine.data);
+  const source = useStudio((state) => state.project.draft.data);
+  return (
+    <div role="radiogroup" aria-label={words.data} className="pick-list">
+      {entries.map((entry) => {
+        const chosen = source.kind === 'builtin' && source.id === entry.id;
+        return (
+          // biome-ignore lint/a11y/useSemanticElements: a row of facts, pressed as one.
+          <button key={entry.id} type="button" role="radio" aria-checked={chosen} className="pick tall" data-testid={`data-${entry.id}`} onClick={() => edit.data({ kind: 'builtin', id: entry.id })}>
+            <span className="ell">{entry.title}</span>
+            <span className="hint">{count(entry.rows)} {words.rows}</span>
+            <span className="num">{bytes(entry.bytes)}</span>
+            <span className="pick-note">{entry.summary}</span>
+          </button>
+        );
+      })}
+    </div>
+  );
+}
+
+function OwnFile() {
+  const give = useGiveFiles();
+  return (
+    <div className="pb">
+      <DropZone label={words.dataFile} accept=".txt,.jsonl,.md,.json,text/plain,application/jsonl" testid="drop-zone" inputTestid="file-input-data" onFiles={give}>{words.dataDrop}</DropZone>
+    </div>
+  );
+}
+
+function PasteText() {
+  const { ask } = useApp();
+  const [text, setText] = useState('');
+  return (
+    <form
+      className="pb col gap2"
+      onSubmit={(event) => {
+        event.preventDefault();
+        ask.giveText(text.trimStart().startsWith('{') ? words.pastedRows : words.pastedText, text);
+      }}
+    >
+      <textarea className="area" aria-label={words.pasteLabel} placeholder={words.pasteHint} rows={6} value={text} data-testid="paste-area" onChange={(event) => setText(event.target.value)} />
+      <div className="row"><button type="submit" className="btn" disabled={text.trim() === ''}>{words.pasteUse}</button></div>
+    </form>
+  );
+}
+
+function DataTrouble() {
+  const { ask, vault } = useApp();
+  const source = useStudio((state) => state.project.draft.data);
+  const { status, error, good } = useStudio((state) => state.project.data);
+  const held = useStudio((state) => activeRun(state.runs) !== null);
+  const back = good && <button type="button" className="btn" onClick={() => ask.goBack('data')}>{words.goBack(sourceName(good))}</button>;
+  if (source.kind === 'file' && vault.text(source.name) === undefined) return <Banner tone="warn" title={words.dataMissing(source.name)} actions={back} />;
+  if (status === 'failed' && error) return <FailureBanner title={words.dataFailed(sourceName(source))} failure={error} actions={back} />;
+  return held ? <p className="hint fs12">{words.heldByRun}</p> : null;
+}
+
+function DataWarnings() {
+  const { edit } = useApp();
+  const card = useStudio((state) => state.project.data.card);
+  const seq = useStudio((state) => state.project.draft.training.seq);
+  const context = useStudio((state) => state.project.model.card?.context ?? 0);
+  if (!card) return null;
+  const raised = Math.min(context, seq * 2);
+  return (
+    <>
+      {card.cutRows > 0 && (
+        <Banner
+          tone="warn" title={words.cutRows(card.cutRows, seq)}
+          actions={raised > seq && <button type="button" className="btn" onClick={() => edit.training({ seq: raised })}>{words.cutRaise(raised)}</button>}
+        >
+          {words.cutRowsText}
+        </Banner>
+      )}
+      {card.warnings.map((warning) => <Banner key={warning} tone="warn" title={warning} />)}
+    </>
+  );
+}

@@ -1,0 +1,110 @@
+// The frozen base model: built in, or a Hugging Face folder of the user's; and where adapters attach to it.
+import { useEffect, useState } from 'react';
+import { activeRun } from '../../store/slices/runs';
+import { useApp, useStudio } from '../context';
+import { Banner } from '../controls/Banner';
+import { DropZone } from '../controls/DropZone';
+import { FailureBanner } from '../controls/FailureBanner';
+import { useGiveFiles } from '../controls/use-give-files';
+import { Segmented } from '../controls/Segmented';
+import { bytes, count, millions } from '../format';
+import { strings } from '../strings';
+import { LoadBar } from './LoadBar';
+import { SiteGrid } from './SiteGrid';
+import { sourceName } from './source-name';
+
+const words = strings.build;
+
+export function ModelPane() {
+  const source = useStudio((state) => state.project.draft.model);
+  const model = useStudio((state) => state.project.model);
+  const [tab, setTab] = useState<string>(source.kind);
+  useEffect(() => setTab(source.kind), [source.kind]);
+  return (
+    <section className="pane" aria-label={words.model}>
+      <div className="ph"><span className="no">1</span><h2>{words.model}</h2>{model.status === 'loading' ? <LoadBar label={strings.common.loading} /> : <span className="end hint">{words.frozen}</span>}</div>
+      <div className="pb">
+        <Segmented full label={words.model} value={tab} onChange={setTab} options={[{ value: 'builtin', label: words.builtin }, { value: 'files', label: words.folder }]} />
+      </div>
+      <div className="pb-scroll">
+        {tab === 'builtin' ? <BuiltinModels /> : <OwnFolder />}
+        <ModelTrouble />
+        <div className="rule" />
+        <div className="pb">
+          {model.card && <SiteGrid sites={model.card.sites} />}
+          <ModelFacts />
+        </div>
+      </div>
+    </section>
+  );
+}
+
+function BuiltinModels() {
+  const { edit } = useApp();
+  const models = useStudio((state) => state.engine.models);
+  const source = useStudio((state) => state.project.draft.model);
+  return (
+    <div role="radiogroup" aria-label={words.model} className="pick-list">
+      {models.map((model) => {
+        const chosen = source.kind === 'builtin' && source.id === model.id;
+        return (
+          // biome-ignore lint/a11y/useSemanticElements: a row of three facts, pressed as one.
+          <button key={model.id} type="button" role="radio" aria-checked={chosen} className="pick" data-testid={`model-${model.id}`} title={model.summary} onClick={() => edit.model({ kind: 'builtin', id: model.id })}>
+            <span className="ell">{model.title}</span>
+            <span className="hint">{model.kind}</span>
+            <span className="num">{millions(model.parameters)}</span>
+          </button>
+        );
+      })}
+    </div>
+  );
+}
+
+function OwnFolder() {
+  const { vault } = useApp();
+  const give = useGiveFiles();
+  const source = useStudio((state) => state.project.draft.model);
+  const files = source.kind === 'files' ? vault.folder(source.name) : undefined;
+  return (
+    <div className="pb">
+      {files && (
+        <ul className="file-list" aria-label={words.filesRead(files.length)}>
+          {files.slice(0, 8).map(({ name, file }) => <li key={name}><span className="ell">{name}</span><span className="num hint">{bytes(file.size)}</span></li>)}
+        </ul>
+      )}
+      <DropZone folder label={words.modelFiles} testid="drop-zone-model" inputTestid="file-input-model" onFiles={give}>{words.folderDrop}</DropZone>
+    </div>
+  );
+}
+
+function ModelTrouble() {
+  const { ask, vault } = useApp();
+  const source = useStudio((state) => state.project.draft.model);
+  const { status, error, good } = useStudio((state) => state.project.model);
+  const held = useStudio((state) => activeRun(state.runs) !== null && state.project.model.status !== 'loading');
+  const back = good && <button type="button" className="btn" onClick={() => ask.goBack('model')}>{words.goBack(sourceName(good))}</button>;
+  if (source.kind === 'files' && !vault.folder(source.name)) return <div className="pb"><Banner tone="warn" title={words.modelMissing(source.name)} actions={back} /></div>;
+  if (status === 'failed' && error) return <div className="pb"><FailureBanner title={words.modelFailed(sourceName(source))} failure={error} actions={back} /></div>;
+  return held ? <p className="pb hint fs12">{words.heldByRun}</p> : null;
+}
+
+function ModelFacts() {
+  const card = useStudio((state) => state.project.model.card);
+  const source = useStudio((state) => state.project.draft.model);
+  const models = useStudio((state) => state.engine.models);
+  const builtin = source.kind === 'builtin' ? models.find((model) => model.id === source.id) : undefined;
+  if (!card) return null;
+  return (
+    <>
+      <h3 className="sub">{words.layout}</h3>
+      <dl className="kv">
+        <div><dt>{words.architecture}</dt><dd>{words.layersOf(card.architecture, card.layers)}</dd></div>
+        <div><dt>{words.hidden}</dt><dd>{`${card.hidden}, ${card.heads}, ${card.kvHeads}`}</dd></div>
+        <div><dt>{words.vocabulary}</dt><dd>{`${count(card.vocab)}, ${count(card.context)}`}</dd></div>
+        <div><dt>{words.parameters}</dt><dd>{count(card.parameters)}</dd></div>
+        <div><dt>{words.file}</dt><dd>{`${bytes(card.bytes)} ${card.dtype}`}</dd></div>
+        {builtin && <div><dt>{words.licence}</dt><dd>{builtin.licence}</dd></div>}
+      </dl>
+    </>
+  );
+}

@@ -1,0 +1,16 @@
+// Small readings of a run that several places show.
+import type { MetricLog } from '../../store/metric-log';
+import type { RunRecord } from '../../store/slices/runs';
+
+/** Names of the series that every run reports. */
+export const SERIES = { loss: 'loss', lr: 'lr', norm: 'grad_norm' } as const;
+
+/** The newest validation loss, or null before the first. */
+export function lastValidation(log: MetricLog, run: string): number | null {
+  return log.evals(run).losses.at(-1) ?? null;
+}
+
+/** Seconds until the last step at the pace measured now; null where nothing was measured. */
+export function secondsLeft(run: RunRecord): number | null {
+  return run.secondsPerStep === null || run.status !== 'running' ? null : run.secondsPerStep * (run.config.training.steps - run.step);
+}

@@ -1,0 +1,110 @@
+// Name, what it trains on, pause and stop, and how far it is: texts are rings on the time line.
+import { ClipboardCopy, Download, Pause, Play, Square } from 'lucide-react';
+import { toast } from 'sonner';
+import { useStore } from 'zustand';
+import { isActive, type RunRecord } from '../../store/slices/runs';
+import { chartState } from '../charts/chart-state';
+import { useApp, useShallowStudio, useStudio } from '../context';
+import { Icon } from '../controls/Icon';
+import { SelectBox } from '../controls/SelectBox';
+import { clock, count } from '../format';
+import { platformKeys } from '../shell/platform';
+import { secondsLeft } from '../shell/run-view';
+import { strings } from '../strings';
+
+const words = strings.train;
+
+export function RunHeader({ run }: { run: RunRecord }) {
+  return (
+    <div className="runhead">
+      <div className="row">
+        <h1>{run.name}</h1>
+        <span className="tag acc desk">{run.labels.method}</span>
+        <RunMenu run={run} />
+        <span className="dim fs12 ell grow desk">{words.what(run.labels.model, run.labels.data)}</span>
+        <span className="tag" data-testid="run-status" data-status={run.status}>{words.status[run.status]}</span>
+        <span className="num fs12 phone-only">{words.stepOf(run.step, run.config.training.steps)}</span>
+        <span className="row desk"><Actions run={run} keys /></span>
+      </div>
+      <Timeline run={run} />
+    </div>
+  );
+}
+
+/** Where the rail is hidden, the runs are a menu. */
+function RunMenu({ run }: { run: RunRecord }) {
+  const { ask } = useApp();
+  const options = useShallowStudio((state) => state.runs.order.map((id) => `${id}\n${state.runs.byId[id]?.name}`));
+  if (options.length < 2) return null;
+  return (
+    <span className="run-menu">
+      <SelectBox label={words.runMenu} value={run.id} options={options.map((option) => ({ value: option.split('\n')[0] as string, label: option.split('\n')[1] as string }))} onChange={ask.select} />
+    </span>
+  );
+}
+
+/** Buttons of a run; on a phone the same two stand at the thumb. */
+function Actions({ run, keys = false, testids = true }: { run: RunRecord; keys?: boolean; testids?: boolean }) {
+  const { ask, edit, log } = useApp();
+  const pictures = useStudio((state) => (state.engine.methods.find((method) => method.slug === run.config.method.slug)?.views.length ?? 0) > 0);
+  const id = (name: string) => (testids ? name : undefined);
+  const tell = async (work: Promise<{ message: string; hint: string } | null>) => {
+    const failure = await work;
+    if (failure) toast.error(failure.message, { description: failure.hint });
+  };
+  const copy = async () => {
+    await navigator.clipboard.writeText(log.toCsv(run.id));
+    toast(strings.common.copied);
+  };
+  if (!isActive(run.status)) {
+    return (
+      <>
+        {pictures && <button type="button" className="btn" onClick={() => edit.open('explore')}>{words.toExplore}</button>}
+        <button type="button" className="btn" disabled={run.step === 0} onClick={() => edit.open('export')}><Icon of={Download} size={14} />{words.toExport}</button>
+        <button type="button" className="iconbtn" aria-label={words.copyMetrics} title={words.copyMetrics} onClick={() => void copy()}><Icon of={ClipboardCopy} /></button>
+      </>
+    );
+  }
+  return (
+    <>
+      {run.status === 'paused' ? (
+        <button type="button" className="btn" data-testid={id('resume-button')} onClick={() => void tell(ask.resume(run.id))}><Icon of={Play} size={14} />{words.resume}{keys && <kbd className="kcap">Space</kbd>}</button>
+      ) : (
+        <button type="button" className="btn" data-testid={id('pause-button')} disabled={run.status !== 'running'} onClick={() => void tell(ask.pause(run.id))}><Icon of={Pause} size={14} />{words.pause}{keys && <kbd className="kcap">Space</kbd>}</button>
+      )}
+      <button type="button" className="btn" data-testid={id('stop-button')} onClick={() => void tell(ask.stop(run.id))}><Icon of={Square} size={13} />{words.stop}{keys && <kbd className="kcap">{platformKeys('⌘.')}</kbd>}</button>
+      {keys && <button type="button" className="iconbtn" aria-label={words.copyMetrics} title={words.copyMetrics} onClick={() => void copy()}><Icon of={ClipboardCopy} /></button>}
+    </>
+  );
+}
+
+export function PhoneActions({ run }: { run: RunRecord }) {
+  return <div className="phone-actions"><Actions run={run} testids={false} /></div>;
+}
+
+function Timeline({ run }: { run: RunRecord }) {
+  const picked = useStore(chartState, (state) => state.sample);
+  const { steps } = run.config.training;
+  const share = (step: number) => `${(100 * Math.min(step, steps)) / steps}%`;
+  const newest = run.samples.at(-1)?.step;
+  const left = secondsLeft(run);
+  // The counter gives way where it would run into the ends.
+  const atStart = run.step / steps < 0.06;
+  const atEnd = run.step / steps > 0.84;
+  return (
+    <div className="timeline" role="progressbar" aria-label={words.progress} aria-valuemin={0} aria-valuemax={steps} aria-valuenow={run.step}>
+      <div className="bar"><i className={run.status === 'paused' ? 'still' : ''} style={{ width: share(run.step) }} /></div>
+      {run.samples.map(({ step }) => (
+        <button
+          key={step} type="button" className="ring" style={{ left: share(step) }} aria-pressed={step === (picked ?? newest)} aria-label={words.sampleAt(step)} title={words.sampleAt(step)}
+          onClick={() => chartState.setState({ sample: step })}
+        />
+      ))}
+      {!atStart && <span className="t first">0</span>}
+      <span className={atStart ? 't now first' : atEnd ? 't now end' : 't now'} style={atStart || atEnd ? {} : { left: share(run.step) }}>
+        <span data-testid="step-count">{run.step}</span>{atEnd && ` / ${count(steps)}${run.seconds !== null && !isActive(run.status) ? ` ${words.tookAbout(clock(run.seconds))}` : ''}`}
+      </span>
+      {!atEnd && <span className="t last">{left === null ? count(steps) : words.endsIn(steps, clock(left))}</span>}
+    </div>
+  );
+}

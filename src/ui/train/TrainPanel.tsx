@@ -1,0 +1,43 @@
+// A run while it trains and after: its charts in the middle, what it writes at the right, the runs of this visit at the left.
+import { useEffect } from 'react';
+import { forgetRun } from '../charts/chart-state';
+import { useSelectedRun } from '../context';
+import { FailureBanner } from '../controls/FailureBanner';
+import { strings } from '../strings';
+import { Charts } from './Charts';
+import { EmptyPanel } from './EmptyPanel';
+import { Events } from './Events';
+import { LiveViews } from './LiveViews';
+import { PhoneActions, RunHeader } from './RunHeader';
+import { RunRail } from './RunRail';
+import { Samples } from './Samples';
+
+const words = strings.train;
+
+export function TrainPanel() {
+  const run = useSelectedRun();
+  const id = run?.id;
+  // biome-ignore lint/correctness/useExhaustiveDependencies: another run, another cursor.
+  useEffect(forgetRun, [id]);
+  if (!run) return <EmptyPanel title={words.none} text={words.noneText} />;
+  return (
+    <main className="train" aria-label={strings.panels.train}>
+      <RunRail />
+      <section className="pane run-pane" aria-label={run.name}>
+        <RunHeader run={run} />
+        {run.error && (
+          <FailureBanner title={words.failed} failure={run.step > 0 ? { ...run.error, hint: [run.error.hint, words.failedKept(run.step)].filter(Boolean).join(' ') } : run.error} />
+        )}
+        <Charts run={run} />
+      </section>
+      <aside className="pane texts" aria-label={words.before}>
+        <Samples key={run.id} run={run} />
+        <div className="texts-lower">
+          <LiveViews run={run} />
+          <Events run={run} />
+        </div>
+      </aside>
+      <PhoneActions run={run} />
+    </main>
+  );
+}
