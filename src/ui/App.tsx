@@ -46,7 +46,7 @@ export function App() {
         <Stages phone />
       </div>
       <LiveRegion />
-      <Toaster theme={theme} position="bottom-right" toastOptions={{ className: 'toast' }} />
+      <Toaster theme={theme} position="bottom-right" />
     </Tooltip.Provider>
   );
 }

@@ -115,7 +115,8 @@ function DataTrouble() {
   const source = useStudio((state) => state.project.draft.data);
   const { status, error, good } = useStudio((state) => state.project.data);
   const held = useStudio((state) => activeRun(state.runs) !== null);
-  const back = good && <button type="button" className="btn" onClick={() => ask.goBack('data')}>{words.goBack(sourceName(good))}</button>;
+  const catalogue = useStudio((state) => state.engine.data);
+  const back = good && <button type="button" className="btn" onClick={() => ask.goBack('data')}>{words.goBack(sourceName(good, catalogue))}</button>;
   if (source.kind === 'file' && vault.text(source.name) === undefined) return <Banner tone="warn" title={words.dataMissing(source.name)} actions={back} />;
   if (status === 'failed' && error) return <FailureBanner title={words.dataFailed(sourceName(source))} failure={error} actions={back} />;
   return held ? <p className="hint fs12">{words.heldByRun}</p> : null;

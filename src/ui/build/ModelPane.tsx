@@ -82,7 +82,8 @@ function ModelTrouble() {
   const source = useStudio((state) => state.project.draft.model);
   const { status, error, good } = useStudio((state) => state.project.model);
   const held = useStudio((state) => activeRun(state.runs) !== null && state.project.model.status !== 'loading');
-  const back = good && <button type="button" className="btn" onClick={() => ask.goBack('model')}>{words.goBack(sourceName(good))}</button>;
+  const catalogue = useStudio((state) => state.engine.models);
+  const back = good && <button type="button" className="btn" onClick={() => ask.goBack('model')}>{words.goBack(sourceName(good, catalogue))}</button>;
   if (source.kind === 'files' && !vault.folder(source.name)) return <div className="pb"><Banner tone="warn" title={words.modelMissing(source.name)} actions={back} /></div>;
   if (status === 'failed' && error) return <div className="pb"><FailureBanner title={words.modelFailed(sourceName(source))} failure={error} actions={back} /></div>;
   return held ? <p className="pb hint fs12">{words.heldByRun}</p> : null;

@@ -15,8 +15,8 @@ export function SchedulePlot() {
   const ticks = linearTicks(0, training.steps, 4);
   return (
     <div className="sched" role="img" aria-label={strings.build.schedule}>
-      <span className="sched-y top">{strings.build.max}</span>
-      <span className="sched-y low">0</span>
+      <span className="sched-y at-max">{strings.build.max}</span>
+      <span className="sched-y at-zero">0</span>
       <div className="sched-plot">
         <svg viewBox={`0 0 1000 ${HEIGHT}`} preserveAspectRatio="none" aria-hidden="true">
           <path d={`M0 6H1000M0 ${HEIGHT - 4}H1000`} stroke="var(--line-2)" vectorEffect="non-scaling-stroke" />

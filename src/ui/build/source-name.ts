@@ -1,4 +1,6 @@
-// What a source is called where there is room for a few words.
+// What a source is called where there is room for a few words: its title in the catalogue, or the file's name.
 import type { DataSource, ModelSource } from '../../store/contract';
 
-export const sourceName = (source: ModelSource | DataSource) => (source.kind === 'builtin' ? source.id : source.name);
+export function sourceName(source: ModelSource | DataSource, catalogue: readonly { id: string; title: string }[] = []): string {
+  return source.kind === 'builtin' ? (catalogue.find((entry) => entry.id === source.id)?.title ?? source.id) : source.name;
+}

@@ -160,7 +160,7 @@ function options(latest: { readonly current: StepChartProps }, palette: Palette,
   if (props.log) Object.assign(yScale, { distr: 100, fwd: (value: number) => Math.log(value), bwd: (value: number) => Math.exp(value) });
   const yAxis: uPlot.Axis = {
     ...axis,
-    size: props.small ? 44 : 50,
+    size: 50,
     gap: 6,
     space: props.small ? 30 : 42,
     ticks: { show: false },
@@ -277,18 +277,14 @@ function drawRules(u: uPlot, { marks = [], rules = [] }: StepChartProps, palette
   ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
   ctx.clip();
   ctx.lineWidth = unit;
-  ctx.font = scaled(NOTE_FONT, unit);
-  ctx.textBaseline = 'alphabetic';
-  for (const { y, label } of rules) {
+  for (const { y } of rules) {
     const at = Math.round(u.valToPos(y, 'y', true)) + 0.5;
     ctx.strokeStyle = palette.base ?? '';
     ctx.setLineDash([5 * unit, 4 * unit]);
     stroke(ctx, bbox.left, at, bbox.left + bbox.width, at);
-    ctx.fillStyle = palette['text-2'] ?? '';
-    ctx.textAlign = 'right';
-    const below = at + 14 * unit < bbox.top + bbox.height;
-    haloed(ctx, label, bbox.left + bbox.width - 4 * unit, below ? at + 14 * unit : at - 5 * unit, palette.pane ?? '', unit);
   }
+  ctx.font = scaled(NOTE_FONT, unit);
+  ctx.textBaseline = 'alphabetic';
   ctx.textAlign = 'left';
   let labelEnd = Number.NEGATIVE_INFINITY;
   for (const { x, label } of [...marks].sort((a, b) => a.x - b.x)) {
@@ -306,8 +302,8 @@ function drawRules(u: uPlot, { marks = [], rules = [] }: StepChartProps, palette
   ctx.restore();
 }
 
-/** Names at the ends of lines, pushed apart. */
-function drawLabels(u: uPlot, { lines }: StepChartProps, palette: Palette): void {
+/** Over the lines: the names of rules, and of lines at their ends, pushed apart. */
+function drawLabels(u: uPlot, { lines, rules = [] }: StepChartProps, palette: Palette): void {
   const { ctx, bbox } = u;
   const unit = devicePixelRatio;
   const ends = lines
@@ -323,6 +319,14 @@ function drawLabels(u: uPlot, { lines }: StepChartProps, palette: Palette): void
     .sort((a, b) => a.y - b.y);
   ctx.save();
   ctx.font = scaled(NOTE_FONT, unit);
+  ctx.textAlign = 'right';
+  for (const { y, label } of rules) {
+    const at = u.valToPos(y, 'y', true);
+    if (at < bbox.top || at > bbox.top + bbox.height) continue;
+    const above = at - 18 * unit > bbox.top;
+    ctx.fillStyle = palette['text-2'] ?? '';
+    haloed(ctx, label, bbox.left + bbox.width - 4 * unit, above ? at - 5 * unit : at + 14 * unit, palette.pane ?? '', unit);
+  }
   ctx.textAlign = 'left';
   ctx.textBaseline = 'middle';
   let free = Number.NEGATIVE_INFINITY;

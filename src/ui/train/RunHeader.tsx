@@ -59,8 +59,8 @@ function Actions({ run, keys = false, testids = true }: { run: RunRecord; keys?:
   if (!isActive(run.status)) {
     return (
       <>
-        {pictures && <button type="button" className="btn" onClick={() => edit.open('explore')}>{words.toExplore}</button>}
-        <button type="button" className="btn" disabled={run.step === 0} onClick={() => edit.open('export')}><Icon of={Download} size={14} />{words.toExport}</button>
+        {pictures && <button key="explore" type="button" className="btn" onClick={() => edit.open('explore')}>{words.toExplore}</button>}
+        <button key="export" type="button" className="btn" disabled={run.step === 0} onClick={() => edit.open('export')}><Icon of={Download} size={14} />{words.toExport}</button>
         <button type="button" className="iconbtn" aria-label={words.copyMetrics} title={words.copyMetrics} onClick={() => void copy()}><Icon of={ClipboardCopy} /></button>
       </>
     );
@@ -68,11 +68,11 @@ function Actions({ run, keys = false, testids = true }: { run: RunRecord; keys?:
   return (
     <>
       {run.status === 'paused' ? (
-        <button type="button" className="btn" data-testid={id('resume-button')} onClick={() => void tell(ask.resume(run.id))}><Icon of={Play} size={14} />{words.resume}{keys && <kbd className="kcap">Space</kbd>}</button>
+        <button key="resume" type="button" className="btn" data-testid={id('resume-button')} onClick={() => void tell(ask.resume(run.id))}><Icon of={Play} size={14} />{words.resume}{keys && <kbd className="kcap">Space</kbd>}</button>
       ) : (
         <button type="button" className="btn" data-testid={id('pause-button')} disabled={run.status !== 'running'} onClick={() => void tell(ask.pause(run.id))}><Icon of={Pause} size={14} />{words.pause}{keys && <kbd className="kcap">Space</kbd>}</button>
       )}
-      <button type="button" className="btn" data-testid={id('stop-button')} onClick={() => void tell(ask.stop(run.id))}><Icon of={Square} size={13} />{words.stop}{keys && <kbd className="kcap">{platformKeys('⌘.')}</kbd>}</button>
+      <button key="stop" type="button" className="btn" data-testid={id('stop-button')} onClick={() => void tell(ask.stop(run.id))}><Icon of={Square} size={13} />{words.stop}{keys && <kbd className="kcap">{platformKeys('⌘.')}</kbd>}</button>
       {keys && <button type="button" className="iconbtn" aria-label={words.copyMetrics} title={words.copyMetrics} onClick={() => void copy()}><Icon of={ClipboardCopy} /></button>}
     </>
   );

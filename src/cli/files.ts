@@ -1,0 +1,34 @@
+// Files of a directory on disk as the byte sources that src/formats reads.
+import { open, readdir, stat } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import type { ByteSource } from '../formats/safetensors';
+import { CheckpointError } from '../util/errors';
+
+/** One file; each read opens it, so that nothing stays open. */
+export async function fileSource(path: string, name = basename(path)): Promise<ByteSource> {
+  const { size } = await stat(path).catch(() => {
+    throw new CheckpointError(`${path}: there is no such file`, 'Check the path.');
+  });
+  return {
+    name, size,
+    async read(begin, end) {
+      const file = await open(path);
+      try {
+        const bytes = new Uint8Array(end - begin);
+        const { bytesRead } = await file.read(bytes, 0, end - begin, begin);
+        return bytes.subarray(0, bytesRead);
+      } finally {
+        await file.close();
+      }
+    },
+  };
+}
+
+/** The files directly in a directory, by name. */
+export async function folderSources(directory: string): Promise<Map<string, ByteSource>> {
+  const entries = await readdir(directory, { withFileTypes: true }).catch(() => {
+    throw new CheckpointError(`${directory}: there is no such directory`, 'Give the folder of a Hugging Face model or of a PEFT adapter.');
+  });
+  const files = await Promise.all(entries.filter((entry) => entry.isFile()).map(async ({ name }) => [name, await fileSource(join(directory, name), name)] as const));
+  return new Map(files);
+}
