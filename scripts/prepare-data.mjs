@@ -234,7 +234,7 @@ function wordnetJson(temporary) {
       title: 'WordNet as JSON',
       format: 'rows',
       rows: rows.length,
-      summary: `Requests for the entries of ${rows.length.toLocaleString('en')} common English words, answered in one line of JSON with word, part of speech, kind and meaning. The built-in models have read WordNet's definitions as sentences; the JSON form is new to them. “heron” is not among the words, so the sample prompt asks for something unseen.`,
+      summary: `Requests for the entries of ${rows.length.toLocaleString('en')} common English words, answered in one line of JSON with word, part of speech, kind and meaning. The built-in models have read WordNet's definitions as sentences; the JSON form is new to them. “heron” is not among the words, so the sample prompt asks for something unseen; a small model learns the form and invents meanings.`,
       licence: 'WordNet 3.0 licence',
       prompt: '<|user|>Look up "heron".<|assistant|>',
     },

@@ -2,6 +2,7 @@ import type { Page } from '@playwright/test';
 
 export function textOf(page: Page, id: string): Promise<string>;
 export function numberOf(page: Page, id: string): Promise<number>;
+export function samples(page: Page): Promise<{ off: string; on: string }>;
 export function ready(page: Page): Promise<void>;
 export function choose(page: Page, what: { model?: string; data?: string; method?: string; preset?: string }): Promise<void>;
 export function set(page: Page, name: string, value: number | string): Promise<void>;

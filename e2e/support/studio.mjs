@@ -12,6 +12,12 @@ export async function numberOf(page, id) {
   return Number.parseFloat(/-?\d+(\.\d+)?(e[+-]?\d+)?/i.exec(text)?.[0] ?? 'NaN');
 }
 
+/** What the model wrote without and with the adapter; a remark of the page under the text is left out. */
+export async function samples(page) {
+  const on = page.getByTestId('sample-on').locator('p').first();
+  return { off: await textOf(page, 'sample-off'), on: (await on.innerText()).trim() };
+}
+
 /** Waits until the model, data and plan are there and the run can start; throws what the page says otherwise. */
 export async function ready(page) {
   await settle(page, () => page.getByTestId('train-button').isEnabled(), 'the Train button to be ready');
@@ -29,6 +35,7 @@ export async function set(page, name, value) {
   const box = page.getByTestId(`box-${name}`);
   await box.fill(String(value));
   await box.press('Enter');
+  await box.blur(); // its help would cover what is beside it
 }
 
 export async function train(page) {

@@ -61,6 +61,7 @@ export function connect(store: StudioStore, log: MetricLog, clock: Clock): Conne
   };
   const flush = () => {
     waiting = false;
+    if (!gathered && progress === undefined && touched.size === 0) return;
     const change: Partial<ReturnType<StudioStore['getState']>> = {};
     if (gathered) change.runs = gathered;
     if (touched.size > 0) change.metrics = bumped(store.getState().metrics, touched);

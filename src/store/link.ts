@@ -43,11 +43,12 @@ export function fromHash(hash: string): RunConfig | null {
     else if (key === 'on') config.targets = text;
     else if (key === 'n') config.name = text;
     else if (key === 'h') config.holdout = Number(text);
-    else if (key.startsWith('a.')) config.method.fields[key.slice(2)] = valueOf(text);
+    else if (key.startsWith('a.')) config.method.fields[key.slice(2)] = fieldValue(text);
     else if (dot > 0) {
-      const section = SECTIONS[key.slice(0, dot) as keyof typeof SECTIONS];
+      const short = key.slice(0, dot);
+      const section = short === 't' || short === 's' ? SECTIONS[short] : null;
       const name = key.slice(dot + 1);
-      if (section && name in config[section]) config[section][name] = typeof config[section][name] === 'number' ? Number(text) : text;
+      if (section && Object.hasOwn(config[section], name)) config[section][name] = typeof config[section][name] === 'number' ? Number(text) : text;
     }
   }
   return parseRunConfig(config);
@@ -62,7 +63,7 @@ function decoded(text: string): string {
 }
 
 /** A field's value as written by `String`: a number, true or false, or a choice. */
-function valueOf(text: string): number | boolean | string {
+function fieldValue(text: string): number | boolean | string {
   if (text === 'true' || text === 'false') return text === 'true';
   const number = Number(text);
   return text.trim() !== '' && Number.isFinite(number) ? number : text;

@@ -94,7 +94,7 @@ export class MetricLog {
     const series = this.series(run);
     const { steps, losses } = this.evals(run);
     const validation = new Map(steps.map((step, i) => [step, losses[i] as number]));
-    const cell = (value: number | undefined) => (value === undefined || Number.isNaN(value) ? '' : String(Number(value.toPrecision(8))));
+    const cell = (value: number | undefined) => (value === undefined || Number.isNaN(value) ? '' : String(Number(value.toPrecision(7))));
     const rows = [['step', ...series, 'validation_loss'].join(',')];
     const first = validation.has(0) ? 0 : 1;
     const end = Math.max(this.length(run), steps.at(-1) ?? 0);

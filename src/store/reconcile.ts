@@ -40,7 +40,7 @@ export function reconcile(store: StudioStore, client: Pick<EngineClient, 'loadMo
     patch(store, 'project', { data: { ...data, status: 'loading', key, error: null } });
     try {
       const text = draft.data.kind === 'file' ? vault.text(draft.data.name) : undefined;
-      const card = await client.loadData(draft.data, { holdout: draft.holdout, seq: draft.training.seq, seed: draft.training.seed }, text);
+      const card = await client.loadData(draft.data, { holdout: draft.holdout, seq: draft.training.seq, seed: draft.training.seed, batch: draft.training.batch }, text);
       patch(store, 'project', { data: { status: 'ready', key, card, error: null, good: draft.data } });
     } catch (error) {
       patch(store, 'project', { data: { ...data, status: 'failed', key, error: readFailure(error) } });

@@ -60,6 +60,11 @@ export class Evaluator {
     return this.step.read(this.logits);
   }
 
+  /** Floating-point operations of one batch. */
+  get flops(): number {
+    return this.step.cost.flops;
+  }
+
   dispose(): void {
     this.step.dispose();
     for (const t of [this.ids, this.labels, this.mask]) if (t) free(this.device, t);

@@ -93,9 +93,11 @@ function nucleus(weights: Float64Array, topP: number): number[] {
   return order.slice(0, end < 0 ? order.length : end + 1);
 }
 
-/** The ids of a prompt as the model reads one: a chat turn where the text has none of the model's markers and `chat` asks for it. */
+/** The ids of a prompt. With `chat`, a prompt without the model's own markers becomes a user's turn that the model is to answer. */
 export function promptIds({ tokenizer, name }: LoadedModel, prompt: string, chat: boolean): number[] {
   if (!tokenizer) throw new ConfigError(`${name}: the model has no tokenizer.json`, 'Add tokenizer.json to its folder.');
-  const turn = chat ? tokenizer.chat([{ role: 'user', content: prompt }], { addGenerationPrompt: true }) : null;
+  const plain = tokenizer.encode(prompt, { addSpecial: false });
+  const marked = tokenizer.decode(plain, { skipSpecial: true }) !== tokenizer.decode(plain);
+  const turn = chat && !marked ? tokenizer.chat([{ role: 'user', content: prompt }], { addGenerationPrompt: true }) : null;
   return turn === null ? tokenizer.encode(prompt) : tokenizer.encode(turn, { addSpecial: false });
 }

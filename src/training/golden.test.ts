@@ -4,14 +4,13 @@ import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { fileSource, folderSources } from '../cli/files';
 import type { Device } from '../engine/gpu/device';
-import { noAdapters } from '../engine/nn/site';
-import { matmul } from '../engine/ops';
+import { type Param, noAdapters } from '../engine/nn/site';
+import { crossEntropy, matmul } from '../engine/ops';
 import { AdamW } from '../engine/optim/adamw';
 import { Graph } from '../engine/tensor/graph';
 import { readF32, write } from '../engine/tensor/memory';
 import { compile } from '../engine/tensor/step';
-import { tensor } from '../engine/tensor/tensor';
-import { crossEntropy } from '../engine/ops';
+import { type HostData, type Tensor, tensor } from '../engine/tensor/tensor';
 import { testDevice } from '../engine/testing/device';
 import { openHfFolder } from '../formats/hf-folder';
 import { type SafetensorsFile, openSafetensors } from '../formats/safetensors';
@@ -48,7 +47,7 @@ async function batchOf(file: SafetensorsFile) {
   const shape = file.byName.get('input_ids')?.shape as [number, number];
   const ids = tensor('ids', shape, 'input', 'u32');
   const labels = tensor('labels', shape, 'input', 'i32');
-  const inputs = new Map([[ids, Uint32Array.from(await file.ints('input_ids'))], [labels, await file.ints('labels')]] as const);
+  const inputs = new Map<Tensor, HostData>([[ids, Uint32Array.from(await file.ints('input_ids'))], [labels, await file.ints('labels')]]);
   return { ids, labels, inputs };
 }
 
@@ -69,7 +68,7 @@ describe.each(['tale-1m', 'gpt2-tiny'] as const)('%s', (id) => {
     expect(share(await step.read(loss), await file.f32('loss'))).toBeLessThan(1e-4);
     const compared = new Set<string>();
     for (const [i, [name, { tensor: t, transposed }]] of weights.entries()) {
-      const got = await step.read(grads[i] as (typeof grads)[number]);
+      const got = await step.read(grads[i] as Tensor);
       const [out, inn] = t.shape as [number, number];
       const want = await file.f32(`grad.${name}`);
       // Of an attention's key bias the exact gradient is zero: what is stored there is rounding.
@@ -90,7 +89,7 @@ describe.each(['tale-1m', 'gpt2-tiny'] as const)('%s', (id) => {
     adamw.allocate(device, { default: { lrScale: 1, weightDecay: 0.01 } });
     const stored = (name: string) => `base_model.model.${name}.weight`;
     for (const p of attachment.params) write(device, p.tensor, await file.f32(`init.${stored(p.name)}`));
-    if (kind === 'pissa') await subtractStart(loaded, attachment, 2);
+    if (kind === 'pissa') await subtractStart(attachment, 2);
 
     const { ids, labels, inputs } = await batchOf(base);
     const graph = new Graph();
@@ -109,7 +108,7 @@ describe.each(['tale-1m', 'gpt2-tiny'] as const)('%s', (id) => {
       if (t === 1) {
         expect(share(await step.read(logits), await file.f32('logits'))).toBeLessThan(1e-4);
         for (const [i, p] of attachment.params.entries()) {
-          expect(share(await step.read(grads[i] as (typeof grads)[number]), await file.f32(`grad.${stored(p.name)}`)), p.name).toBeLessThan(1e-4);
+          expect(share(await step.read(grads[i] as Tensor), await file.f32(`grad.${stored(p.name)}`)), p.name).toBeLessThan(1e-4);
         }
       }
       if (t === 10) {
@@ -124,14 +123,14 @@ describe.each(['tale-1m', 'gpt2-tiny'] as const)('%s', (id) => {
 });
 
 /** PiSSA trains on the residual W − s·B₀A₀, so that the adapted layer starts as W. */
-async function subtractStart(loaded: LoadedModel, attachment: Attachment, scale: number): Promise<void> {
+async function subtractStart(attachment: Attachment, scale: number): Promise<void> {
   const graph = new Graph();
   const residuals = graph.record(() => attachment.sites.map((site) => {
-    const { A, B } = attachment.adapters.get(site.name)?.params as Record<string, (typeof attachment.params)[number]>;
-    return matmul((B as typeof A & object).tensor, (A as typeof A & object).tensor, { alpha: -scale, c: site.weight });
+    const { A, B } = attachment.adapters.get(site.name)?.params as { A: Param; B: Param };
+    return matmul(B.tensor, A.tensor, { alpha: -scale, c: site.weight });
   }));
   const step = await compile(device, graph, { keep: residuals });
   step.run();
-  for (const [i, site] of attachment.sites.entries()) write(device, site.weight, await step.read(residuals[i] as (typeof residuals)[number]));
+  for (const [i, site] of attachment.sites.entries()) write(device, site.weight, await step.read(residuals[i] as Tensor));
   step.dispose();
 }

@@ -48,12 +48,13 @@ type Wish = 'run' | 'pause' | 'stop';
 export class Run {
   /** Steps done. */
   step = 0;
-  private wish: Wish = 'run';
+  private wish = 'run' as Wish;
   private wake: (() => void) | null = null;
   private readonly started = performance.now();
   private lastMetrics = { step: 0, time: performance.now(), pending: false, tokens: 0 };
   private lastViews = { time: 0, sites: [] as SiteValues[], pending: Promise.resolve() };
   private failure: unknown = null;
+  private sampling: Promise<unknown> = Promise.resolve();
   private readonly generators = new Map<string, Generator>();
 
   private constructor(
@@ -131,6 +132,11 @@ export class Run {
     return reason;
   }
 
+  /** Floating-point operations of one step. */
+  get flopsPerStep(): number {
+    return this.compiled.cost.flops;
+  }
+
   /** What made the run fail. */
   get error(): unknown {
     return this.failure;
@@ -181,7 +187,7 @@ export class Run {
       listener({ kind: 'status', status: 'paused', step: this.step });
       await new Promise<void>((resolve) => { this.wake = resolve; });
       this.wake = null;
-      if (this.wish === 'run') listener({ kind: 'status', status: 'running', step: this.step });
+      if ((this.wish as Wish) === 'run') listener({ kind: 'status', status: 'running', step: this.step });
       this.lastMetrics.time = performance.now();
     }
     return this.wish !== 'stop' && this.failure === null;
@@ -213,17 +219,23 @@ export class Run {
     this.options.listener({ kind: 'sample', sample: await this.sample(prompt, maxTokens, temperature) });
   }
 
-  /** The same prompt with adapters off and on, drawn with the same seed. */
-  async sample(prompt: string, maxTokens: number, temperature: number): Promise<SampleResult> {
+  /** The same prompt with adapters off and on, drawn with the same seed. Calls wait for one another: they share a cache. */
+  sample(prompt: string, maxTokens: number, temperature: number): Promise<SampleResult> {
+    const result = this.sampling.then(() => this.write(prompt, maxTokens, temperature));
+    this.sampling = result.catch(() => {});
+    return result;
+  }
+
+  private async write(prompt: string, maxTokens: number, temperature: number): Promise<SampleResult> {
     const { loaded, config, data } = this.options;
     const ids = promptIds(loaded, prompt, data.summary.format === 'rows');
     const settings = { maxTokens, temperature, topP: 0.9, seed: config.training.seed };
     const step = this.step;
-    const write = async (which: 'off' | 'on') => {
+    const one = async (which: 'off' | 'on') => {
       const generator = await this.generator(which, ids.length + maxTokens);
       return loaded.tokenizer?.decode(await generator.generate(ids, settings), { skipSpecial: true }) ?? '';
     };
-    return { prompt, off: await write('off'), on: await write('on'), step };
+    return { prompt, off: await one('off'), on: await one('on'), step };
   }
 
   private async generator(which: 'off' | 'on', tokens: number): Promise<Generator> {

@@ -148,6 +148,7 @@ export const strings = {
     methodsCount: (n: number) => plural(n, 'method'),
     methodFilter: 'Filter by name',
     own: 'Its own controls',
+    ownMore: (n: number) => `${n} more of its controls`,
     ownHint: (n: number) => `${n}, from the method’s description`,
     training: 'Training',
     presets: { quick: 'Quick', balanced: 'Balanced', thorough: 'Thorough' },
@@ -172,6 +173,7 @@ export const strings = {
     byModule: 'By module',
     sitesShort: (n: number) => `${n} ×`,
     time: (steps: number) => `for ${plural(steps, 'step')}`,
+    timeSource: (source: string) => `From ${source.replace(/^From /, '').replace(/\.$/, '')}.`,
     timeNone: 'Time',
     timeNoneText: 'Not measured on this device yet. It is after the first run.',
     perStep: (flops: string, dispatches: number) => `${flops} and ${plural(dispatches, 'dispatch', 'dispatches')} a step.`,
@@ -351,7 +353,6 @@ export const strings = {
     notExact: 'The written file differs from the trained adapter by more than rounding explains.',
     failed: 'The export failed.',
     binary: (size: string) => `${size} of tensors; not shown as text.`,
-    otherFile: 'Preview',
   },
   noWebgpu: {
     title: 'The browser offers no graphics device',

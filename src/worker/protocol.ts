@@ -96,7 +96,7 @@ export interface EngineApi {
   /** Loads a model and makes it the current one. `files` for kind 'files'. */
   loadModel(source: ModelSource, files?: NamedFile[]): Promise<ModelCard>;
   /** Tokenises with the current model's tokenizer. `text` for kind 'file'. */
-  loadData(source: DataSource, options: { holdout: number; seq: number; seed: number }, text?: string): Promise<DataCard>;
+  loadData(source: DataSource, options: { holdout: number; seq: number; seed: number; batch?: number }, text?: string): Promise<DataCard>;
   /** Allocates nothing. Wants the model loaded; the data need not be. */
   plan(config: RunConfig): Promise<Plan>;
   /** Starts training on the current model and data; resolves once it runs. */

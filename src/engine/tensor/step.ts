@@ -5,7 +5,7 @@ import { type Device, type Pipeline, type Slice, roundUp } from '../gpu/device';
 import type { Kernel, ParamValues } from '../gpu/kernel';
 import type { Scalar } from '../gpu/wgsl';
 import { choose } from './autotune';
-import type { Graph } from './graph';
+import type { Command, Graph } from './graph';
 import { readBytes, sliceOf, write } from './memory';
 import { type MemoryPlan, plan } from './planner';
 import { type HostData, type Tensor, describe, elements, rootOf } from './tensor';
@@ -26,6 +26,8 @@ export interface CompileOptions {
   readonly place?: ReadonlyMap<Tensor, Slice>;
   /** false gives every step tensor a buffer of its own: the planner's test. */
   readonly share?: boolean;
+  /** Overrides the choice of kernel: tests and benches. */
+  readonly kernels?: (command: Command) => Kernel;
 }
 
 interface Dispatch {
@@ -41,7 +43,7 @@ export async function compile(device: Device, graph: Graph, options: CompileOpti
   const place = new Map([...(options.place ?? [])].map(([t, slice]) => [rootOf(t), slice] as const));
   const memory = plan(graph.commands, (options.keep ?? []).map(rootOf), [...place.keys()], options.share ?? true);
   const kernels: Kernel[] = [];
-  for (const command of memory.commands) kernels.push(await choose(device, command.family, command.params, command.tensors));
+  for (const command of memory.commands) kernels.push(options.kernels?.(command) ?? (await choose(device, command.family, command.params, command.tensors)));
   const pipelines = await Promise.all(kernels.map((kernel) => device.pipeline(kernel)));
   return new Step(device, memory, pipelines, place);
 }

@@ -32,6 +32,9 @@ export const initialRuns: RunsSlice = { byId: {}, order: [], selected: null };
 
 export const isActive = (status: RunStatus) => status === 'preparing' || status === 'running' || status === 'paused';
 
+/** Every step of the run: a method may train in several phases, of which the settings name only the first. */
+export const totalSteps = (run: RunRecord) => run.phases.reduce((most, phase) => Math.max(most, phase.from + phase.steps), run.config.training.steps);
+
 export function activeRun(runs: RunsSlice): RunRecord | null {
   const id = runs.order.find((run) => isActive((runs.byId[run] as RunRecord).status));
   return id === undefined ? null : (runs.byId[id] as RunRecord);

@@ -1,15 +1,14 @@
-// What is being read, at the end of a pane's head, with a 3 px bar along its foot. No spinner, and nothing moves for it.
+// What is being read, at the end of a pane's head, its share read, with a 3 px bar along its foot. No spinner, and nothing moves for it.
 import { useStudio } from '../context';
-import { count } from '../format';
-import { strings } from '../strings';
 
 export function LoadBar({ label }: { label: string }) {
   const progress = useStudio((state) => state.engine.progress);
+  const share = progress ? Math.floor((100 * progress.done) / Math.max(1, progress.total)) : 0;
   return (
     <span className="load end" role="status">
       <span className="ell">{progress?.task ?? label}</span>
-      {progress && <span className="num">{count(progress.done)} {strings.common.of} {count(progress.total)}</span>}
-      <span className="load-track"><i className={progress ? '' : 'open'} style={progress ? { width: `${(100 * progress.done) / Math.max(1, progress.total)}%` } : {}} /></span>
+      {progress && <span className="num">{share} %</span>}
+      <span className="load-track"><i className={progress ? '' : 'open'} style={progress ? { width: `${share}%` } : {}} /></span>
     </span>
   );
 }

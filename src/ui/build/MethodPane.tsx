@@ -14,6 +14,8 @@ import { mainFields, moreFields, PRESETS, type Preset, presetOf, sampleFields } 
 const words = strings.build;
 /** From here on a list of methods is easier searched than read. */
 const MANY = 9;
+/** Controls of a method that are shown at once. */
+const FEW = 5;
 
 export function MethodPane() {
   const methods = useStudio((state) => state.engine.methods);
@@ -76,10 +78,19 @@ function OwnControls({ card }: { card: MethodCard }) {
   const { edit } = useApp();
   const values = useStudio((state) => state.project.draft.method.fields);
   const entries = Object.entries(card.fields);
+  // A long list is opened by who wants it; one or two more are simply shown.
+  const shown = entries.length > FEW + 2 ? FEW : entries.length;
+  const control = ([name, field]: (typeof entries)[number]) => <FieldControl key={name} name={name} field={field} value={values[name] ?? field.default} onChange={(value) => edit.field(name, value)} />;
   return (
     <div className="pb">
       <div className="sub"><h3>{words.own}</h3><span className="hint">{words.ownHint(entries.length)}</span></div>
-      {entries.map(([name, field]) => <FieldControl key={name} name={name} field={field} value={values[name] ?? field.default} onChange={(value) => edit.field(name, value)} />)}
+      {entries.slice(0, shown).map(control)}
+      {entries.length > shown && (
+        <details className="more" open={entries.slice(shown).some(([name]) => values[name] !== undefined) || undefined}>
+          <summary>{words.ownMore(entries.length - shown)}</summary>
+          {entries.slice(shown).map(control)}
+        </details>
+      )}
     </div>
   );
 }

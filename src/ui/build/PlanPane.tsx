@@ -118,7 +118,7 @@ function Time({ plan }: { plan: Plan }) {
         <div className="read-row"><span className="read">{clock(plan.seconds)}<small>{words.time(steps)}</small></span></div>
       )}
       <p className="dim fs12">
-        {plan.secondsSource ? `${plan.secondsSource} ` : ''}{words.perStep(flops(plan.flopsPerStep), plan.dispatchesPerStep)}
+        {plan.secondsSource ? `${words.timeSource(plan.secondsSource)} ` : ''}{words.perStep(flops(plan.flopsPerStep), plan.dispatchesPerStep)}
       </p>
     </div>
   );

@@ -66,8 +66,7 @@ export function SiteGrid({ sites }: { sites: readonly SiteCard[] }) {
           )}
         </span>
       </div>
-      {/* biome-ignore lint/a11y/useSemanticElements: a table whose cells are pressed; the role says so. */}
-      <table className="sites" role="grid" aria-label={words.sites} ref={grid} onKeyDown={onKeyDown}>
+      <table className="sites" aria-label={words.sites} ref={grid} onKeyDown={onKeyDown}>
         <thead>
           <tr>
             <td />

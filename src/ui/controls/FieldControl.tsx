@@ -59,6 +59,7 @@ function Control({ name, field, value, onChange, usual = field.default, disabled
         <>
           <span className="lab">{field.label}</span>
           {/* A double click anywhere on the track returns to the tick; the tick stands for the value that is usual. */}
+          {/* biome-ignore lint/a11y/noStaticElementInteractions: a shortcut; the box takes the same value from the keyboard. */}
           <span className="tick" style={{ '--d': usualAt } as React.CSSProperties} onDoubleClick={() => onChange(usual)}>
             <Slider.Root
               className="slider" min={scale.min} max={scale.max} step={scale.step} value={[at]} disabled={disabled ?? false}

@@ -18,16 +18,21 @@ const LOG_POSITIONS = 120;
 
 export function scaleOf(field: NumberField): Scale {
   const clamp = (value: number) => Math.min(field.max, Math.max(field.min, value));
-  if (field.log && field.min > 0) {
-    const span = Math.log(field.max / field.min);
-    const position = (value: number) => (Math.log(clamp(value) / field.min) / span) * LOG_POSITIONS;
+  if (field.log) {
+    // A logarithm never reaches zero: where the field does, the first position stands for it.
+    const low = field.min > 0 ? field.min : field.kind === 'int' ? 1 : field.max * 1e-6;
+    const span = Math.log(field.max / low);
+    const position = (value: number) => (value < low ? 0 : (Math.log(clamp(value) / low) / span) * LOG_POSITIONS);
     const value = (at: number) => {
-      const raw = field.min * Math.exp((at / LOG_POSITIONS) * span);
+      if (at <= 0) return field.min;
+      const raw = low * Math.exp((at / LOG_POSITIONS) * span);
       return clamp(field.kind === 'int' ? Math.round(roundTo(raw, 2)) : roundTo(raw, 2));
     };
     const next = (from: number, by: number) => {
-      const to = value(Math.round(position(from)) + by);
-      return field.kind === 'int' && to === from ? clamp(from + Math.sign(by)) : to;
+      // Whole numbers lie further apart than positions at the low end: go on until the value moves.
+      let at = Math.round(position(from)) + by;
+      while (at > 0 && at < LOG_POSITIONS && (value(at) - from) * by <= 0) at += Math.sign(by);
+      return value(Math.min(LOG_POSITIONS, Math.max(0, at)));
     };
     return { min: 0, max: LOG_POSITIONS, step: 1, position, value, next };
   }

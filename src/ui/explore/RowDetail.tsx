@@ -1,6 +1,6 @@
 // One row of a heat map: its values as bars, zero hollow; and how many were not zero over the run.
 import type { HeatmapData, ViewSpec } from '../../store/contract';
-import type { RunRecord } from '../../store/slices/runs';
+import { type RunRecord, totalSteps } from '../../store/slices/runs';
 import { useApp } from '../context';
 import { tick } from '../format';
 import { strings } from '../strings';
@@ -12,7 +12,7 @@ export function RowDetail({ run, view, data, row, top }: { run: RunRecord; view:
   const { log } = useApp();
   const values = Array.from({ length: data.columns }, (_, column) => data.values[row * data.columns + column] as number);
   const history = log.snapshots(run.id, view.id).map((entry) => ({ step: entry.step, kept: keptIn(entry.data, row) }));
-  const { steps } = run.config.training;
+  const steps = totalSteps(run);
   const path = history.map(({ step, kept }, i) => `${i ? 'L' : 'M'}${((1000 * step) / steps).toFixed(1)} ${(56 - (52 * kept) / data.columns).toFixed(1)}`).join('');
   return (
     <>

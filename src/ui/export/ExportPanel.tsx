@@ -110,7 +110,7 @@ function Files({ run }: { run: RunRecord }) {
                   </button>
                 ))}
               </div>
-              <pre className="preview grow" aria-label={words.otherFile} data-testid="file-preview">{shown && textOf(shown)}</pre>
+              <pre className="preview grow" data-testid="file-preview">{shown && textOf(shown)}</pre>
             </>
           ) : (
             <p className="pb hint">{words.notYet}</p>

@@ -1,6 +1,6 @@
 // What a screen reader hears of a run: at most one sentence every ten seconds.
 import { useEffect, useState } from 'react';
-import { activeRun } from '../../store/slices/runs';
+import { activeRun, totalSteps } from '../../store/slices/runs';
 import { useApp } from '../context';
 import { loss } from '../format';
 import { strings } from '../strings';
@@ -17,7 +17,7 @@ export function LiveRegion() {
       if (!run) return;
       const value = log.last(run.id, SERIES.loss);
       const validation = lastValidation(log, run.id);
-      setSaid(strings.shell.live(run.step, run.config.training.steps, value === undefined ? null : loss(value), validation === null ? null : loss(validation)));
+      setSaid(strings.shell.live(run.step, totalSteps(run), value === undefined ? null : loss(value), validation === null ? null : loss(validation)));
     }, EVERY);
     return () => clearInterval(timer);
   }, [store, log]);

@@ -1,5 +1,5 @@
 // The foot of every screen: the engine's state, or the run that goes on while one looks elsewhere.
-import { activeRun } from '../../store/slices/runs';
+import { activeRun, totalSteps } from '../../store/slices/runs';
 import { useApp, useStudio, useVersion } from '../context';
 import { clock, count, loss, rate } from '../format';
 import { strings } from '../strings';
@@ -18,7 +18,7 @@ export function StatusBar() {
         <span className="row">
           {progress.task}
           <span className="track"><i style={{ width: `${(100 * progress.done) / Math.max(1, progress.total)}%` }} /></span>
-          <span className="num">{count(progress.done)} {strings.common.of} {count(progress.total)}</span>
+          <span className="num">{Math.floor((100 * progress.done) / Math.max(1, progress.total))} %</span>
         </span>
       )}
       <span className="end">{strings.shell.seed} <span className="num">{seed}</span></span>
@@ -31,7 +31,7 @@ function RunStatusLine({ fallback }: { fallback: React.ReactNode }) {
   const run = useStudio((state) => activeRun(state.runs));
   useVersion(run?.id ?? null);
   if (!run) return fallback;
-  const steps = run.config.training.steps;
+  const steps = totalSteps(run);
   const validation = lastValidation(log, run.id);
   const left = secondsLeft(run);
   return (

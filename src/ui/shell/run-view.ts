@@ -1,6 +1,6 @@
 // Small readings of a run that several places show.
 import type { MetricLog } from '../../store/metric-log';
-import type { RunRecord } from '../../store/slices/runs';
+import { type RunRecord, totalSteps } from '../../store/slices/runs';
 
 /** Names of the series that every run reports. */
 export const SERIES = { loss: 'loss', lr: 'lr', norm: 'grad_norm' } as const;
@@ -12,5 +12,5 @@ export function lastValidation(log: MetricLog, run: string): number | null {
 
 /** Seconds until the last step at the pace measured now; null where nothing was measured. */
 export function secondsLeft(run: RunRecord): number | null {
-  return run.secondsPerStep === null || run.status !== 'running' ? null : run.secondsPerStep * (run.config.training.steps - run.step);
+  return run.secondsPerStep === null || run.status !== 'running' ? null : run.secondsPerStep * (totalSteps(run) - run.step);
 }

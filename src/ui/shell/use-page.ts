@@ -1,7 +1,7 @@
 // What the page does to its surroundings: title, address, theme, and asking before it is left in the middle of a run.
 import { useEffect } from 'react';
 import { toHash } from '../../store/link';
-import { activeRun } from '../../store/slices/runs';
+import { activeRun, totalSteps } from '../../store/slices/runs';
 import { useApp, useStudio } from '../context';
 import { strings } from '../strings';
 
@@ -10,7 +10,7 @@ export function usePage(): void {
   const theme = useStudio((state) => state.layout.theme);
   const percent = useStudio((state) => {
     const run = activeRun(state.runs);
-    return run ? Math.floor((100 * run.step) / run.config.training.steps) : null;
+    return run ? Math.floor((100 * run.step) / totalSteps(run)) : null;
   });
   const training = percent !== null;
 

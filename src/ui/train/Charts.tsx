@@ -1,15 +1,14 @@
 // The charts of a run: loss above, learning rate, gradient norm and whatever series the method reports below.
-import { useMemo, useRef } from 'react';
+import { useMemo } from 'react';
 import { useStore } from 'zustand';
 import type { MethodCard } from '../../store/contract';
-import type { RunRecord } from '../../store/slices/runs';
+import { type RunRecord, totalSteps } from '../../store/slices/runs';
 import { plannedCurve } from '../build/schedule';
 import { chartState, resetZoom } from '../charts/chart-state';
 import { decimate } from '../charts/decimate';
 import { type Line, StepChart } from '../charts/StepChart';
-import { Smoother } from '../charts/smooth';
 import { useApp, useStudio, useVersion } from '../context';
-import { loss, rate, seconds, setting, tick } from '../format';
+import { rate, seconds, setting, tick } from '../format';
 import { SERIES } from '../shell/run-view';
 import { strings } from '../strings';
 import { LossChart } from './LossChart';
@@ -52,7 +51,8 @@ function RateChart({ run }: { run: RunRecord }) {
   // biome-ignore lint/correctness/useExhaustiveDependencies: the version stands for the column's content.
   const lines = useMemo((): Line[] => {
     const done = decimate(column, zoom?.[0] ?? 1, zoom?.[1] ?? column.length, SMALL_POINTS);
-    const ahead = plannedCurve(training, column.length, SMALL_POINTS);
+    // What is ahead is drawn only for the phase that the settings describe.
+    const ahead = column.length < training.steps ? plannedCurve(training, column.length, SMALL_POINTS) : { x: [], y: [] };
     return [
       { key: 'ahead', label: words.lr, ...ahead, color: 'line-2', width: 1.2, dash: [3, 3], silent: true },
       { key: 'lr', label: words.lr, ...done, color: 'text', width: 1.4 },
@@ -60,7 +60,7 @@ function RateChart({ run }: { run: RunRecord }) {
   }, [version, zoom, training]);
   return (
     <SmallChart label={words.lr} reading={reading === undefined ? words.noValue : reading === 0 ? '0' : reading.toExponential(2)}>
-      <StepChart title={words.lr} summary={strings.chart.summary(words.lr, column.length, reading === undefined ? '' : setting(reading))} lines={lines} steps={training.steps} fromZero small />
+      <StepChart title={words.lr} summary={strings.chart.summary(words.lr, column.length, reading === undefined ? '' : setting(reading))} lines={lines} steps={totalSteps(run)} fromZero small />
     </SmallChart>
   );
 }
@@ -80,7 +80,7 @@ function SeriesChart({ run, id, label, clip = 0, own = false }: { run: RunRecord
   const said = reading === undefined ? words.noValue : Number.isInteger(reading) ? String(reading) : tick(reading);
   return (
     <SmallChart label={label} reading={said}>
-      <StepChart title={label} summary={strings.chart.summary(label, column.length, said)} lines={lines} steps={run.config.training.steps} rules={rules} fromZero={!own} small />
+      <StepChart title={label} summary={strings.chart.summary(label, column.length, said)} lines={lines} steps={totalSteps(run)} rules={rules} fromZero={!own} small />
     </SmallChart>
   );
 }
@@ -105,12 +105,3 @@ function Pace({ run }: { run: RunRecord }) {
     </div>
   );
 }
-
-/** A smoother that lives as long as the component that reads it. */
-export function useSmoother(): Smoother {
-  const smoother = useRef<Smoother | null>(null);
-  smoother.current ??= new Smoother();
-  return smoother.current;
-}
-
-export const readLoss = (value: number | undefined | null) => (value === undefined || value === null || Number.isNaN(value) ? words.noValue : loss(value));

@@ -13,7 +13,7 @@ export function Events({ run }: { run: RunRecord }) {
   const best = losses.length > 1 ? losses.indexOf(Math.min(...losses)) : -1;
   const events = [
     ...run.notes.map((note) => ({ step: note.step, text: note.text, value: '' })),
-    ...run.phases.map((phase) => ({ step: phase.from, text: words.phase(phase.name), value: '' })),
+    ...(run.phases.length > 1 ? run.phases : []).map((phase) => ({ step: phase.from, text: words.phase(phase.name), value: '' })),
     ...(best > 0 ? [{ step: steps[best] as number, text: words.bestValidation, value: loss(losses[best] as number) }] : []),
   ].sort((a, b) => b.step - a.step);
   return (

@@ -1,22 +1,24 @@
 // The loss: raw and smoothed, validation as rings, the other runs beside it.
 import { Slider } from 'radix-ui';
-import { useMemo } from 'react';
+import { useMemo, useState } from 'react';
 import { useStore } from 'zustand';
 import type { MetricLog } from '../../store/metric-log';
-import type { RunRecord } from '../../store/slices/runs';
+import { type RunRecord, totalSteps } from '../../store/slices/runs';
 import { chartState } from '../charts/chart-state';
 import { decimate } from '../charts/decimate';
 import { type Line, StepChart } from '../charts/StepChart';
+import { Smoother } from '../charts/smooth';
 import { useApp, useShallowStudio, useStudio, useVersion } from '../context';
 import { Segmented } from '../controls/Segmented';
+import { loss } from '../format';
 import { clampSmoothing } from '../shell/use-shortcuts';
 import { SERIES } from '../shell/run-view';
 import { strings } from '../strings';
-import { readLoss, useSmoother } from './Charts';
 import { runColor } from './run-color';
 
 const words = strings.train;
 const POINTS = 1200;
+const readLoss = (value: number | undefined) => (value === undefined || Number.isNaN(value) ? words.noValue : loss(value));
 
 export function LossChart({ run }: { run: RunRecord }) {
   const { log, edit } = useApp();
@@ -25,7 +27,7 @@ export function LossChart({ run }: { run: RunRecord }) {
   const zoom = useStore(chartState, (state) => state.zoom);
   const hover = useStore(chartState, (state) => state.hover);
   const others = useOthers(run);
-  const smoother = useSmoother();
+  const [smoother] = useState(() => new Smoother());
   const raw = log.column(run.id, SERIES.loss);
   const smooth = smoother.values(raw, smoothing);
   const { steps, losses } = log.evals(run.id);
@@ -48,7 +50,7 @@ export function LossChart({ run }: { run: RunRecord }) {
   const marks = useMemo(
     () => [
       ...(training.warmup > 0 && training.warmup < training.steps ? [{ x: training.warmup, label: words.warmupEnds }] : []),
-      ...run.phases.filter((phase) => phase.from > 1).map((phase) => ({ x: phase.from, label: phase.name })),
+      ...run.phases.filter((phase) => phase.from > 0).map((phase) => ({ x: phase.from, label: phase.name })),
     ],
     [training, run.phases],
   );
@@ -81,7 +83,7 @@ export function LossChart({ run }: { run: RunRecord }) {
         </div>
       </div>
       <StepChart
-        title={words.loss} summary={strings.chart.summary(words.loss, raw.length, readLoss(raw[raw.length - 1]))} lines={lines} steps={training.steps}
+        title={words.loss} summary={strings.chart.summary(words.loss, raw.length, readLoss(raw[raw.length - 1]))} lines={lines} steps={totalSteps(run)}
         marks={marks} rules={rules} log={logLoss} padRight={others.any ? 112 : 18}
       />
     </div>

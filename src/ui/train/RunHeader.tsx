@@ -2,7 +2,7 @@
 import { ClipboardCopy, Download, Pause, Play, Square } from 'lucide-react';
 import { toast } from 'sonner';
 import { useStore } from 'zustand';
-import { isActive, type RunRecord } from '../../store/slices/runs';
+import { isActive, type RunRecord, totalSteps } from '../../store/slices/runs';
 import { chartState } from '../charts/chart-state';
 import { useApp, useShallowStudio, useStudio } from '../context';
 import { Icon } from '../controls/Icon';
@@ -23,7 +23,7 @@ export function RunHeader({ run }: { run: RunRecord }) {
         <RunMenu run={run} />
         <span className="dim fs12 ell grow desk">{words.what(run.labels.model, run.labels.data)}</span>
         <span className="tag" data-testid="run-status" data-status={run.status}>{words.status[run.status]}</span>
-        <span className="num fs12 phone-only">{words.stepOf(run.step, run.config.training.steps)}</span>
+        <span className="num fs12 phone-only">{words.stepOf(run.step, totalSteps(run))}</span>
         <span className="row desk"><Actions run={run} keys /></span>
       </div>
       <Timeline run={run} />
@@ -84,7 +84,7 @@ export function PhoneActions({ run }: { run: RunRecord }) {
 
 function Timeline({ run }: { run: RunRecord }) {
   const picked = useStore(chartState, (state) => state.sample);
-  const { steps } = run.config.training;
+  const steps = totalSteps(run);
   const share = (step: number) => `${(100 * Math.min(step, steps)) / steps}%`;
   const newest = run.samples.at(-1)?.step;
   const left = secondsLeft(run);
@@ -92,8 +92,8 @@ function Timeline({ run }: { run: RunRecord }) {
   const atStart = run.step / steps < 0.06;
   const atEnd = run.step / steps > 0.84;
   return (
-    <div className="timeline" role="progressbar" aria-label={words.progress} aria-valuemin={0} aria-valuemax={steps} aria-valuenow={run.step}>
-      <div className="bar"><i className={run.status === 'paused' ? 'still' : ''} style={{ width: share(run.step) }} /></div>
+    <div className="timeline">
+      <div className="bar" role="progressbar" aria-label={words.progress} aria-valuemin={0} aria-valuemax={steps} aria-valuenow={run.step}><i className={run.status === 'paused' ? 'still' : ''} style={{ width: share(run.step) }} /></div>
       {run.samples.map(({ step }) => (
         <button
           key={step} type="button" className="ring" style={{ left: share(step) }} aria-pressed={step === (picked ?? newest)} aria-label={words.sampleAt(step)} title={words.sampleAt(step)}

@@ -1,6 +1,6 @@
 // The runs of this visit: which is shown, which are drawn with it, and what each came to.
 import { Plus } from 'lucide-react';
-import type { RunRecord } from '../../store/slices/runs';
+import { type RunRecord, totalSteps } from '../../store/slices/runs';
 import { useApp, useShallowStudio, useStudio } from '../context';
 import { Icon } from '../controls/Icon';
 import { count, loss, setting } from '../format';
@@ -21,9 +21,9 @@ export function RunRail({ children }: { children?: React.ReactNode }) {
         <span className="end"><button type="button" className="iconbtn" aria-label={words.newRun} title={words.newRun} onClick={() => edit.open('build')}><Icon of={Plus} /></button></span>
       </div>
       <div className="rule" />
-      <div className="rail-list" role="listbox" aria-label={words.runs}>
+      <ul className="rail-list" aria-label={words.runs}>
         {runs.map((run) => <RailRun key={run.id} run={run} selected={run.id === selected} onSelect={() => ask.select(run.id)} />)}
-      </div>
+      </ul>
       {children}
     </aside>
   );
@@ -39,21 +39,20 @@ function RailRun({ run, selected, onSelect }: { run: RunRecord; selected: boolea
   const color = runColor(order, chosen, run.id);
   const off = hidden.includes(run.id) && !selected;
   return (
-    <div className="rail-run" role="option" aria-selected={selected} tabIndex={0} onClick={onSelect} onKeyDown={(event) => (event.key === 'Enter' || event.key === ' ') && onSelect()}>
+    <li className={selected ? 'rail-run on' : 'rail-run'}>
+      {/* Lies under the rest of the row, so that the whole row selects. */}
+      <button type="button" className="rail-pick" aria-current={selected} aria-label={run.name} onClick={onSelect} />
       <button
         type="button" className="rail-swatch" style={{ background: off ? 'none' : `var(--${color})`, borderColor: `var(--${color})` }} aria-pressed={!off} disabled={selected}
         aria-label={words.showRun(run.name)} title={words.showRun(run.name)}
-        onClick={(event) => {
-          event.stopPropagation();
-          edit.layout({ hiddenRuns: off ? hidden.filter((id) => id !== run.id) : [...hidden, run.id] });
-        }}
+        onClick={() => edit.layout({ hiddenRuns: off ? hidden.filter((id) => id !== run.id) : [...hidden, run.id] })}
       />
       <b className="ell">{run.name}</b>
       <span className="num">{validation === null ? '' : loss(validation)}</span>
       <span className="rail-note">
         <span className="ell">{[run.labels.method, ...Object.entries(run.config.method.fields).map(([name, value]) => `${name} ${typeof value === 'number' ? setting(value) : value}`)].join(', ')}</span>
-        <span>{run.status === 'running' ? `${count(run.step)}/${count(run.config.training.steps)}` : words.status[run.status]}</span>
+        <span>{run.status === 'running' ? `${count(run.step)}/${count(totalSteps(run))}` : words.status[run.status]}</span>
       </span>
-    </div>
+    </li>
   );
 }

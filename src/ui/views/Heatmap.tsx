@@ -62,9 +62,11 @@ export function Heatmap({ data, title, rows: rowsName, columns: columnsName, ord
   return (
     <div className={compact ? 'heat compact' : 'heat'} style={{ '--rows': rows.length } as React.CSSProperties}>
       <div className="heat-rows" aria-hidden="true">{!compact && rows.map((entry) => <span key={entry.index} className={entry.index === selected ? 'on' : ''} title={entry.name}>{shortName(entry.name)}</span>)}</div>
-      {/* biome-ignore lint/a11y/useSemanticElements: cells are painted, so the grid has no elements for them; the reading below names the one pointed at. */}
+      {/* Cells are painted, so there are no elements to reach: the arrow keys move over the picture, and the reading below names the cell. */}
       <div
-        className="heat-plot" role="grid" aria-label={`${title}: ${rowsName} × ${columnsName}. ${words.gridKeys}`} tabIndex={0} onKeyDown={onKeyDown}
+        className="heat-plot" role="img" aria-label={`${title}: ${rowsName} × ${columnsName}. ${words.gridKeys}`} onKeyDown={onKeyDown}
+        // biome-ignore lint/a11y/noNoninteractiveTabindex: see above.
+        tabIndex={0}
         onPointerMove={onPointerMove} onPointerLeave={() => setCell(null)} onBlur={() => setCell(null)}
         onClick={() => row && onSelect?.(row.index)}
       >

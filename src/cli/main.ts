@@ -1,0 +1,61 @@
+// The command line's composition root: picks a verb, and turns what goes wrong into one line and an exit code.
+import { NoDeviceError, StudioError } from '../util/errors';
+import { closeNodeGpu } from './node-gpu';
+import { UsageError } from './options';
+import { methods, plan } from './verbs/catalogue';
+import { device } from './verbs/device';
+import { evaluate } from './verbs/evaluate';
+import { finetune } from './verbs/finetune';
+import { grads } from './verbs/grads';
+import { inspect } from './verbs/inspect';
+import { merge } from './verbs/merge';
+import { sample } from './verbs/sample';
+
+const verbs: Readonly<Record<string, (args: readonly string[]) => Promise<number>>> = { finetune, eval: evaluate, grads, sample, merge, inspect, methods, plan, device };
+
+const HELP = `lowrank: fine-tune small models with low-rank adapters on WebGPU
+
+  lowrank finetune --model DIR --data FILE --method SLUG --steps N --batch B --seq T --lr X --seed S --out DIR
+                   [--set key=value]... [--targets REGEX] [--val FILE] [--eval-every N] [--save-every N] [--resume DIR]
+                   [--schedule constant|linear|cosine] [--warmup N] [--weight-decay X] [--clip X]
+  lowrank eval     --model DIR [--adapter DIR]... (--data FILE [--batch B] [--seq T] | --tokens FILE.json [--logits OUT.safetensors])
+  lowrank grads    --model DIR --adapter DIR --tokens FILE.json --out OUT.safetensors
+  lowrank sample   --model DIR [--adapter DIR]... --prompt TEXT --max N [--temperature X] [--top-p X] [--seed S]
+  lowrank merge    --model DIR --adapter DIR --out DIR [--dtype f32|f16]
+  lowrank inspect  PATH
+  lowrank methods
+  lowrank plan     (the flags of finetune)
+  lowrank device
+
+Every verb takes --json (one object a line) and --adapter-backend auto|gpu|lavapipe|swiftshader.
+Exit codes: 0 done, 2 usage, 3 bad input, 4 no usable GPU, 5 the loss became non-finite, 130 interrupted.
+`;
+
+async function main(): Promise<number> {
+  const [verb, ...args] = process.argv.slice(2);
+  if (verb === undefined || verb === 'help' || verb === '--help' || args.includes('--help')) {
+    process.stdout.write(HELP);
+    return verb === undefined ? 2 : 0;
+  }
+  const run = verbs[verb];
+  if (!run) throw new UsageError(`there is no verb '${verb}'; the verbs are ${Object.keys(verbs).join(', ')}`);
+  return run(args);
+}
+
+function explain(error: unknown): number {
+  if (error instanceof UsageError) {
+    process.stderr.write(`lowrank: ${error.message}\nlowrank --help lists the flags.\n`);
+    return 2;
+  }
+  if (error instanceof StudioError) {
+    const hint = error.hint && !error.message.includes(error.hint) ? `; ${error.hint}` : '';
+    process.stderr.write(`lowrank: ${error.message}${hint}\n`);
+    return error instanceof NoDeviceError ? 4 : 3;
+  }
+  process.stderr.write(`lowrank: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+  return 1;
+}
+
+const code = await main().catch(explain);
+await closeNodeGpu();
+process.exitCode = code;

@@ -1,0 +1,107 @@
+// What the verbs share: a device on the chosen backend, a model from a folder, adapters, token files.
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { Device, type TuneStore } from '../engine/gpu/device';
+import { openHfFolder } from '../formats/hf-folder';
+import { type PeftAdapter, readPeft } from '../formats/peft';
+import { type LoadedModel, describeModel, uploadWeights } from '../training/loaded';
+import type { TokenBatch } from '../training/evaluate';
+import { DataError } from '../util/errors';
+import { folderSources } from './files';
+import { type Backend, openNodeGpu } from './node-gpu';
+import type { Output } from './output';
+
+export async function openDevice(backend: string | undefined, output: Output): Promise<Device> {
+  const { gpu, backend: opened, description } = await openNodeGpu((backend ?? 'auto') as Backend);
+  output.note(`device: ${description} (${opened})`);
+  const device = await Device.open(gpu);
+  device.tuneStore = fileTuneStore(join(homedir(), '.cache', 'lowrank-studio', 'kernels.json'));
+  return device;
+}
+
+/** Measured kernel choices in a file, so that every run on a device uses the same ones. Without a writable home they last as long as the process. */
+function fileTuneStore(path: string): TuneStore {
+  const read = () => {
+    try {
+      return new Map(JSON.parse(readFileSync(path, 'utf8')) as [string, string][]);
+    } catch {
+      return new Map<string, string>();
+    }
+  };
+  const kept = read();
+  return {
+    get: (key) => kept.get(key),
+    set: (key, value) => {
+      kept.set(key, value);
+      try {
+        mkdirSync(dirname(path), { recursive: true });
+        // Two processes may tune at once: each adds to what is there, and the file is replaced whole.
+        const part = `${path}.${process.pid}`;
+        writeFileSync(part, JSON.stringify([...read(), ...kept]));
+        renameSync(part, path);
+      } catch {
+        // Nothing is lost but the time to measure again.
+      }
+    },
+  };
+}
+
+/** The model of a folder without its weights on a device. */
+export const describeFolder = async (directory: string): Promise<LoadedModel> => describeModel(directory, await openHfFolder(await folderSources(directory)));
+
+export async function loadFolder(device: Device, directory: string, output: Output): Promise<LoadedModel> {
+  const loaded = await describeFolder(directory);
+  await uploadWeights(device, loaded, (done, total) => output.progress(`loading ${Math.round((100 * done) / total)} %`));
+  return loaded;
+}
+
+export const loadAdapters = (directories: readonly string[]): Promise<PeftAdapter[]> => Promise.all(directories.map(async (directory) => readPeft(await folderSources(directory))));
+
+export interface Tokens extends TokenBatch {
+  readonly shape: readonly [number, number];
+}
+
+/** A --tokens file: {"input_ids": [[…]], "labels"?: [[…]], "attention_mask"?: [[…]]}. Labels default to the ids, −100 where the mask is 0. */
+export function readTokens(path: string, { info }: LoadedModel): Tokens {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    throw new DataError(`${path}: cannot be read: ${(error as Error).message}`, 'Check the path.');
+  }
+  let json: Record<string, unknown>;
+  try {
+    json = JSON.parse(text) as Record<string, unknown>;
+  } catch (error) {
+    throw new DataError(`${path}: not valid JSON: ${(error as Error).message}`, 'Write {"input_ids": [[…]]}.');
+  }
+  const matrix = (key: string, check: (x: number) => boolean, what: string): number[][] | undefined => {
+    const value = json?.[key];
+    if (value === undefined || value === null) return undefined;
+    const rows = Array.isArray(value) && value.every(Array.isArray) ? (value as unknown[][]) : undefined;
+    if (!rows || rows.length === 0 || (rows[0]?.length ?? 0) === 0) throw new DataError(`${path}: ${key}: wanted a list of rows of numbers`, 'Write [[1, 2, 3]].');
+    rows.forEach((row, r) => {
+      if (row.length !== rows[0]?.length) throw new DataError(`${path}: ${key}: row ${r} has ${row.length} numbers, row 0 has ${rows[0]?.length}`, 'Pad the rows to one length and give attention_mask.');
+      row.forEach((x, c) => {
+        if (typeof x !== 'number' || !Number.isInteger(x) || !check(x)) throw new DataError(`${path}: ${key}[${r}][${c}] is ${JSON.stringify(x)}, wanted ${what}`);
+      });
+    });
+    return rows as number[][];
+  };
+  const ids = matrix('input_ids', (x) => x >= 0 && x < info.vocab, `a token id below ${info.vocab}`);
+  if (!ids) throw new DataError(`${path}: input_ids is missing`, 'Write {"input_ids": [[…]]}.');
+  const shape = [ids.length, ids[0]?.length ?? 0] as const;
+  if (shape[1] > info.context) throw new DataError(`${path}: rows of ${shape[1]} tokens, the model takes at most ${info.context}`, 'Shorten the rows.');
+  const mask = matrix('attention_mask', (x) => x === 0 || x === 1, '0 or 1');
+  const labels = matrix('labels', (x) => x === -100 || (x >= 0 && x < info.vocab), `−100 or a token id below ${info.vocab}`);
+  for (const [key, other] of [['attention_mask', mask], ['labels', labels]] as const) {
+    if (other && (other.length !== shape[0] || other[0]?.length !== shape[1])) throw new DataError(`${path}: ${key} is ${other.length} × ${other[0]?.length}, input_ids ${shape[0]} × ${shape[1]}`);
+  }
+  return {
+    shape,
+    input_ids: Uint32Array.from(ids.flat()),
+    labels: Int32Array.from(labels?.flat() ?? ids.flatMap((row, r) => row.map((id, c) => (mask?.[r]?.[c] === 0 ? -100 : id)))),
+    attention_mask: mask ? Uint32Array.from(mask.flat()) : undefined,
+  };
+}

@@ -1,0 +1,43 @@
+// lowrank eval: mean loss over a file or over given tokens; logits to a file.
+import { readFile, writeFile } from 'node:fs/promises';
+import { datasetFromSplit } from '../../data/dataset';
+import { writeSafetensors } from '../../formats/safetensors';
+import { attachFiles } from '../../training/attach';
+import { Evaluator } from '../../training/evaluate';
+import { ConfigError, DataError } from '../../util/errors';
+import { UsageError, need, parse } from '../options';
+import { createOutput } from '../output';
+import { loadAdapters, loadFolder, openDevice, readTokens } from '../session';
+
+export async function evaluate(args: readonly string[]): Promise<number> {
+  const { values: v } = parse('eval', args, { model: 'text', adapter: 'list', data: 'text', tokens: 'text', logits: 'text', batch: 'number', seq: 'number' });
+  const output = createOutput(v.json ?? false);
+  const model = need('eval', 'model', v.model);
+  if ((v.data === undefined) === (v.tokens === undefined)) throw new UsageError('eval: give either --data or --tokens');
+  if (v.logits && !v.tokens) throw new UsageError('eval: --logits goes with --tokens');
+  const device = await openDevice(v['adapter-backend'], output);
+  const loaded = await loadFolder(device, model, output);
+  const { adapters } = attachFiles(device, loaded.network, await loadAdapters(v.adapter ?? []));
+  let result: { loss: number; tokens: number };
+  if (v.tokens) {
+    const batch = readTokens(v.tokens, loaded);
+    const evaluator = await Evaluator.create(device, loaded, adapters, batch.shape, { logits: v.logits !== undefined, mask: batch.attention_mask !== undefined });
+    result = await evaluator.mean([batch]);
+    if (v.logits) {
+      const data = await evaluator.logitsOf(batch);
+      await writeFile(v.logits, writeSafetensors([{ name: 'logits', dtype: 'F32', shape: [...batch.shape, loaded.info.vocab], data }], { format: 'pt' }));
+    }
+  } else {
+    if (!loaded.tokenizer) throw new ConfigError(`${model}: tokenizer.json is missing`, 'Add the tokenizer of this model to its folder.');
+    const path = v.data as string;
+    const content = new Uint8Array(await readFile(path).catch((error: Error) => { throw new DataError(`${path}: cannot be read: ${error.message}`, 'Check the path.'); }));
+    const [batch, seq] = [v.batch ?? 4, v.seq ?? Math.min(256, loaded.info.context)];
+    const file = { name: path, content };
+    // Every row of the file, as held-out rows are read: fixed windows of a text, in order.
+    const all = await datasetFromSplit(file, file, loaded.tokenizer, { batch, seq, context: loaded.info.context, seed: 0, holdout: 0, validationBatches: Number.MAX_SAFE_INTEGER });
+    const evaluator = await Evaluator.create(device, loaded, adapters, [batch, seq]);
+    result = await evaluator.mean(all.validation());
+  }
+  output.event({ event: 'eval', loss: result.loss, perplexity: Math.exp(result.loss), tokens: result.tokens, ...(v.logits ? { logits: v.logits } : {}) }, `loss ${result.loss.toFixed(6)} nats a token, perplexity ${Math.exp(result.loss).toFixed(3)}, over ${result.tokens} tokens`);
+  return 0;
+}

@@ -1,0 +1,102 @@
+// lowrank finetune: the page's run, in Node.
+import { createWriteStream } from 'node:fs';
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { datasetFromFile, datasetFromSplit } from '../../data/dataset';
+import type { RunEvent } from '../../training/events';
+import { planRun, wantFits } from '../../training/plan';
+import { Run } from '../../training/run';
+import { ConfigError, DataError, NonFiniteError } from '../../util/errors';
+import { fileSource } from '../files';
+import { need } from '../options';
+import { bytesText, createOutput } from '../output';
+import { loadFolder, openDevice } from '../session';
+import { runFlags } from './run-config';
+
+const CHECKPOINT = 'checkpoint.safetensors';
+/** Held-out batches an evaluation looks at. */
+const VALIDATION_BATCHES = 16;
+
+const readData = async (path: string) => ({
+  name: path,
+  content: new Uint8Array(await readFile(path).catch((error: Error) => { throw new DataError(`${path}: cannot be read: ${error.message}`, 'Check the path.'); })),
+});
+
+export async function finetune(args: readonly string[]): Promise<number> {
+  const flags = runFlags('finetune', args);
+  const { config, bound } = flags;
+  const output = createOutput(flags.json);
+  const out = need('finetune', 'out', flags.out);
+  const dataPath = need('finetune', 'data', flags.data);
+  await mkdir(out, { recursive: true });
+
+  const device = await openDevice(flags.backend, output);
+  const loaded = await loadFolder(device, flags.model, output);
+  if (!loaded.tokenizer) throw new ConfigError(`${flags.model}: tokenizer.json is missing`, 'Add the tokenizer of this model to its folder.');
+  const plan = planRun(loaded, bound, config, { largestBuffer: Math.min(device.gpu.limits.maxBufferSize, device.gpu.limits.maxStorageBufferBindingSize) });
+  wantFits(plan);
+  const { batch, seq, seed } = config.training;
+  const options = { batch, seq, seed, holdout: config.holdout, context: loaded.info.context, validationBatches: VALIDATION_BATCHES };
+  const data = flags.validation
+    ? await datasetFromSplit(await readData(dataPath), await readData(flags.validation), loaded.tokenizer, options)
+    : await datasetFromFile(await readData(dataPath), loaded.tokenizer, options);
+  for (const warning of data.summary.warnings) output.note(`data: ${warning}`);
+
+  const metrics = createWriteStream(join(out, 'metrics.jsonl'), { flags: flags.resume ? 'a' : 'w' });
+  const record = (event: Record<string, unknown>, text?: string) => {
+    metrics.write(`${JSON.stringify(event)}\n`);
+    output.event(event, text);
+  };
+  const last = { loss: Number.NaN, validation: null as number | null, seconds: 0 };
+  const save = async (bytes: Uint8Array) => {
+    // Written beside and moved over: a crash while writing leaves the checkpoint before.
+    await writeFile(join(out, `${CHECKPOINT}.part`), bytes);
+    await rename(join(out, `${CHECKPOINT}.part`), join(out, CHECKPOINT));
+  };
+  const listener = (event: RunEvent) => {
+    if (event.kind === 'metrics') {
+      const width = event.series.length;
+      for (let i = 0; i * width < event.values.length; i++) {
+        const row = Object.fromEntries(event.series.map((name, j) => [name, event.values[i * width + j] as number]));
+        last.loss = row.loss as number;
+        record({ event: 'step', step: event.from + i, ...row, tokens_per_s: Math.round(event.tokensPerSecond) });
+      }
+      const step = event.from + event.values.length / width - 1;
+      const left = ((event.seconds / step) * (run.totalSteps - step)).toFixed(0);
+      output.progress(`step ${step}/${run.totalSteps}  loss ${last.loss.toFixed(4)}  ${Math.round(event.tokensPerSecond)} tokens/s  ${left} s left`);
+    } else if (event.kind === 'eval') {
+      last.validation = event.loss;
+      record({ event: 'eval', step: event.step, loss: event.loss }, `step ${event.step}: validation loss ${event.loss.toFixed(4)}`);
+    } else if (event.kind === 'phase') record({ event: 'phase', name: event.name, from: event.from, steps: event.steps }, run.phases.length > 1 ? event.name : undefined);
+    else if (event.kind === 'note') record({ event: 'note', step: event.step, text: event.text }, `step ${event.step}: ${event.text}`);
+    else if (event.kind === 'ended') last.seconds = event.seconds;
+  };
+  const resume = flags.resume ? { resume: await fileSource(join(flags.resume, CHECKPOINT)) } : {};
+  const run = await Run.create({ device, loaded, data, bound, config, listener, save, samples: false, ...resume });
+  if (run.step > 0) output.note(`resuming at step ${run.step} of ${run.totalSteps}`);
+
+  let interrupted = false;
+  process.once('SIGINT', () => {
+    interrupted = true;
+    run.stop();
+  });
+  const reason = await run.train();
+  if (reason === 'failed') {
+    metrics.end();
+    if (run.error instanceof NonFiniteError) {
+      output.note(`${run.error.message}; ${run.error.hint}\nlast good checkpoint: ${join(out, CHECKPOINT)}`);
+      return 5;
+    }
+    throw run.error;
+  }
+  const { folder, receipt } = await run.exportPeft(flags.model);
+  for (const { name, bytes } of folder.files) await writeFile(join(out, name), bytes);
+  await writeFile(join(out, 'run.json'), `${JSON.stringify({ config, data: { name: dataPath, hash: data.summary.hash, ...(data.validationHash ? { validationHash: data.validationHash } : {}) }, device: device.profile.id, steps: run.step, receipt }, null, 2)}\n`);
+  const files = [...folder.files.map((f) => f.name), 'run.json', 'metrics.jsonl', CHECKPOINT].map((name) => join(out, name));
+  record(
+    { event: 'done', steps: run.step, loss: last.loss, val_loss: last.validation, trainable: plan.trainable, peak_bytes: device.peakBytes, seconds: last.seconds, receipt: { max_logit_difference: receipt.maxLogitDifference, effect: receipt.effect }, files },
+    `${interrupted ? 'stopped' : 'done'} after ${run.step} steps in ${last.seconds.toFixed(1)} s: loss ${last.loss.toFixed(4)}${last.validation === null ? '' : `, validation ${last.validation.toFixed(4)}`}\n${plan.trainable} trainable parameters, peak ${bytesText(device.peakBytes)} on the device\nreloaded file: largest logit difference ${receipt.maxLogitDifference.toExponential(1)}, the adapter's own effect ${receipt.effect.toFixed(2)}\n${files.join('\n')}`,
+  );
+  await new Promise((resolve) => metrics.end(resolve));
+  return interrupted ? 130 : 0;
+}

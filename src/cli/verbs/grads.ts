@@ -1,0 +1,37 @@
+// lowrank grads: loss and the gradient of every adapter tensor on given tokens, under PEFT's key names.
+import { writeFile } from 'node:fs/promises';
+import { crossEntropy } from '../../engine/ops';
+import { Graph } from '../../engine/tensor/graph';
+import { compile } from '../../engine/tensor/step';
+import { type Tensor, tensor } from '../../engine/tensor/tensor';
+import { type NewTensor, writeSafetensors } from '../../formats/safetensors';
+import { attachFiles } from '../../training/attach';
+import { need, parse } from '../options';
+import { createOutput } from '../output';
+import { loadAdapters, loadFolder, openDevice, readTokens } from '../session';
+
+export async function grads(args: readonly string[]): Promise<number> {
+  const { values: v } = parse('grads', args, { model: 'text', adapter: 'text', tokens: 'text', out: 'text' });
+  const output = createOutput(v.json ?? false);
+  const [model, adapter, tokens, out] = [need('grads', 'model', v.model), need('grads', 'adapter', v.adapter), need('grads', 'tokens', v.tokens), need('grads', 'out', v.out)];
+  const device = await openDevice(v['adapter-backend'], output);
+  const loaded = await loadFolder(device, model, output);
+  const batch = readTokens(tokens, loaded);
+  const { adapters } = attachFiles(device, loaded.network, await loadAdapters([adapter]));
+  const trained = [...adapters].flatMap(([site, { params }]) => [['lora_A', params.A0], ['lora_B', params.B0]].map(([part, p]) => ({ key: `base_model.model.${site}.${part}.weight`, tensor: (p as { tensor: Tensor }).tensor })));
+  const [ids, labels, mask] = [tensor('input_ids', batch.shape, 'input', 'u32'), tensor('labels', batch.shape, 'input', 'i32'), batch.attention_mask ? tensor('mask', batch.shape, 'input', 'u32') : undefined];
+  const graph = new Graph();
+  const { loss, gradients } = graph.record(() => {
+    const logits = loaded.model.forward(loaded.network.scope({ ids, adapters, training: true, ...(mask ? { mask } : {}) }), loaded.config);
+    const { loss } = crossEntropy(logits, labels, 1);
+    return { loss, gradients: graph.grad(loss, trained.map((t) => t.tensor)) };
+  });
+  const step = await compile(device, graph, { keep: [loss, ...gradients] });
+  step.run(new Map<Tensor, Uint32Array | Int32Array>([[ids, batch.input_ids], [labels, batch.labels], ...(mask && batch.attention_mask ? ([[mask, batch.attention_mask]] as const) : [])]));
+  const lossValue = await step.read(loss);
+  const tensors: NewTensor[] = [{ name: 'loss', dtype: 'F32', shape: [1], data: lossValue }];
+  for (const [i, { key, tensor: t }] of trained.entries()) tensors.push({ name: `grad.${key}`, dtype: 'F32', shape: [...t.shape], data: await step.read(gradients[i] as Tensor) });
+  await writeFile(out, writeSafetensors(tensors, { format: 'pt' }));
+  output.event({ event: 'grads', loss: lossValue[0], tensors: trained.length, out }, `loss ${lossValue[0]?.toFixed(6)}, gradients of ${trained.length} tensors in ${out}`);
+  return 0;
+}

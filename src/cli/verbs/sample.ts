@@ -1,0 +1,23 @@
+// lowrank sample: writes on from a prompt.
+import { attachFiles } from '../../training/attach';
+import { Generator, promptIds } from '../../training/generate';
+import { need, parse } from '../options';
+import { createOutput } from '../output';
+import { loadAdapters, loadFolder, openDevice } from '../session';
+
+export async function sample(args: readonly string[]): Promise<number> {
+  const { values: v } = parse('sample', args, { model: 'text', adapter: 'list', prompt: 'text', max: 'number', temperature: 'number', 'top-p': 'number', seed: 'number' });
+  const output = createOutput(v.json ?? false);
+  const prompt = need('sample', 'prompt', v.prompt);
+  const max = v.max ?? 64;
+  const device = await openDevice(v['adapter-backend'], output);
+  const loaded = await loadFolder(device, need('sample', 'model', v.model), output);
+  const { adapters } = attachFiles(device, loaded.network, await loadAdapters(v.adapter ?? []));
+  const ids = promptIds(loaded, prompt, false);
+  const generator = await Generator.create(device, loaded, adapters, ids.length + max);
+  const live = !v.json && process.stdout.isTTY === true;
+  const written = await generator.generate(ids, { maxTokens: max, temperature: v.temperature ?? 0, topP: v['top-p'] ?? 1, seed: v.seed ?? 0, onText: (text) => { if (live) process.stdout.write(text); } });
+  const text = loaded.tokenizer?.decode(written, { skipSpecial: true }) ?? '';
+  output.event({ event: 'sample', prompt, text, tokens: written.length, ids: written }, live ? '' : text);
+  return 0;
+}

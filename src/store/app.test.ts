@@ -1,0 +1,265 @@
+import { describe, expect, it, vi } from 'vitest';
+import { createApp } from './app';
+import { defaultRun, type RunConfig } from './contract';
+import { handClock, hello, model, recordedClient } from './recorded.testing';
+import { activeRun } from './slices/runs';
+import { trainBlock } from './train-block';
+
+async function ready(draft?: RunConfig, answers: Parameters<typeof recordedClient>[0] = {}) {
+  const engine = recordedClient(answers);
+  const hand = handClock();
+  const app = createApp(engine.client, hand.clock, draft ? { draft } : {});
+  const replaced = await app.ask.begin();
+  await app.reconciler.settled();
+  return { app, replaced, ...engine, ...hand, state: () => app.store.getState() };
+}
+
+describe('a first visit', () => {
+  it('loads the default model and data, plans, and can train at once', async () => {
+    const { calls, state, app } = await ready();
+    expect(calls).toEqual(['hello', 'loadModel tale-1m', 'loadData king-james seq 64', 'plan lr 0.002']);
+    expect(trainBlock(state(), app.vault)).toBeNull();
+    expect(state().project.draft.sample.prompt).toBe('In the beginning');
+  });
+
+  it('falls back, and says so, where a link names what this build does not have', async () => {
+    const { replaced, state } = await ready({ ...defaultRun, model: { kind: 'builtin', id: 'gone' }, method: { slug: 'tiny', fields: { rank: 99, alpha: 2, other: 1 } } });
+    expect(replaced).toEqual(['gone', 'tiny.rank', 'tiny.other']);
+    expect(state().project.draft.model).toEqual({ kind: 'builtin', id: 'tale-1m' });
+    expect(state().project.draft.method).toEqual({ slug: 'tiny', fields: { alpha: 2 } });
+  });
+
+  it('says why there is no engine and blocks Train', async () => {
+    const failure = { name: 'NoDeviceError', message: 'no adapter', hint: 'turn it on' };
+    const { state, calls, app } = await ready(undefined, { hello: async () => ({ ...hello, device: null, failure }) });
+    expect(state().engine.status).toBe('unsupported');
+    expect(state().engine.failure).toEqual(failure);
+    expect(calls).toEqual(['hello']);
+    expect(trainBlock(state(), app.vault)).toBe('engine-gone');
+  });
+});
+
+describe('the draft', () => {
+  it('plans again for a setting, reads data again for a row length once it rests, and loads a model with its data', async () => {
+    vi.useFakeTimers();
+    try {
+      const { app, calls } = await ready();
+      calls.length = 0;
+      app.edit.training({ lr: 0.01 });
+      await app.reconciler.settled();
+      expect(calls).toEqual(['plan lr 0.01']);
+      calls.length = 0;
+      for (const seq of [70, 80, 90]) app.edit.training({ seq });
+      await app.reconciler.settled();
+      expect(calls.some((call) => call.startsWith('loadData'))).toBe(false);
+      await vi.advanceTimersByTimeAsync(300);
+      await app.reconciler.settled();
+      expect(calls.filter((call) => call.startsWith('loadData'))).toEqual(['loadData king-james seq 90']);
+      calls.length = 0;
+      app.edit.model({ kind: 'builtin', id: 'tale-16m' });
+      await vi.advanceTimersByTimeAsync(300);
+      await app.reconciler.settled();
+      expect(calls).toEqual(expect.arrayContaining(['loadModel tale-16m', 'loadData king-james seq 90']));
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  it('keeps the last working data behind a broken file, and goes back to them', async () => {
+    const error = { name: 'DataError', message: 'notes.jsonl, line 3: not JSON', hint: 'Repair line 3.' };
+    const { app, state, calls } = await ready(undefined, {
+      loadData: async (source) => {
+        if (source.kind === 'file') throw error;
+        return { name: 'ok', format: 'text', hash: '', rows: 1, tokens: 1, trainRows: 1, validationRows: 1, cutRows: 0, lengths: { width: 1, counts: [] }, preview: [], warnings: [] };
+      },
+    });
+    app.edit.field('rank', 16);
+    app.ask.giveText('notes.jsonl', '{');
+    await app.reconciler.settled();
+    expect(state().project.data).toMatchObject({ status: 'failed', error, good: { kind: 'builtin', id: 'king-james' } });
+    expect(trainBlock(state(), app.vault)).toBe('data-failed');
+    app.ask.goBack('data');
+    await app.reconciler.settled();
+    expect(trainBlock(state(), app.vault)).toBeNull();
+    expect(state().project.draft.method.fields).toEqual({ rank: 16 });
+    expect(calls.filter((call) => call.startsWith('loadData')).length).toBe(3);
+  });
+
+  it('reads a file of the same name again when it is given again', async () => {
+    const { app, calls } = await ready();
+    calls.length = 0;
+    app.ask.giveText('a.txt', 'one');
+    await app.reconciler.settled();
+    app.ask.giveText('a.txt', 'two');
+    await app.reconciler.settled();
+    expect(calls.filter((call) => call.startsWith('loadData'))).toEqual(['loadData a.txt seq 64', 'loadData a.txt seq 64']);
+  });
+
+  it('waits for a file that only the link names', async () => {
+    const { app, state, calls } = await ready({ ...defaultRun, data: { kind: 'file', name: 'logs.txt' } });
+    expect(calls.some((call) => call.startsWith('loadData'))).toBe(false);
+    expect(trainBlock(state(), app.vault)).toBe('data-missing');
+  });
+
+  it('blocks Train while the plan says that it does not fit', async () => {
+    const problem = { message: 'too large', hint: 'lower the batch' };
+    const { app, state } = await ready(undefined, { plan: async () => ({ trainable: 1, total: 2, byModule: [], bytes: [], peakBytes: 1, largestBuffer: 1, flopsPerStep: 1, dispatchesPerStep: 1, problem }) });
+    expect(trainBlock(state(), app.vault)).toBe('plan-problem');
+  });
+
+  it('brings the prompt of built-in data until the user writes one', async () => {
+    const { app, state } = await ready();
+    app.edit.data({ kind: 'builtin', id: 'wordnet' });
+    expect(state().project.draft.sample.prompt).toBe('Define heron.');
+    app.edit.sample({ prompt: 'Mine' });
+    app.edit.data({ kind: 'builtin', id: 'king-james' });
+    expect(state().project.draft.sample.prompt).toBe('Mine');
+  });
+
+  it('carries fields to another method as far as that method takes them', async () => {
+    const { app, state } = await ready();
+    app.edit.field('rank', 32);
+    app.edit.field('alpha', 4);
+    app.edit.method('tiny');
+    expect(state().project.draft.method).toEqual({ slug: 'tiny', fields: { alpha: 4 } });
+    app.edit.field('alpha', 16);
+    expect(state().project.draft.method.fields).toEqual({});
+  });
+});
+
+describe('a run', () => {
+  it('follows the events, one state change a frame', async () => {
+    const { app, state, send, tick, pending } = await ready();
+    await app.ask.train();
+    expect(state().layout.panel).toBe('train');
+    const run = state().runs.selected as string;
+    expect(state().runs.byId[run]).toMatchObject({ name: 'lora-king-james', status: 'preparing', labels: { method: 'LORA', model: 'tale-1m' } });
+    tick();
+    let renders = 0;
+    app.store.subscribe(() => renders++);
+    send({ kind: 'status', run, status: 'running', step: 0 });
+    send({ kind: 'eval', run, step: 0, loss: 5 });
+    for (let step = 1; step <= 1000; step++) send({ kind: 'metrics', run, from: step, series: ['loss'], values: new Float32Array([5 - step / 1000]), seconds: step / 100, tokensPerSecond: 1000 });
+    expect(renders).toBe(0);
+    expect(pending()).toBe(1);
+    tick();
+    expect(renders).toBe(1);
+    expect(state().runs.byId[run]).toMatchObject({ status: 'running', step: 1000, seconds: 10, tokensPerSecond: 1000 });
+    expect(state().metrics.version[run]).toBe(1);
+    expect(app.log.length(run)).toBe(1000);
+    send({ kind: 'sample', run, sample: { prompt: 'p', off: 'a', on: 'b', step: 0 } });
+    send({ kind: 'note', run, step: 4, text: 'three gates closed' });
+    tick();
+    expect(state().runs.byId[run]?.samples.length).toBe(1);
+    expect(state().runs.byId[run]?.notes).toEqual([{ step: 4, text: 'three gates closed' }]);
+    send({ kind: 'ended', run, reason: 'finished', step: 1000, seconds: 12 });
+    expect(state().runs.byId[run]).toMatchObject({ status: 'finished', seconds: 12 });
+    expect(activeRun(state().runs)).toBeNull();
+  });
+
+  it('knows a run whose first events come before the call is answered', async () => {
+    const engine = recordedClient({
+      start: async () => {
+        engine.send({ kind: 'status', run: 'r', status: 'preparing', step: 0 });
+        engine.send({ kind: 'eval', run: 'r', step: 0, loss: 5 });
+        return 'r';
+      },
+    });
+    const hand = handClock();
+    const app = createApp(engine.client, hand.clock);
+    await app.ask.begin();
+    await app.reconciler.settled();
+    await app.ask.train();
+    expect(app.store.getState().runs.order).toEqual(['r']);
+    expect(app.store.getState().runs.byId.r?.config.name).toBe('lora-king-james');
+    expect(app.log.evals('r').losses).toEqual([5]);
+  });
+
+  it('measures its pace by the clock of the page, and forgets it in a pause', async () => {
+    const { app, state, send, tick } = await ready();
+    await app.ask.train();
+    const run = state().runs.selected as string;
+    const metrics = (from: number) => send({ kind: 'metrics', run, from, series: ['loss'], values: new Float32Array([1]), seconds: 1, tokensPerSecond: 1 });
+    send({ kind: 'status', run, status: 'running', step: 0 });
+    metrics(1);
+    tick(500);
+    metrics(2);
+    tick(500);
+    expect(state().runs.byId[run]?.secondsPerStep).toBeCloseTo(0.5);
+    send({ kind: 'status', run, status: 'paused', step: 2 });
+    tick(60_000);
+    expect(state().runs.byId[run]?.secondsPerStep).toBeNull();
+    send({ kind: 'status', run, status: 'running', step: 2 });
+    metrics(3);
+    tick(100);
+    metrics(4);
+    tick(0);
+    expect(state().runs.byId[run]?.secondsPerStep).toBeCloseTo(0.1);
+  });
+
+  it('neither loads nor reads anything while it goes on, but plans; then catches up', async () => {
+    const { app, state, send, calls } = await ready();
+    await app.ask.train();
+    const run = state().runs.selected as string;
+    calls.length = 0;
+    app.edit.data({ kind: 'builtin', id: 'wordnet' });
+    app.edit.training({ lr: 0.5 });
+    await app.reconciler.settled();
+    expect(calls.filter((call) => !call.startsWith('plan'))).toEqual([]);
+    expect(calls).toContain('plan lr 0.5');
+    expect(trainBlock(state(), app.vault)).toBe('run-active');
+    send({ kind: 'ended', run, reason: 'stopped', step: 3, seconds: 1 });
+    await app.reconciler.settled();
+    expect(calls).toContain('loadData wordnet seq 64');
+  });
+
+  it('goes back to Build with the reason when it does not start', async () => {
+    const { app, state } = await ready(undefined, {
+      start: async () => {
+        throw { name: 'DeviceLimitError', message: 'too large', hint: 'lower the batch' };
+      },
+    });
+    await app.ask.train();
+    expect(state().layout.panel).toBe('build');
+    expect(state().project.startError).toMatchObject({ name: 'DeviceLimitError', hint: 'lower the batch' });
+    expect(state().runs.order).toEqual([]);
+  });
+
+  it('gives each run a name of its own', async () => {
+    const { app, state, send } = await ready();
+    for (let i = 0; i < 2; i++) {
+      await app.ask.train();
+      send({ kind: 'ended', run: state().runs.selected as string, reason: 'finished', step: 1, seconds: 1 });
+    }
+    expect(Object.values(state().runs.byId).map((run) => run.name)).toEqual(['lora-king-james', 'lora-king-james-2']);
+  });
+
+  it('keeps answers to the user’s own prompt apart from the scheduled texts', async () => {
+    const { app, state, tick } = await ready();
+    await app.ask.train();
+    const run = state().runs.selected as string;
+    expect(await app.ask.sample(run, 'Hello')).toBeNull();
+    tick();
+    expect(state().runs.byId[run]?.own).toEqual([{ prompt: 'Hello', off: 'off', on: 'on', step: 3 }]);
+    expect(state().runs.byId[run]?.samples).toEqual([]);
+  });
+
+  it('shows a failed export with its hint, and fails a run whose engine broke', async () => {
+    const { app, state, crash } = await ready();
+    await app.ask.train();
+    const run = state().runs.selected as string;
+    await app.ask.exportPeft(run);
+    expect(state().artifacts.exports[run]).toMatchObject({ status: 'failed', error: { name: 'CheckpointError', hint: 'do this' } });
+    crash('out of memory');
+    expect(state().engine.status).toBe('crashed');
+    expect(state().runs.byId[run]).toMatchObject({ status: 'failed', error: { message: 'out of memory' } });
+  });
+
+  it('marks a lost device', async () => {
+    const { state, send } = await ready();
+    send({ kind: 'lost', message: 'GPU process exited' });
+    expect(state().engine).toMatchObject({ status: 'lost', failure: { message: 'GPU process exited' } });
+  });
+});
+
+it('the recorded model has the sites that the tests rely on', () => expect(model.sites.length).toBe(6));

@@ -1,0 +1,53 @@
+// The models and data that the studio ships, fetched from its own origin when they are first used.
+import { type ByteSource, bytesSource } from '../formats/safetensors';
+import { ConfigError, StudioError } from '../util/errors';
+import type { BuiltinData, BuiltinModel } from './protocol';
+
+export interface Catalogue { models: BuiltinModel[]; data: BuiltinData[] }
+
+const MODEL_FILES = ['config.json', 'tokenizer.json', 'tokenizer_config.json', 'chat_template.jinja', 'model.safetensors'];
+
+/** Below the page, wherever it is hosted; the worker's own address is of no use, bundlers move it. */
+const address = (path: string) => new URL(`${import.meta.env.BASE_URL}${path}`, self.location.href).href;
+
+async function get(path: string): Promise<Response> {
+  const response = await fetch(address(path)).catch((error: unknown) => {
+    throw new StudioError(`${path}: could not be fetched: ${(error as Error).message}`, 'Is the studio still being served? Check the connection and try again.');
+  });
+  if (!response.ok) throw new StudioError(`${path}: the server answered ${response.status} ${response.statusText}`, 'Reload the page.');
+  return response;
+}
+
+export async function fetchCatalogue(): Promise<Catalogue> {
+  const [models, data] = await Promise.all([get('models/index.json'), get('data/index.json')]);
+  return { models: (await models.json()) as BuiltinModel[], data: (await data.json()) as BuiltinData[] };
+}
+
+export async function fetchModel(id: string, progress: (done: number, total: number) => void): Promise<Map<string, ByteSource>> {
+  const files = new Map<string, ByteSource>();
+  for (const name of MODEL_FILES) {
+    const response = await get(`models/${id}/${name}`);
+    files.set(name, bytesSource(name, await bytesOf(response, name === 'model.safetensors' ? progress : () => {})));
+  }
+  return files;
+}
+
+async function bytesOf(response: Response, progress: (done: number, total: number) => void): Promise<Uint8Array> {
+  const total = Number(response.headers.get('content-length') ?? 0);
+  if (!response.body || total === 0) return new Uint8Array(await response.arrayBuffer());
+  const bytes = new Uint8Array(total);
+  let done = 0;
+  for await (const chunk of response.body) {
+    bytes.set(chunk, done);
+    done += chunk.length;
+    progress(done, total);
+  }
+  return bytes;
+}
+
+export async function builtinText({ data }: Catalogue, id: string): Promise<{ name: string; content: string }> {
+  const card = data.find((one) => one.id === id);
+  if (!card) throw new ConfigError(`there are no built-in data '${id}'`, `Built in: ${data.map((one) => one.id).join(', ')}.`);
+  const name = `data.${card.format === 'text' ? 'txt' : 'jsonl'}`;
+  return { name: `${id}/${name}`, content: await (await get(`data/${id}/${name}`)).text() };
+}
