@@ -16,8 +16,12 @@ const vec4 = (wx: number, wy: number, ta: number, tb: number) =>
 const tiled = (tm: number, tn: number, bk: number) =>
   kernel('matmul/tiled', tiledSource, (p) => [ceilDiv(p.n as number, 16 * tn), ceilDiv(p.m as number, 16 * tm)], { constants: { TM: tm, TN: tn, BK: bk } });
 
+// Few candidates: each costs a measurement on devices where measuring is slow. Few columns want the invocations along the rows.
 const software = [direct(8, 1), direct(1, 4)];
-const softwareVec4 = [0, 1, 2, 3].map((flags) => [vec4(8, 1, flags >> 1, flags & 1), vec4(1, 4, flags >> 1, flags & 1), direct(8, 1)]);
+const softwareVec4 = [0, 1, 2, 3].map((flags) => {
+  const [wide, tall] = [vec4(8, 1, flags >> 1, flags & 1), vec4(1, 4, flags >> 1, flags & 1)];
+  return { few: [tall, wide], many: [wide, direct(8, 1)] };
+});
 const hardware = [tiled(4, 4, 16), tiled(8, 8, 16), tiled(2, 2, 32), tiled(4, 1, 32), tiled(1, 4, 32), direct(8, 8), direct(16, 4)];
 
 export const matmulFamily: Family = {
@@ -26,7 +30,9 @@ export const matmulFamily: Family = {
   candidates: (profile, { m, n, k, ta, tb }) => {
     if (!profile.software) return hardware;
     const fours = [k, ta ? m : k, tb ? k : n].every((size) => (size as number) % 4 === 0);
-    return fours ? (softwareVec4[2 * (ta as number) + (tb as number)] as typeof software) : software;
+    const byFlags = softwareVec4[2 * (ta as number) + (tb as number)];
+    if (!fours || !byFlags) return software;
+    return (n as number) <= 16 ? byFlags.few : byFlags.many;
   },
 };
 
