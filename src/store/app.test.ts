@@ -225,6 +225,21 @@ describe('a run', () => {
     expect(state().runs.order).toEqual([]);
   });
 
+  it('leaves nothing behind of a run that was announced and then failed to start', async () => {
+    const engine = recordedClient({
+      start: async () => {
+        engine.send({ kind: 'status', run: 'r', status: 'preparing', step: 0 });
+        throw { name: 'DataError', message: 'too few rows', hint: '' };
+      },
+    });
+    const app = createApp(engine.client, handClock().clock);
+    await app.ask.begin();
+    await app.reconciler.settled();
+    await app.ask.train();
+    expect(app.store.getState().runs).toEqual({ byId: {}, order: [], selected: null });
+    expect(trainBlock(app.store.getState(), app.vault)).toBeNull();
+  });
+
   it('gives each run a name of its own', async () => {
     const { app, state, send } = await ready();
     for (let i = 0; i < 2; i++) {

@@ -65,7 +65,7 @@ export function commands(store: StudioStore, client: EngineClient, connection: C
         connection.adopt(run);
         connection.flush();
       } catch (error) {
-        connection.flush();
+        connection.abandon();
         patch(store, 'project', { startError: readFailure(error) });
         patch(store, 'layout', { panel: 'build' });
       }

@@ -19,6 +19,8 @@ export interface Connection {
   expect(run: PendingRun): void;
   /** Makes sure that a run has a record, also when no event came yet. */
   adopt(run: RunId): void;
+  /** A start that failed: whatever was already shown of that run goes. */
+  abandon(): void;
   /** An answer to the user's own prompt. */
   answer(run: RunId, sample: RunRecord['own'][number]): void;
   select(run: RunId): void;
@@ -152,6 +154,14 @@ export function connect(store: StudioStore, log: MetricLog, clock: Clock): Conne
       pending = run;
     },
     adopt,
+    abandon: () => {
+      pending = null;
+      const kept = runs().order.filter((id) => runs().byId[id]?.status !== 'preparing');
+      if (kept.length < runs().order.length) {
+        gathered = { byId: Object.fromEntries(kept.map((id) => [id, runs().byId[id] as RunRecord])), order: kept, selected: kept.at(-1) ?? null };
+      }
+      flush();
+    },
     answer: (id, sample) => update(id, (run) => ({ ...run, own: [...run.own, sample] })),
     select: (run) => {
       flush();

@@ -1,6 +1,6 @@
 // The frame of every screen: top bar, the chosen panel, status bar; files may be dropped anywhere.
 import { Tooltip } from 'radix-ui';
-import { type DragEvent, lazy, Suspense, useCallback, useState } from 'react';
+import { type CSSProperties, type DragEvent, lazy, Suspense, useCallback, useState } from 'react';
 import { Toaster } from 'sonner';
 import type { Panel } from '../store/slices/layout';
 import { BuildPanel } from './build/BuildPanel';
@@ -20,6 +20,9 @@ const TrainPanel = lazy(async () => ({ default: (await import('./train/TrainPane
 const ExplorePanel = lazy(async () => ({ default: (await import('./explore/ExplorePanel')).ExplorePanel }));
 const ExportPanel = lazy(async () => ({ default: (await import('./export/ExportPanel')).ExportPanel }));
 const NoWebGpu = lazy(async () => ({ default: (await import('./unsupported/NoWebGpu')).NoWebGpu }));
+
+/** Notices in the page's own tones; sonner's theme would set its own. */
+const TOAST = { '--normal-bg': 'var(--over)', '--normal-border': 'var(--line-2)', '--normal-text': 'var(--text)', '--border-radius': '5px', fontFamily: 'var(--sans)' } as CSSProperties;
 
 export function App() {
   const [keysOpen, setKeysOpen] = useState(false);
@@ -46,7 +49,7 @@ export function App() {
         <Stages phone />
       </div>
       <LiveRegion />
-      <Toaster theme={theme} position="bottom-right" />
+      <Toaster theme={theme} position="bottom-right" style={TOAST} />
     </Tooltip.Provider>
   );
 }

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { scheduleShare } from '../engine/optim/schedule';
 import { defaultRun, defaultTraining } from '../store/contract';
 import { commandOf } from './build/command';
 import { plannedCurve, plannedRate } from './build/schedule';
@@ -24,7 +25,7 @@ describe('numbers as people read them', () => {
     expect([setting(0.003), setting(1.5e-4), setting(0.01), setting(64)]).toEqual(['3e-3', '1.5e-4', '0.01', '64']);
     expect([percent(0.0688), percent(0.00001), percent(2e-7), percent(0)]).toEqual(['6.88 %', '0.001 %', '0.00002 %', '0.00 %']);
     expect([flops(2.48e9), flops(2.1e11), flops(1.2e12)]).toEqual(['2.48 GFLOP', '210 GFLOP', '1.2 TFLOP']);
-    expect([tick(0), tick(3.14159), tick(0.00012)]).toEqual(['0', '3.14', '1.2e-4']);
+    expect([tick(0), tick(3.1234), tick(0.00012)]).toEqual(['0', '3.12', '1.2e-4']);
     expect([3, 3.25, 3.5].map(tickFormat([3, 3.25, 3.5]))).toEqual(['3.00', '3.25', '3.50']);
     expect([0, 0.001, 0.002].map(tickFormat([0, 0.001, 0.002]))).toEqual(['0', '1e-3', '2e-3']);
   });
@@ -120,10 +121,11 @@ describe('the training block', () => {
   });
 
   it('draws the schedule from warm-up to its end', () => {
-    const training = { lr: 1, warmup: 10, steps: 110, schedule: 'linear' as const };
-    expect([1, 10, 60, 110].map((step) => plannedRate(training, step))).toEqual([0.1, 1, 0.5, 0]);
-    expect(plannedRate({ ...training, schedule: 'cosine' }, 60)).toBeCloseTo(0.5);
-    expect(plannedRate({ ...training, schedule: 'constant' }, 110)).toBe(1);
+    for (const schedule of ['constant', 'linear', 'cosine'] as const) {
+      for (const [steps, warmup] of [[110, 10], [5, 0], [8, 8]] as const) {
+        for (let step = 1; step <= steps; step++) expect(plannedRate({ lr: 1, warmup, steps, schedule }, step)).toBeCloseTo(scheduleShare(schedule, step, steps, warmup), 12);
+      }
+    }
     const { x } = plannedCurve({ ...defaultTraining, steps: 1000, warmup: 33 }, 0, 20);
     expect(x[0]).toBe(0);
     expect(x.at(-1)).toBe(1000);
@@ -131,7 +133,8 @@ describe('the training block', () => {
   });
 
   it('is a command that a shell reads as it stands', () => {
-    expect(commandOf({ ...defaultRun, method: { slug: 'lora', fields: { rank: 16 } }, targets: '\\.(q_proj|v_proj)$' })).toContain("--set rank=16 --targets '\\.(q_proj|v_proj)$' --steps 200");
+    expect(commandOf({ ...defaultRun, method: { slug: 'lora', fields: { rank: 16 } }, targets: '\\.(q_proj|v_proj)$' })).toBe("lowrank finetune --model public/models/tale-1m --data public/data/king-james/data.txt --method lora --set rank=16 --targets '\\.(q_proj|v_proj)$' --steps 200 --batch 4 --seq 64 --lr 2e-3 --seed 7 --eval-every 25 --out out/lora");
+    expect(commandOf({ ...defaultRun, training: { ...defaultTraining, schedule: 'cosine', beta2: 0.95, clip: 0, evalEvery: 0 } })).toContain('--set beta2=0.95 --steps 200 --batch 4 --seq 64 --lr 2e-3 --seed 7 --schedule cosine --clip 0 --out');
     expect(commandOf({ ...defaultRun, data: { kind: 'file', name: "it's.txt" } })).toContain(`--data 'it'\\''s.txt'`);
   });
 });

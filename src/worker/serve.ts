@@ -125,7 +125,7 @@ export function createEngine(gpu: GPU | undefined, tuneStore: () => Promise<Tune
       const id = crypto.randomUUID();
       const listener = (event: RunEvent) => tell({ run: id, ...event });
       tell({ run: id, kind: 'status', status: 'preparing', step: 0 });
-      const run = await Run.create({ device: on, loaded: model.loaded, data, bound, config, samples: true, listener });
+      const run = await Run.create({ device: on, loaded: model.loaded, data, bound, config, samples: true, listener, progress: (done, total) => tell({ kind: 'progress', task: 'Preparing kernels', done, total }) });
       runs.set(id, { run, baseName: model.baseName, loaded: model.loaded });
       const from = performance.now();
       void run.train().then(() => {

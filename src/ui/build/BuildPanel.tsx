@@ -4,7 +4,7 @@ import { strings } from '../strings';
 import { DataPane } from './DataPane';
 import { MethodPane } from './MethodPane';
 import { ModelPane } from './ModelPane';
-import { PlanPane } from './PlanPane';
+import { PhoneTrain, PlanPane } from './PlanPane';
 
 export function BuildPanel() {
   const starting = useStudio((state) => state.engine.status === 'starting');
@@ -14,6 +14,7 @@ export function BuildPanel() {
       <DataPane />
       <MethodPane />
       <PlanPane />
+      <PhoneTrain />
     </main>
   );
 }

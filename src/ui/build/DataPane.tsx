@@ -76,7 +76,7 @@ function BuiltinData() {
             <span className="ell">{entry.title}</span>
             <span className="hint">{count(entry.rows)} {words.rows}</span>
             <span className="num">{bytes(entry.bytes)}</span>
-            <span className="pick-note">{entry.summary}</span>
+            <span className="pick-note" title={entry.summary}>{entry.summary}</span>
           </button>
         );
       })}

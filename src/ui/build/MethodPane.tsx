@@ -67,7 +67,7 @@ function MethodFacts({ card }: { card: MethodCard }) {
       <h3 className="method-name">{card.name}</h3>
       <p className="dim fs12">{card.summary}</p>
       <a className="cite fs12" href={card.paper.url} target="_blank" rel="noreferrer" title={card.paper.title}>
-        {card.paper.authors}, {card.paper.venue} {card.paper.year} <Icon of={ExternalLink} size={11} />
+        {[card.paper.authors, card.paper.venue.includes(String(card.paper.year)) ? card.paper.venue : `${card.paper.venue} ${card.paper.year}`].join(', ')} <Icon of={ExternalLink} size={11} />
       </a>
       <pre className="formula">{card.formula}</pre>
     </div>

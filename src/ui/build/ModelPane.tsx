@@ -104,7 +104,7 @@ function ModelFacts() {
         <div><dt>{words.vocabulary}</dt><dd>{`${count(card.vocab)}, ${count(card.context)}`}</dd></div>
         <div><dt>{words.parameters}</dt><dd>{count(card.parameters)}</dd></div>
         <div><dt>{words.file}</dt><dd>{`${bytes(card.bytes)} ${card.dtype}`}</dd></div>
-        {builtin && <div><dt>{words.licence}</dt><dd>{builtin.licence}</dd></div>}
+        {builtin && <div><dt>{words.licence}</dt><dd title={builtin.licence}>{builtin.licence}</dd></div>}
       </dl>
     </>
   );

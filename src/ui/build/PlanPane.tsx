@@ -131,11 +131,23 @@ function ExportKind() {
   return <p className="pb export-kind"><Icon of={Check} size={14} />{said}</p>;
 }
 
+/** On a phone the plan is far down: the button waits at the thumb. */
+export function PhoneTrain() {
+  const { ask, vault } = useApp();
+  const block = useStudio((state) => trainBlock(state, vault));
+  return (
+    <div className="phone-actions">
+      <button type="button" className="btn primary" disabled={block !== null} onClick={() => void ask.train()}>{block ? words.blocked[block] : words.train}</button>
+    </div>
+  );
+}
+
 function TrainFoot() {
   const { ask, vault } = useApp();
   const block = useStudio((state) => trainBlock(state, vault));
   const startError = useStudio((state) => state.project.startError);
   const draft = useStudio((state) => state.project.draft);
+  const catalogue = useStudio((state) => state.engine.data);
   const link = () => `${location.origin}${location.pathname}${toHash(draft)}`;
   return (
     <div className="plan-foot">
@@ -147,7 +159,7 @@ function TrainFoot() {
       <div className="row link-row"><CopyButton text={link()} label={words.copyLink} icon={Link} /></div>
       <details className="more">
         <summary><Icon of={Terminal} size={13} /> {words.command}</summary>
-        <CopyLine text={commandOf(draft)} />
+        <CopyLine text={commandOf(draft, catalogue)} />
       </details>
     </div>
   );

@@ -1,20 +1,32 @@
-// The same run as a command: what `lowrank finetune` is asked for this draft.
-import { defaultTraining, type RunConfig } from '../../store/contract';
+// The same run as a command: what `lowrank finetune` is asked for this draft. The share held out has no flag there.
+import { type BuiltinData, defaultTraining, type RunConfig, type TrainingConfig } from '../../store/contract';
 import { setting } from '../format';
 
 /** Quoted where a shell would read it otherwise. */
 const quoted = (text: string) => (/^[\w./:=-]+$/.test(text) ? text : `'${text.replace(/'/g, `'\\''`)}'`);
+/** Flags of the training block that the command knows by default, and settings that it takes by --set. */
+const FLAGS = { schedule: 'schedule', warmup: 'warmup', weightDecay: 'weight-decay', clip: 'clip' } as const;
+const SETTINGS = ['beta1', 'beta2', 'eps'] as const;
 
-export function commandOf({ model, data, method, targets, training }: RunConfig): string {
-  const modelPath = model.kind === 'builtin' ? `public/models/${model.id}` : model.name;
-  const dataPath = data.kind === 'builtin' ? `public/data/${data.id}` : data.name;
+export function commandOf({ model, data, method, targets, training }: RunConfig, catalogue: readonly BuiltinData[] = []): string {
+  const changed = (name: keyof TrainingConfig) => training[name] !== defaultTraining[name];
+  const fields = [...Object.entries(method.fields), ...SETTINGS.filter(changed).map((name) => [name, training[name]] as const)];
   const parts = [
-    'lowrank finetune', `--model ${quoted(modelPath)}`, `--data ${quoted(dataPath)}`, `--method ${method.slug}`,
-    ...Object.entries(method.fields).map(([name, value]) => `--set ${quoted(`${name}=${typeof value === 'number' ? setting(value) : value}`)}`),
+    'lowrank finetune',
+    `--model ${quoted(model.kind === 'builtin' ? `public/models/${model.id}` : model.name)}`,
+    `--data ${quoted(data.kind === 'builtin' ? builtinPath(data.id, catalogue) : data.name)}`,
+    `--method ${method.slug}`,
+    ...fields.map(([name, value]) => `--set ${quoted(`${name}=${typeof value === 'number' ? setting(value) : value}`)}`),
     ...(targets === '' ? [] : [`--targets ${quoted(targets)}`]),
-    `--steps ${training.steps}`, `--batch ${training.batch}`, `--seq ${training.seq}`, `--lr ${setting(training.lr)}`, `--seed ${training.seed}`,
-    ...(training.evalEvery === defaultTraining.evalEvery ? [] : [`--eval-every ${training.evalEvery}`]),
+    `--steps ${training.steps} --batch ${training.batch} --seq ${training.seq} --lr ${setting(training.lr)} --seed ${training.seed}`,
+    ...(Object.keys(FLAGS) as (keyof typeof FLAGS)[]).filter(changed).map((name) => `--${FLAGS[name]} ${training[name]}`),
+    ...(training.evalEvery > 0 ? [`--eval-every ${training.evalEvery}`] : []),
     `--out out/${method.slug}`,
   ];
   return parts.join(' ');
+}
+
+function builtinPath(id: string, catalogue: readonly BuiltinData[]): string {
+  const format = catalogue.find((entry) => entry.id === id)?.format ?? 'text';
+  return `public/data/${id}/data.${format === 'text' ? 'txt' : 'jsonl'}`;
 }

@@ -175,7 +175,7 @@ function options(latest: { readonly current: StepChartProps }, palette: Palette,
   return {
     width: Math.max(40, width),
     height: Math.max(40, height),
-    padding: [8, props.padRight ?? 14, 0, 0],
+    padding: [8, props.padRight ?? 20, 0, 0],
     legend: { show: false },
     scales: { x: { time: false, auto: false }, y: yScale },
     cursor: {
@@ -320,6 +320,7 @@ function drawLabels(u: uPlot, { lines, rules = [] }: StepChartProps, palette: Pa
   ctx.save();
   ctx.font = scaled(NOTE_FONT, unit);
   ctx.textAlign = 'right';
+  ctx.textBaseline = 'alphabetic';
   for (const { y, label } of rules) {
     const at = u.valToPos(y, 'y', true);
     if (at < bbox.top || at > bbox.top + bbox.height) continue;

@@ -1,6 +1,6 @@
 // The control of one declared field: the page draws any method's settings, and its own, from their declarations alone.
 import { Slider, Switch } from 'radix-ui';
-import { useId } from 'react';
+import { useId, useState } from 'react';
 import type { Field, FieldValue } from '../../store/contract';
 import { setting } from '../format';
 import { strings } from '../strings';
@@ -22,16 +22,17 @@ interface Props {
 export function FieldControl(props: Props) {
   const { field, name, value, usual = field.default } = props;
   const changed = value !== usual;
+  const [listOpen, setListOpen] = useState(false);
   return (
-    <Tip side="left" content={<FieldHelp field={field} usual={usual} changed={changed} />}>
+    <Tip side="left" silent={listOpen} content={<FieldHelp field={field} usual={usual} changed={changed} />}>
       <div className={field.kind === 'int' || field.kind === 'float' ? 'field' : 'field wide'} data-testid={`field-${name}`}>
-        <Control {...props} changed={changed} />
+        <Control {...props} changed={changed} onList={setListOpen} />
       </div>
     </Tip>
   );
 }
 
-function Control({ name, field, value, onChange, usual = field.default, disabled, changed }: Props & { changed: boolean }) {
+function Control({ name, field, value, onChange, usual = field.default, disabled, changed, onList }: Props & { changed: boolean; onList: (open: boolean) => void }) {
   const id = useId();
   switch (field.kind) {
     case 'bool':
@@ -47,7 +48,7 @@ function Control({ name, field, value, onChange, usual = field.default, disabled
       return (
         <>
           <span className="lab">{field.label}</span>
-          <SelectBox label={field.label} value={String(value)} options={field.options} changed={changed} disabled={disabled ?? false} onChange={onChange} />
+          <SelectBox label={field.label} value={String(value)} options={field.options} changed={changed} disabled={disabled ?? false} onChange={onChange} onOpen={onList} />
         </>
       );
     default: {

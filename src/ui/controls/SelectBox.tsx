@@ -3,11 +3,11 @@ import { Check, ChevronDown } from 'lucide-react';
 import { Select } from 'radix-ui';
 import { Icon } from './Icon';
 
-export function SelectBox({ label, value, options, onChange, changed = false, testid, disabled = false }: {
-  label: string; value: string; options: readonly { value: string; label: string }[]; onChange: (value: string) => void; changed?: boolean; testid?: string; disabled?: boolean;
+export function SelectBox({ label, value, options, onChange, changed = false, testid, disabled = false, onOpen }: {
+  label: string; value: string; options: readonly { value: string; label: string }[]; onChange: (value: string) => void; changed?: boolean; testid?: string; disabled?: boolean; onOpen?: (open: boolean) => void;
 }) {
   return (
-    <Select.Root value={value} onValueChange={onChange} disabled={disabled}>
+    <Select.Root value={value} onValueChange={onChange} disabled={disabled} {...(onOpen ? { onOpenChange: onOpen } : {})}>
       <Select.Trigger className={changed ? 'select changed' : 'select'} aria-label={label} data-testid={testid}>
         <span className="ell"><Select.Value /></span>
         <Select.Icon><Icon of={ChevronDown} size={14} /></Select.Icon>

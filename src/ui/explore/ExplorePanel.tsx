@@ -91,8 +91,8 @@ function View({ run, view, tabs }: { run: RunRecord; view: ViewSpec; tabs: React
         {shown ? (
           <>
             <div className="time-row">
-              <span className="read">{count(keptTotal(shown.data))}<small>{strings.common.of} {count(shown.data.values.length)}</small></span>
-              <span className="dim fs12 grow">{strings.views.kept(keptTotal(shown.data), shown.data.values.length)}</span>
+              <span className="read">{count(keptTotal(shown.data))}<small>{strings.views.notZero(shown.data.values.length)}</small></span>
+              <span className="grow" />
               <span className="num fs12">{strings.views.step(shown.step)}</span>
               <Slider.Root className="slider time-slider" min={0} max={Math.max(1, snapshots.length - 1)} step={1} value={[at]} disabled={snapshots.length < 2} onValueChange={([next = at]) => setPicked(next === snapshots.length - 1 ? null : (snapshots[next]?.step ?? null))}>
                 <Slider.Track className="slider-track"><Slider.Range className="slider-range" /></Slider.Track>

@@ -110,7 +110,7 @@ function Files({ run }: { run: RunRecord }) {
                   </button>
                 ))}
               </div>
-              <pre className="preview grow" data-testid="file-preview">{shown && textOf(shown)}</pre>
+              <Preview text={shown ? textOf(shown) : ''} testid="file-preview" />
             </>
           ) : (
             <p className="pb hint">{words.notYet}</p>
@@ -118,11 +118,17 @@ function Files({ run }: { run: RunRecord }) {
         </Tabs.Content>
         <Tabs.Content value="python" className="tabs-page">
           <div className="pb row"><span className="end"><CopyButton text={python} className="btn" /></span></div>
-          <pre className="preview grow">{python}</pre>
+          <Preview text={python} />
         </Tabs.Content>
       </Tabs.Root>
     </section>
   );
+}
+
+/** Scrolls on its own, so the keyboard must reach it. */
+function Preview({ text, testid }: { text: string; testid?: string }) {
+  // biome-ignore lint/a11y/noNoninteractiveTabindex: see above.
+  return <pre className="preview grow" tabIndex={0} data-testid={testid}>{text}</pre>;
 }
 
 /** A file as text; weights are named by their header only. */

@@ -15,6 +15,7 @@ const words = strings.noWebgpu;
 export function NoWebGpu() {
   const failure = useStudio((state) => state.engine.failure);
   const draft = useStudio((state) => state.project.draft);
+  const catalogue = useStudio((state) => state.engine.data);
   const known = 'gpu' in navigator;
   useEffect(() => {
     // Back from the settings: look again without being asked.
@@ -67,7 +68,7 @@ export function NoWebGpu() {
         <div className="rule" />
         <ul className="pb-scroll meanwhile">
           <li><b>{words.software}</b><p>{words.softwareText}</p><CopyLine text={SOFTWARE_FLAGS} /></li>
-          <li><b>{words.cli}</b><p>{words.cliText}</p><CopyLine text={commandOf(draft)} /></li>
+          <li><b>{words.cli}</b><p>{words.cliText}</p><CopyLine text={commandOf(draft, catalogue)} /></li>
           <li><b>{words.link}</b><p>{words.linkText}</p><CopyButton text={location.href} label={strings.build.copyLink} className="btn" /></li>
         </ul>
       </aside>
