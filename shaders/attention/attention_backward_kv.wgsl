@@ -4,7 +4,8 @@
 #include "common/index.wgsl"
 const D4: u32 = 8u; // tunable
 override WG: u32 = 64u;
-struct Params { rows: u32, time: u32, keys: u32, heads: u32, kv_heads: u32, causal: u32, use_mask: u32, scale: f32 }
+override ROLLED: u32 = 0u; // 1: loops over a head are not unrolled, for drivers that take a minute to compile what that makes of a large one
+struct Params { rows: u32, time: u32, keys: u32, heads: u32, kv_heads: u32, causal: u32, use_mask: u32, d4: u32, scale: f32 }
 @group(0) @binding(0) var<storage, read> q: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read> k: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> v: array<vec4<f32>>;
@@ -19,6 +20,7 @@ struct Params { rows: u32, time: u32, keys: u32, heads: u32, kv_heads: u32, caus
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) local: u32) {
   let row = group_index(group, groups) * WG + local;
   if (row >= params.rows) { return; }
+  let d4 = select(D4, params.d4, ROLLED == 1u);
   let s = row % params.keys;
   let kv_head = (row / params.keys) % params.kv_heads;
   let b = row / (params.keys * params.kv_heads);
@@ -30,7 +32,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   var open = true;
   if (params.use_mask == 1u) { open = mask[b * params.keys + s] != 0u; }
   if (open) {
-    for (var i = 0u; i < D4; i++) { kv[i] = k[at + i]; vv[i] = v[at + i]; }
+    for (var i = 0u; i < d4; i++) { kv[i] = k[at + i]; vv[i] = v[at + i]; }
     let shared_heads = params.heads / params.kv_heads;
     for (var g = 0u; g < shared_heads; g++) {
       let h = kv_head * shared_heads + g;
@@ -39,18 +41,18 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         let stat = stats[(b * params.heads + h) * params.time + t];
         var score = 0.0;
         var dp = 0.0;
-        for (var i = 0u; i < D4; i++) {
+        for (var i = 0u; i < d4; i++) {
           score += dot(q[q_at + i], kv[i]);
           dp += dot(dy[q_at + i], vv[i]);
         }
         let p = exp(score * params.scale - stat.x);
         let ds = p * (dp - stat.y) * params.scale;
-        for (var i = 0u; i < D4; i++) {
+        for (var i = 0u; i < d4; i++) {
           dks[i] += ds * q[q_at + i];
           dvs[i] += p * dy[q_at + i];
         }
       }
     }
   }
-  for (var i = 0u; i < D4; i++) { dk[at + i] = dks[i]; dv[at + i] = dvs[i]; }
+  for (var i = 0u; i < d4; i++) { dk[at + i] = dks[i]; dv[at + i] = dvs[i]; }
 }

@@ -3,7 +3,8 @@
 #include "common/index.wgsl"
 const D4: u32 = 8u; // tunable
 override WG: u32 = 64u;
-struct Params { rows: u32, time: u32, keys: u32, heads: u32, kv_heads: u32, causal: u32, use_mask: u32, scale: f32 }
+override ROLLED: u32 = 0u; // 1: loops over a head are not unrolled, for drivers that take a minute to compile what that makes of a large one
+struct Params { rows: u32, time: u32, keys: u32, heads: u32, kv_heads: u32, causal: u32, use_mask: u32, d4: u32, scale: f32 }
 @group(0) @binding(0) var<storage, read> q: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read> k: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> v: array<vec4<f32>>;
@@ -17,6 +18,7 @@ struct Params { rows: u32, time: u32, keys: u32, heads: u32, kv_heads: u32, caus
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) local: u32) {
   let row = group_index(group, groups) * WG + local;
   if (row >= params.rows) { return; }
+  let d4 = select(D4, params.d4, ROLLED == 1u);
   let t = row % params.time;
   let h = (row / params.time) % params.heads;
   let b = row / (params.time * params.heads);
@@ -27,7 +29,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   var dyv: array<vec4<f32>, D4>;
   var sum: array<vec4<f32>, D4>;
   let stat = stats[row];
-  for (var i = 0u; i < D4; i++) {
+  for (var i = 0u; i < d4; i++) {
     qv[i] = q[q_at + i];
     dyv[i] = dy[q_at + i];
   }
@@ -36,12 +38,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     let at = ((b * params.keys + s) * params.kv_heads + kv_head) * D4;
     var score = 0.0;
     var dp = 0.0;
-    for (var i = 0u; i < D4; i++) {
+    for (var i = 0u; i < d4; i++) {
       score += dot(qv[i], k[at + i]);
       dp += dot(dyv[i], v[at + i]);
     }
     let ds = exp(score * params.scale - stat.x) * (dp - stat.y) * params.scale;
-    for (var i = 0u; i < D4; i++) { sum[i] += ds * k[at + i]; }
+    for (var i = 0u; i < d4; i++) { sum[i] += ds * k[at + i]; }
   }
-  for (var i = 0u; i < D4; i++) { dq[q_at + i] = sum[i]; }
+  for (var i = 0u; i < d4; i++) { dq[q_at + i] = sum[i]; }
 }

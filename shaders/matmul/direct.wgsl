@@ -1,6 +1,6 @@
 // y[m,n] = alpha * sum_k a[m,k] b[k,n] (+ c[m,n]), row-major; ta / tb read a as [k,m] / b as [n,k].
 // One invocation makes a 4 × 8 block of y in registers, without workgroup memory or barriers, which software adapters
-// pay dearly for. Grid: ceil(n / (8 WX)), ceil(m / (4 WY)).
+// pay dearly for. Grid: ceil(n / (8 WX)), ceil(m / (4 WY)) folded into y and z.
 override WX: u32 = 4u;
 override WY: u32 = 1u;
 struct Params { m: u32, n: u32, k: u32, ta: u32, tb: u32, add_c: u32, alpha: f32 }
@@ -23,9 +23,9 @@ fn store(row: u32, col: u32, value: vec4<f32>) {
 }
 
 @compute @workgroup_size(WX, WY)
-fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-  let row = id.y * 4u;
-  let col = id.x * 8u;
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>) {
+  let row = ((group.z * groups.y + group.y) * WY + local.y) * 4u;
+  let col = (group.x * WX + local.x) * 8u;
   if (row >= params.m || col >= params.n) { return; }
   let a_row = select(params.k, 1u, params.ta == 1u);
   let a_k = select(1u, params.m, params.ta == 1u);

@@ -1,7 +1,7 @@
 // y[m,n] = alpha * sum_k a[m,k] b[k,n] (+ c[m,n]), row-major; TA / TB read a as [k,m] / b as [n,k].
 // As direct.wgsl (4 × 8 outputs an invocation, no barriers), with loads of four numbers at once: a third of the loads, which is
 // what bounds software adapters. Wants k and the contiguous size of a and b to be multiples of 4.
-// Grid: ceil(n / (8 WX)), ceil(m / (4 WY)).
+// Grid: ceil(n / (8 WX)), ceil(m / (4 WY)) folded into y and z.
 override WX: u32 = 4u;
 override WY: u32 = 1u;
 override TA: u32 = 0u;
@@ -26,9 +26,9 @@ fn store(row: u32, col: u32, value: vec4<f32>) {
 }
 
 @compute @workgroup_size(WX, WY)
-fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-  let row = id.y * 4u;
-  let col = id.x * 8u;
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>) {
+  let row = ((group.z * groups.y + group.y) * WY + local.y) * 4u;
+  let col = (group.x * WX + local.x) * 8u;
   if (row >= params.m || col >= params.n) { return; }
   let k4 = params.k / 4u;
   let m4 = params.m / 4u;

@@ -1,6 +1,7 @@
 // y[m,n] = alpha * sum_k a[m,k] b[k,n] (+ c[m,n]), row-major; ta / tb read a as [k,m] / b as [n,k].
 // One workgroup of 16 × 16 makes a BM × BN block of y, stepping through k by BK: both tiles stand k-major in workgroup
-// memory, each invocation keeps a TM × TN block in registers (BM = 16 TM, BN = 16 TN). Grid: ceil(n / BN), ceil(m / BM).
+// memory, each invocation keeps a TM × TN block in registers (BM = 16 TM, BN = 16 TN). Grid: ceil(n / BN), ceil(m / BM)
+// folded into y and z.
 const TM: u32 = 4u; // tunable
 const TN: u32 = 4u; // tunable
 const BK: u32 = 16u; // tunable
@@ -16,8 +17,8 @@ var<workgroup> tile_a: array<f32, BK * (BM + 1u)>;
 var<workgroup> tile_b: array<f32, BK * (BN + 1u)>;
 
 @compute @workgroup_size(16, 16)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>, @builtin(local_invocation_index) index: u32) {
-  let row0 = group.y * BM;
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>, @builtin(local_invocation_index) index: u32) {
+  let row0 = (group.z * groups.y + group.y) * BM;
   let col0 = group.x * BN;
   var sum: array<f32, TM * TN>;
   for (var k0 = 0u; k0 < params.k; k0 += BK) {

@@ -101,17 +101,13 @@ export const sora = defineMethod({
 
   views: (sites) => ({ gates: gateMap(sites) }),
 
-  events: (before, now) =>
-    now.flatMap(({ site, values }, i) => {
-      const [was, is] = [before[i]?.values.gate, values.gate];
-      if (!was || !is) return [];
-      const closed = ranks(is, (g, r) => g === 0 && was[r] !== 0);
-      const revived = ranks(is, (g, r) => g !== 0 && was[r] === 0);
-      return [
-        ...(closed.length > 0 ? [`${site.name}: closed rank ${closed.join(', ')}`] : []),
-        ...(revived.length > 0 ? [`${site.name}: rank ${revived.join(', ')} came back`] : []),
-      ];
-    }),
+  events(before, now) {
+    const changes = now.map(({ site, values }, i) => {
+      const [was, is] = [before[i]?.values.gate ?? new Float32Array(), values.gate ?? new Float32Array()];
+      return { site: site.name, closed: ranks(is, (g, r) => g === 0 && was[r] !== 0), revived: ranks(is, (g, r) => g !== 0 && was[r] === 0) };
+    });
+    return [sentence('closed', changes.map((c) => ({ site: c.site, ranks: c.closed }))), sentence('came back', changes.map((c) => ({ site: c.site, ranks: c.revived })))].filter((text) => text !== '');
+  },
 
   trainable: ([out, inn], { rank, trainGates }) => rank * (out + inn + (trainGates ? 1 : 0)),
 });
@@ -127,6 +123,15 @@ function stageXi({ xi, xiMax, xiSpacing, stages }: { xi: number; xiMax: number; 
 }
 
 const ranks = (gate: Float32Array, wanted: (g: number, rank: number) => boolean) => [...gate.keys()].filter((r) => wanted(gate[r] as number, r));
+
+/** '5 ranks closed: layers.1.k_proj 2, 4; layers.3.up_proj 0, 1, 7'; names a few modules and counts the rest. */
+function sentence(verb: string, changes: readonly { site: string; ranks: readonly number[] }[]): string {
+  const touched = changes.filter((c) => c.ranks.length > 0);
+  if (touched.length === 0) return '';
+  const count = touched.reduce((n, c) => n + c.ranks.length, 0);
+  const shown = touched.slice(0, 4).map((c) => `${c.site} ${c.ranks.join(', ')}`).join('; ');
+  return `${count} ${count === 1 ? 'rank' : 'ranks'} ${verb}: ${shown}${touched.length > 4 ? `; and in ${touched.length - 4} more modules` : ''}`;
+}
 
 /** Keeps I = {i : g_i ≠ 0}: A' = A[I], B' = B[:, I] diag(g_I). Exact. A [r, in], B [out, r]. */
 export function pruned(A: Float32Array, B: Float32Array, gate: Float32Array, scale: number): { rank: number; scale: number; A: Float32Array; B: Float32Array } {

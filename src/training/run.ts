@@ -39,6 +39,8 @@ export interface RunOptions {
   readonly resume?: ByteSource;
   /** Called where a checkpoint is due; the run waits for it. */
   readonly save?: (bytes: Uint8Array, step: number) => Promise<void>;
+  /** Kernels compiled, and measured where there is a choice, out of all. */
+  readonly progress?: (done: number, total: number) => void;
   /** Whether samples are written at all; the command line does without. */
   readonly samples: boolean;
 }
@@ -55,6 +57,7 @@ export class Run {
   private lastViews = { time: 0, sites: [] as SiteValues[], pending: Promise.resolve() };
   private failure: unknown = null;
   private sampling: Promise<unknown> = Promise.resolve();
+  private released = false;
   private readonly generators = new Map<string, Generator>();
 
   private constructor(
@@ -73,7 +76,7 @@ export class Run {
       adamw.allocate(device, groupSettings(bound, training));
       ring.allocate(device);
       initialise(device, attachment.params, training.seed);
-      const compiled = await compile(device, recorded.graph, { place: adamw.places(device, recorded.gradients) });
+      const compiled = await compile(device, recorded.graph, { place: adamw.places(device, recorded.gradients), ...(options.progress ? { progress: options.progress } : {}) });
       const evaluator = await Evaluator.create(device, loaded, attachment.adapters, [training.batch, training.seq]);
       const phases = bound.method.phases?.(bound.config, training) ?? [{ name: 'training', steps: training.steps }];
       const run = new Run(options, attachment, recorded, compiled, evaluator, phases);
@@ -123,6 +126,9 @@ export class Run {
     if (this.failure !== null) {
       reason = 'failed';
       if (this.failure instanceof NonFiniteError) await this.options.save?.(await this.checkpoint(), this.step);
+    }
+    this.releaseStep();
+    if (reason === 'failed') {
       listener({ kind: 'status', status: 'failed', step: this.step });
       listener({ kind: 'ended', reason, step: this.step, seconds, error: toFailure(this.failure) });
       return reason;
@@ -266,12 +272,19 @@ export class Run {
     const { device } = this.options;
     const { adamw, ring, ids, labels, scalars } = this.recorded;
     for (const generator of this.generators.values()) generator.dispose();
-    this.evaluator.dispose();
-    this.compiled.dispose();
+    this.releaseStep();
     adamw.dispose(device);
     ring.dispose(device);
     detach(device, this.attachment);
     for (const t of [ids, labels, ...scalars.values()]) free(device, t);
+  }
+
+  /** Frees the activations: an ended run keeps its parameters, for export and samples, and nothing else. */
+  private releaseStep(): void {
+    if (this.released) return;
+    this.released = true;
+    this.evaluator.dispose();
+    this.compiled.dispose();
   }
 
   /** Hands on the rows of the ring up to `step`, and notices a loss that is not finite. */

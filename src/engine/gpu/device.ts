@@ -8,6 +8,8 @@ export interface Profile {
   readonly software: boolean;
   /** vendor, architecture and driver as one string: the key under which measurements are kept. */
   readonly id: string;
+  /** Workgroup memory that a kernel may use. */
+  readonly workgroupBytes: number;
 }
 
 export interface Slice {
@@ -44,7 +46,7 @@ export class Device {
 
   private constructor(readonly gpu: GPUDevice, readonly info: GPUAdapterInfo) {
     const software = info.isFallbackAdapter || /swiftshader|llvmpipe|lavapipe|software|basic render/i.test(`${info.vendor} ${info.architecture} ${info.device} ${info.description}`);
-    this.profile = { software, id: [info.vendor, info.architecture, info.device, info.description].filter(Boolean).join(' ') };
+    this.profile = { software, id: [info.vendor, info.architecture, info.device, info.description].filter(Boolean).join(' '), workgroupBytes: gpu.limits.maxComputeWorkgroupStorageSize };
     const uniform = (hasDynamicOffset: boolean) =>
       gpu.createBindGroupLayout({ entries: [{ binding: 0, visibility: GPUShaderStage.COMPUTE, buffer: { type: 'uniform', hasDynamicOffset } }] });
     this.groupLayouts = { params: uniform(true), step: uniform(false) };

@@ -7,7 +7,7 @@ export interface Tuning {
   readonly overrides?: Readonly<Record<string, number>>;
   readonly constants?: Readonly<Record<string, number>>;
 }
-export type Grid = readonly [x: number, y?: number, z?: number];
+export type Grid = readonly [x: number, y?: number | undefined, z?: number | undefined];
 
 export interface Kernel {
   /** Path below shaders/, without .wgsl: 'matmul/tiled'. */

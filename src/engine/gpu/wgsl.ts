@@ -27,7 +27,7 @@ export function expandIncludes(path: string, source: string, includes: Readonly<
   });
 }
 
-const stripComments = (source: string) => source.replace(/\/\/.*$/gm, '').replace(/\/\*[\s\S]*?\*\//g, '');
+const stripComments = (source: string) => source.replace(/\/\/.*$|\/\*[\s\S]*?\*\//gm, '');
 
 /** `source` with includes expanded. Throws a BindingError that names the path and what is outside the subset. */
 export function reflect(path: string, source: string): Reflection {
@@ -46,7 +46,13 @@ export function reflect(path: string, source: string): Reflection {
     if (binding.slot !== i) throw new BindingError(`${path}: bindings of group 0 must count 0, 1, 2 …; '${binding.name}' has ${binding.slot}`);
   });
 
-  const params = [...(code.match(/struct Params\s*\{([^}]*)\}/)?.[1] ?? '').matchAll(/(\w+)\s*:\s*([\w<>]+)/g)].map(([, name, type]) => {
+  const declared = code.match(/\bvar<(storage|uniform)\b/g)?.length ?? 0;
+  const understood = bindings.length + (code.match(/@group\([12]\)\s*@binding\(0\)\s*var<uniform>/g)?.length ?? 0);
+  if (declared !== understood) throw new BindingError(`${path}: ${declared} storage and uniform variables, of which ${understood} read '@group(g) @binding(b) var<…> name: type;'`);
+
+  const fields = code.match(/struct Params\s*\{([^}]*)\}/)?.[1] ?? '';
+  if (fields.includes('@')) throw new BindingError(`${path}: Params has attributes; its scalars stand four bytes apart, in order`);
+  const params = [...fields.matchAll(/(\w+)\s*:\s*([\w<>]+)/g)].map(([, name, type]) => {
     if (type !== 'u32' && type !== 'i32' && type !== 'f32') throw new BindingError(`${path}: Params.${name} is ${type}; only u32, i32 and f32 may stand there`);
     return { name: name as string, type: type as Scalar };
   });

@@ -15,14 +15,17 @@ import { elementwise } from './elementwise';
 const ropeKernel = elementwise('attention/rope', ropeSource, 'pairs');
 const cacheKernel = elementwise('attention/cache_write', cacheSource);
 
-/** One kernel a head size, since registers want a constant; a small workgroup suits software adapters, where lanes are few. */
+/**
+ * One kernel a head size, since registers want a constant; a small workgroup suits software adapters, where lanes are few.
+ * Unrolled, heads of 64 run no faster there, and lavapipe compiles each kernel for 10 to 35 seconds instead of one.
+ */
 function rowsKernel(name: string, source: string): (d: number) => Family {
   const bySize = new Map<number, Family>();
   return (d) => {
     let family = bySize.get(d);
     if (!family) {
-      const make = (WG: number) => kernel(name, source, (p) => grid1d(ceilDiv(p.rows as number, WG)), { overrides: { WG }, constants: { D4: d / 4 } });
-      const [software, gpu] = [make(8), make(64)];
+      const make = (WG: number, ROLLED: number) => kernel(name, source, (p) => grid1d(ceilDiv(p.rows as number, WG)), { overrides: { WG, ROLLED }, constants: { D4: d / 4 } });
+      const [software, gpu] = [make(8, Number(d >= 64)), make(64, 0)];
       family = { name, reflection: gpu.reflection, candidates: (profile) => [profile.software ? software : gpu] };
       bySize.set(d, family);
     }
@@ -80,7 +83,7 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, { heads, kvHeads, cau
   wantShape('attention: v', v, k.shape);
   if (mask) wantShape('attention: mask', mask, [batch, keys]);
   const rows = batch * heads * time;
-  const params = { time, keys, heads, kv_heads: kvHeads, causal: Number(causal), use_mask: Number(mask !== undefined), scale: 1 / Math.sqrt(d) };
+  const params = { time, keys, heads, kv_heads: kvHeads, causal: Number(causal), use_mask: Number(mask !== undefined), d4: d / 4, scale: 1 / Math.sqrt(d) };
   const where = positions ?? positionsUpTo(time);
   const hidden = mask ?? where;
   const [y, lse] = [output('attention', q.shape), output('attention.lse', [batch, heads, time])];

@@ -15,6 +15,10 @@ export function addColumns(x: Host, b: Host): Expected {
   return expected(x.shape, (i) => sum([x.data[i] as number, b.data[i % b.data.length] as number]));
 }
 
+export function addPositions(x: Host, table: Host): Expected {
+  return expected(x.shape, (i) => sum([x.data[i] as number, table.data[i % table.data.length] as number]));
+}
+
 export function sliceColumns(x: Host, start: number, width: number): Expected {
   const { at } = matrix(x);
   return expected([...x.shape.slice(0, -1), width], (i) => exact(at(Math.floor(i / width), start + (i % width))));

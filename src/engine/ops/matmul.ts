@@ -3,18 +3,24 @@ import directSource from '../../../shaders/matmul/direct.wgsl?raw';
 import vec4Source from '../../../shaders/matmul/direct_vec4.wgsl?raw';
 import tiledSource from '../../../shaders/matmul/tiled.wgsl?raw';
 import { ShapeError } from '../../util/errors';
-import { ceilDiv, kernel } from '../gpu/kernel';
+import { type Grid, type Kernel, type ParamValues, ceilDiv, grid1d, kernel } from '../gpu/kernel';
 import type { Family } from '../tensor/family';
 import { dispatch, node, output } from '../tensor/graph';
 import { type Tensor, describe, elements, lastOf, sameShape } from '../tensor/tensor';
 import { reshape } from './reshape';
 
+/** Blocks of the result along x; down it along y, and along z beyond 65,535. */
+function blocks(p: ParamValues, rows: number, columns: number): Grid {
+  const [y, z] = grid1d(ceilDiv(p.m as number, rows));
+  return [ceilDiv(p.n as number, columns), y, z];
+}
+
 const direct = (wx: number, wy: number) =>
-  kernel('matmul/direct', directSource, (p) => [ceilDiv(p.n as number, 8 * wx), ceilDiv(p.m as number, 4 * wy)], { overrides: { WX: wx, WY: wy } });
+  kernel('matmul/direct', directSource, (p) => blocks(p, 4 * wy, 8 * wx), { overrides: { WX: wx, WY: wy } });
 const vec4 = (wx: number, wy: number, ta: number, tb: number) =>
-  kernel('matmul/direct_vec4', vec4Source, (p) => [ceilDiv(p.n as number, 8 * wx), ceilDiv(p.m as number, 4 * wy)], { overrides: { WX: wx, WY: wy, TA: ta, TB: tb } });
+  kernel('matmul/direct_vec4', vec4Source, (p) => blocks(p, 4 * wy, 8 * wx), { overrides: { WX: wx, WY: wy, TA: ta, TB: tb } });
 const tiled = (tm: number, tn: number, bk: number) =>
-  kernel('matmul/tiled', tiledSource, (p) => [ceilDiv(p.n as number, 16 * tn), ceilDiv(p.m as number, 16 * tm)], { constants: { TM: tm, TN: tn, BK: bk } });
+  kernel('matmul/tiled', tiledSource, (p) => blocks(p, 16 * tm, 16 * tn), { constants: { TM: tm, TN: tn, BK: bk } });
 
 // Few candidates: each costs a measurement on devices where measuring is slow. Few columns want the invocations along the rows.
 const software = [direct(8, 1), direct(1, 4)];
@@ -23,12 +29,14 @@ const softwareVec4 = [0, 1, 2, 3].map((flags) => {
   return { few: [tall, wide], many: [wide, direct(8, 1)] };
 });
 const hardware = [tiled(4, 4, 16), tiled(8, 8, 16), tiled(2, 2, 32), tiled(4, 1, 32), tiled(1, 4, 32), direct(8, 8), direct(16, 4)];
+/** Workgroup memory of tiled.wgsl: tiles of a and b, each with a column of padding. */
+const tileBytes = ({ tuning }: Kernel) => 4 * (tuning.constants?.BK ?? 0) * (16 * ((tuning.constants?.TM ?? 0) + (tuning.constants?.TN ?? 0)) + 2);
 
 export const matmulFamily: Family = {
   name: 'matmul',
   reflection: (hardware[0] as (typeof hardware)[number]).reflection,
   candidates: (profile, { m, n, k, ta, tb }) => {
-    if (!profile.software) return hardware;
+    if (!profile.software) return hardware.filter((kernel) => tileBytes(kernel) <= profile.workgroupBytes);
     const fours = [k, ta ? m : k, tb ? k : n].every((size) => (size as number) % 4 === 0);
     const byFlags = softwareVec4[2 * (ta as number) + (tb as number)];
     if (!fours || !byFlags) return software;

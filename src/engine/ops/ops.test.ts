@@ -6,11 +6,13 @@ import { type Case, findings, floats, i32, normals, testCase, u32 } from '../tes
 import { testDevice } from '../testing/device';
 import { type Host, range } from '../testing/reference';
 import * as ops from '.';
+import index from './index.ts?raw';
 import * as activations from './activations.reference';
 import * as sums from './add.reference';
 import * as attention from './attention.reference';
 import * as columns from './columns.reference';
 import * as lookup from './embedding.reference';
+import { l1Norm } from './l1.reference';
 import * as losses from './loss.reference';
 import * as norms from './norms.reference';
 import { reshape } from './reshape.reference';
@@ -28,7 +30,10 @@ const sumCases = SIZES.flatMap((n) => [
   testCase(`fill ${n}`, {}, () => ops.fill([n], 0.1), () => sums.fill([n], 0.1)),
 ]);
 
+const l1Cases = SIZES.map((n) => testCase(`l1_norm ${n}`, { x: normals([n]) }, ({ x }) => ops.l1Norm(x), ({ x }) => l1Norm(x)));
+
 const otherSums = [
+  testCase('l1_norm of zeros', { x: normals([5], 0) }, ({ x }) => ops.l1Norm(x), ({ x }) => l1Norm(x)),
   // beta = 0 must not read y: what stands there may be no number.
   testCase('axpby with beta 0 over NaN', { x: normals([7]), y: floats([7], range(7).map(() => Number.NaN)) }, ({ x, y }) => ops.axpby(x, y, 2, 0), ({ x }) => sums.scale(x, 2), { wrt: ['x'] }),
   testCase('reshape', { x: normals([3, 10]) }, ({ x }) => ops.reshape(ops.scale(x, 2), [5, 6]), ({ x }) => reshape(sums.scale(x, 2), [5, 6])),
@@ -36,7 +41,7 @@ const otherSums = [
 
 const activationCases = SIZES.flatMap((n) => [
   testCase(`swiglu ${n}`, { g: normals([n], 3), u: normals([n]) }, ({ g, u }) => ops.swiglu(g, u), ({ g, u }) => activations.swiglu(g, u)),
-  testCase(`gelu ${n}`, { x: normals([n], 3) }, ({ x }) => ops.geluTanh(x), ({ x }) => activations.geluTanh(x)),
+  testCase(`gelu ${n}`, { x: normals([n]) }, ({ x }) => ops.geluTanh(x), ({ x }) => activations.geluTanh(x)),
 ]);
 
 /** Where exp overflows and tanh saturates. */
@@ -53,6 +58,8 @@ const columnCases = MATRICES.flatMap(([n, c]) => [
   testCase(`column_dot of x alone ${n}×${c}`, { x: normals([n, c]) }, ({ x }) => ops.columnDot(x), ({ x }) => columns.columnDot(x), { wrt: [] }),
   testCase(`column_dot without z ${n}×${c}`, { x: normals([n, c]), s: normals([n]) }, ({ x, s }) => ops.columnDot(x, undefined, s), ({ x, s }) => columns.columnDot(x, undefined, s), { wrt: [] }),
 ]);
+
+const positionCase = testCase('add_positions', { x: normals([3, 5, 7]), table: normals([5, 7]) }, ({ x, table }) => ops.addPositions(x, table), ({ x, table }) => columns.addPositions(x, table));
 
 const sliceCases = [[0, 65], [0, 1], [64, 1], [13, 40]].flatMap(([start = 0, width = 1]) => [
   testCase(`slice_columns ${start}+${width}`, { x: normals([2, 3, 65]) }, ({ x }) => ops.sliceColumns(x, start, width), ({ x }) => columns.sliceColumns(x, start, width)),
@@ -113,8 +120,9 @@ interface AttentionShape {
   hides?: (b: number, s: number) => boolean;
   positions?: (t: number) => number;
   spread?: number;
+  own?: boolean;
 }
-function attentionCase(what: string, { batch = 1, time, keys = time, heads = 1, kvHeads = heads, d, causal = true, hides, positions, spread = 1 }: AttentionShape): Case {
+function attentionCase(what: string, { batch = 1, time, keys = time, heads = 1, kvHeads = heads, d, causal = true, hides, positions, spread = 1, own = false }: AttentionShape): Case {
   const inputs = {
     q: normals([batch, time, heads * d], spread),
     k: normals([batch, keys, kvHeads * d], spread),
@@ -123,14 +131,15 @@ function attentionCase(what: string, { batch = 1, time, keys = time, heads = 1, 
     positions: u32([time], (t) => positions?.(t) ?? t),
   };
   const options = <T>({ mask, positions: where }: { mask: T; positions: T }) => ({ heads, kvHeads, causal, ...(hides ? { mask } : {}), ...(positions ? { positions: where } : {}) });
-  return testCase(`attention ${what}`, inputs, (t) => ops.attention(t.q, t.k, t.v, options(t)), (h) => attention.attention(h.q, h.k, h.v, options<Host>(h)), positions ? { wrt: [] } : {});
+  return testCase(`attention ${what}`, inputs, (t) => ops.attention(t.q, t.k, t.v, options(t)), (h) => attention.attention(h.q, h.k, h.v, options<Host>(h)), { own, ...(positions ? { wrt: [] } : {}) });
 }
 const attentionCases = [
   attentionCase('of one key', { time: 1, d: 4 }),
   attentionCase('3 tokens, 2 heads of 4, batch 3', { batch: 3, time: 3, heads: 2, d: 4 }),
   attentionCase('65 tokens, heads of 16', { time: 65, heads: 3, d: 16 }),
   attentionCase('63 tokens, heads of 32, not causal', { time: 63, d: 32, causal: false }),
-  attentionCase('9 tokens, heads of 64, batch 2', { batch: 2, time: 9, heads: 2, d: 64 }),
+  // Unrolled for a GPU, heads of 64 take lavapipe a minute to compile; heads of 32 try the same code.
+  attentionCase('9 tokens, heads of 64, batch 2', { batch: 2, time: 9, heads: 2, d: 64, own: true }),
   attentionCase('257 tokens', { time: 257, d: 4 }),
   attentionCase('8 heads over 2 kv heads', { batch: 2, time: 7, heads: 8, kvHeads: 2, d: 8 }),
   attentionCase('3 heads over 1 kv head, not causal', { batch: 2, time: 5, heads: 3, kvHeads: 1, d: 16, causal: false }),
@@ -144,7 +153,7 @@ const attentionCases = [
 ];
 
 const CASES = [
-  ...sumCases, ...otherSums, ...activationCases, ...extremeCases, ...columnCases, ...sliceCases, ...normCases, ...otherNorms,
+  ...sumCases, ...l1Cases, ...otherSums, ...activationCases, ...extremeCases, ...columnCases, positionCase, ...sliceCases, ...normCases, ...otherNorms,
   ...embeddingCases, ...lossCases, extremeLoss, ...ropeCases, ...attentionCases,
 ];
 
@@ -172,10 +181,9 @@ describe('cache_write', () => {
 
 describe('files', () => {
   it('every op has a reference beside it', () => {
-    const files = Object.keys(import.meta.glob(['./*.ts', '!./*.test.ts', '!./*.reference.ts', '!./*.bench.ts']));
+    const opFiles = [...index.matchAll(/from '(\.\/[\w-]+)'/g)].map(([, file]) => file);
     const references = Object.keys(import.meta.glob('./*.reference.ts'));
-    // index lists the ops, elementwise holds their grid: neither is an op.
-    const wanted = files.filter((file) => !/\/(index|elementwise)\.ts$/.test(file)).map((file) => file.replace(/\.ts$/, '.reference.ts'));
-    expect(wanted.filter((file) => !references.includes(file))).toEqual([]);
+    expect(opFiles.length).toBeGreaterThan(9);
+    expect(opFiles.filter((file) => !references.includes(`${file}.reference.ts`))).toEqual([]);
   });
 });

@@ -20,7 +20,8 @@ export async function choose(device: Device, family: Family, params: ParamValues
   const candidates = family.candidates(device.profile, params);
   const first = candidates[0] as Kernel;
   if (candidates.length === 1 || !device.tuneStore) return first;
-  const key = tuneKey(device, family, params);
+  // With the first candidate, since sizes of one class may differ in what suits them: multiples of four.
+  const key = `${tuneKey(device, family, params)} ${first.key}`;
   const kept = device.tuneStore.get(key);
   const known = kept && candidates.find((kernel) => kernel.key === kept);
   if (known) return known;

@@ -34,6 +34,7 @@ export function free(device: Device, t: Tensor): void {
 /** Writes all of `t`, before whatever is submitted next. */
 export function write(device: Device, t: Tensor, data: HostData): void {
   if (data.length !== elements(t)) throw new StudioError(`write: ${describe(t)} has ${elements(t)} elements, got ${data.length}`);
+  if (data instanceof Float32Array !== (t.dtype === 'f32')) throw new StudioError(`write: ${describe(t)} holds ${t.dtype}, got a ${data.constructor.name}`);
   const { buffer, offset } = sliceOf(device, t);
   device.gpu.queue.writeBuffer(buffer, offset, data as GPUAllowSharedBufferSource);
 }

@@ -1,8 +1,9 @@
 // Plans the memory of one recording before a device is touched: which commands are needed at all, and which step tensors
 // may share a buffer because one is dead before the next is born.
+import { StudioError } from '../../util/errors';
 import { roundUp } from '../gpu/device';
 import type { Command } from './graph';
-import { type Tensor, byteLength } from './tensor';
+import { type Tensor, byteLength, describe } from './tensor';
 
 export interface MemoryPlan {
   readonly commands: readonly Command[];
@@ -14,6 +15,8 @@ export interface MemoryPlan {
   readonly bytes: number;
   /** What one buffer a tensor would have taken. */
   readonly bytesWithoutSharing: number;
+  /** Ids of the tensors that still hold their numbers after the run. */
+  readonly kept: ReadonlySet<number>;
 }
 
 const writes = (command: Command) => command.tensors.filter((_, i) => command.family.reflection.bindings[i]?.access === 'read_write');
@@ -39,6 +42,7 @@ export function plan(all: readonly Command[], keep: readonly Tensor[], placed: r
   const placedIds = new Set(placed.map((t) => t.id));
   const keptIds = new Set([...keep, ...placed].map((t) => t.id));
   const commands = needed(all, keptIds);
+  checkOrigins(commands);
 
   const last = new Map<number, number>();
   commands.forEach((command, i) => {
@@ -66,7 +70,17 @@ export function plan(all: readonly Command[], keep: readonly Tensor[], placed: r
       if (last.get(t.id) === i && buffers.has(t.id)) free.push(buffers.get(t.id) as number);
     }
   });
-  return { commands, buffers, sizes, bytes: sizes.reduce((a, b) => a + b, 0), bytesWithoutSharing };
+  return { commands, buffers, sizes, bytes: sizes.reduce((a, b) => a + b, 0), bytesWithoutSharing, kept: keptIds };
+}
+
+/** A step tensor that is read before anything wrote it comes from another recording: its buffer would hold leftovers. */
+function checkOrigins(commands: readonly Command[]): void {
+  const written = new Set<number>();
+  for (const command of commands) {
+    for (const t of writes(command)) written.add(t.id);
+    const stray = command.tensors.find((t) => t.life === 'step' && !written.has(t.id));
+    if (stray) throw new StudioError(`${command.family.name}: nothing in this graph computes ${describe(stray)}`, 'A step tensor belongs to the graph that recorded it; carry numbers over in a param or input tensor.');
+  }
 }
 
 const ALIGN = 256;

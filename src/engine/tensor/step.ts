@@ -26,6 +26,7 @@ export interface CompileOptions {
   readonly place?: ReadonlyMap<Tensor, Slice>;
   /** false gives every step tensor a buffer of its own: the planner's test. */
   readonly share?: boolean;
+  readonly progress?: (done: number, total: number) => void;
   /** Overrides the choice of kernel: tests and benches. */
   readonly kernels?: (command: Command) => Kernel;
 }
@@ -40,10 +41,17 @@ interface Dispatch {
 const PARAM_BLOCK = 256;
 
 export async function compile(device: Device, graph: Graph, options: CompileOptions = {}): Promise<Step> {
-  const place = new Map([...(options.place ?? [])].map(([t, slice]) => [rootOf(t), slice] as const));
+  const place = new Map<Tensor, Slice>();
+  for (const [t, slice] of options.place ?? []) {
+    if (place.has(rootOf(t))) throw new StudioError(`${describe(t)} is placed twice: a view and the tensor behind it are the same numbers`, 'Give one of them a copy.');
+    place.set(rootOf(t), slice);
+  }
   const memory = plan(graph.commands, (options.keep ?? []).map(rootOf), [...place.keys()], options.share ?? true);
   const kernels: Kernel[] = [];
-  for (const command of memory.commands) kernels.push(options.kernels?.(command) ?? (await choose(device, command.family, command.params, command.tensors)));
+  for (const [i, command] of memory.commands.entries()) {
+    kernels.push(options.kernels?.(command) ?? (await choose(device, command.family, command.params, command.tensors)));
+    options.progress?.(i + 1, memory.commands.length);
+  }
   const pipelines = await Promise.all(kernels.map((kernel) => device.pipeline(kernel)));
   return new Step(device, memory, pipelines, place);
 }
@@ -74,7 +82,8 @@ export class Step {
     const numberOf = (buffer: GPUBuffer) => bufferIds.get(buffer) ?? (bufferIds.set(buffer, bufferIds.size), bufferIds.size - 1);
     memory.commands.forEach((command, i) => {
       const { kernel, tensors, pipeline } = pipelines[i] as Pipeline;
-      const slices = command.tensors.map((t) => this.slice(t));
+      const slices = command.tensors.map((t) => this.locate(t));
+      checkWrites(command, slices);
       const key = [kernel.key, ...slices.map((s) => `${numberOf(s.buffer)}:${s.offset}:${s.size}`)].join('|');
       let bindings = groups.get(key);
       if (!bindings) {
@@ -116,7 +125,13 @@ export class Step {
     return new Float32Array(await readBytes(this.device, t, this.slice(t)));
   }
 
-  slice(tensor: Tensor): Slice {
+  /** Where a kept or lasting tensor stands. */
+  slice(t: Tensor): Slice {
+    if (rootOf(t).life === 'step' && !this.memory.kept.has(rootOf(t).id)) throw new StudioError(`${describe(t)} was not kept: another tensor may have its buffer by now`, 'Pass it in `keep` when the graph is compiled.');
+    return this.locate(t);
+  }
+
+  private locate(tensor: Tensor): Slice {
     const t = rootOf(tensor);
     const placed = this.place.get(t);
     if (placed) return placed;
@@ -131,6 +146,14 @@ export class Step {
     this.paramBlock.destroy();
     this.stepBlock.destroy();
   }
+}
+
+/** WebGPU refuses a buffer that one dispatch writes and binds again, even where the ranges do not touch. */
+function checkWrites({ family, tensors }: Command, slices: readonly Slice[]): void {
+  family.reflection.bindings.forEach(({ access }, i) => {
+    const other = access === 'read_write' ? slices.findIndex((s, j) => j !== i && s.buffer === slices[i]?.buffer) : -1;
+    if (other >= 0) throw new StudioError(`${family.name}: ${describe(tensors[i] as Tensor)} is written into the buffer in which ${describe(tensors[other] as Tensor)} stands`, 'Compute one of them elsewhere and copy it.');
+  });
 }
 
 /** Every command's Params in one uniform buffer, 256 bytes a block; equal blocks are stored once. */

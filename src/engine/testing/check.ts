@@ -1,9 +1,10 @@
 // Judges an op on the device: its value against the f64 reference on every kernel that could be chosen, its gradients against
 // central differences of that reference. What is wrong comes back as a list, so that planted faults can be asserted too.
+// Supplies the ops that the reverse walk needs, for tests that import a single op.
+import '../ops/add';
 import { normal } from '../../util/random';
 import type { Device, Profile } from '../gpu/device';
 import type { Kernel } from '../gpu/kernel';
-import { type Family, single } from '../tensor/family';
 import { type Command, Graph, node, output } from '../tensor/graph';
 import { free, upload } from '../tensor/memory';
 import { type StepScalars, compile } from '../tensor/step';
@@ -12,8 +13,8 @@ import { EPSILON, type Expected, type Host, TINY } from './reference';
 
 /** Both kinds of device that kernel choice knows, whatever the tests run on. */
 export const PROFILES: readonly Profile[] = [
-  { software: true, id: 'software' },
-  { software: false, id: 'hardware' },
+  { software: true, id: 'software', workgroupBytes: 32768 },
+  { software: false, id: 'hardware', workgroupBytes: 32768 },
 ];
 
 /** An input: its shape, and its numbers from a seed. Only f32 inputs are differentiated. */
@@ -43,6 +44,8 @@ export interface Case {
   readonly scalars: Partial<StepScalars>;
   /** Inputs to be differentiated; all of f32 unless it says otherwise. */
   readonly wrt: readonly string[];
+  /** Only on the kernels that the device at hand may be given. */
+  readonly own: boolean;
 }
 
 /** A row of a case table; the names of inputs are checked by the compiler. */
@@ -51,30 +54,20 @@ export function testCase<I extends string>(
   inputs: Readonly<Record<I, Input>>,
   op: (inputs: Readonly<Record<I, Tensor>>) => Tensor,
   reference: (inputs: Readonly<Record<I, Host>>) => Expected,
-  options: { scalars?: Partial<StepScalars>; wrt?: readonly I[] } = {},
+  options: { scalars?: Partial<StepScalars>; wrt?: readonly NoInfer<I>[]; own?: boolean } = {},
 ): Case {
   const floatInputs = (Object.keys(inputs) as I[]).filter((input) => inputs[input].dtype === 'f32');
-  return { name, inputs, op, reference, scalars: options.scalars ?? {}, wrt: options.wrt ?? floatInputs } as Case;
+  return { name, inputs, op, reference, scalars: options.scalars ?? {}, wrt: options.wrt ?? floatInputs, own: options.own ?? false } as Case;
 }
 
-/** Every kernel that a device of either profile may be given for a command, each once. */
-export function candidates({ family, params }: Command): Kernel[] {
-  const all = PROFILES.flatMap((profile) => family.candidates(profile, params));
+/** Every kernel that a device of one of the profiles may be given for a command, each once. */
+function candidates({ family, params }: Command, profiles: readonly Profile[]): Kernel[] {
+  const all = profiles.flatMap((profile) => family.candidates(profile, params));
   return [...new Map(all.map((kernel) => [kernel.key, kernel])).values()];
 }
 
-/** A change to the recorded commands before they are compiled: another kernel, or a planted fault. */
+/** What becomes of a recorded command before it is compiled: a fault to plant. */
 export type Change = (command: Command) => Command;
-
-const alter = (graph: Graph, change: Change) => graph.commands.forEach((command, i) => { graph.commands[i] = change(command); });
-
-/** Gives each command the kernel that is `turn`-th in its list of candidates. */
-export const pin = (turn: number): Change => (command) => {
-  const all = candidates(command);
-  return { ...command, family: fixed(command.family, all[turn % all.length] as Kernel) };
-};
-
-const fixed = (family: Family, kernel: Kernel): Family => ({ ...single(kernel), name: family.name });
 
 /** What one compiled recording of a case gave. */
 interface Outcome {
@@ -114,15 +107,20 @@ class Bench {
     });
   }
 
-  /** How many runs it takes until every candidate of every command had its turn. */
-  turns(): number {
-    return this.record().graph.commands.reduce((most, command) => Math.max(most, candidates(command).length), 1);
+  private candidates(command: Command): Kernel[] {
+    return candidates(command, this.test.own ? [this.device.profile] : PROFILES);
   }
 
-  async run(...changes: Change[]): Promise<Outcome> {
+  /** How many runs it takes until every candidate of every command had its turn. */
+  turns(): number {
+    return this.record().graph.commands.reduce((most, command) => Math.max(most, this.candidates(command).length), 1);
+  }
+
+  /** Each command on the kernel that is `turn`-th in its list of candidates. */
+  async run(turn: number, change: Change = (command) => command): Promise<Outcome> {
     const { graph, y, gradients } = this.record();
-    for (const change of changes) alter(graph, change);
-    const step = await compile(this.device, graph, { keep: [y, ...gradients] });
+    graph.commands.forEach((command, i) => { graph.commands[i] = change(command); });
+    const step = await compile(this.device, graph, { keep: [y, ...gradients], kernels: (command) => { const all = this.candidates(command); return all[turn % all.length] as Kernel; } });
     step.run(null, this.test.scalars);
     const value = await step.read(y);
     const read: Record<string, Float32Array> = {};
@@ -137,12 +135,12 @@ class Bench {
 }
 
 /** Everything that is wrong with the case, on every candidate kernel; empty when nothing is. */
-export async function findings(device: Device, test: Case, change: Change = (command) => command): Promise<string[]> {
+export async function findings(device: Device, test: Case, change?: Change): Promise<string[]> {
   const bench = new Bench(device, test);
   const truth = new Differences(bench);
   const found: string[] = [];
   for (let turn = 0; turn < bench.turns(); turn++) {
-    const outcome = await bench.run(pin(turn), change);
+    const outcome = await bench.run(turn, change);
     const wrong = [...compareValues(outcome.value, bench.expected), ...compareGradients(outcome.gradients, truth)];
     found.push(...wrong.map((text) => `${test.name}, kernel ${turn}: ${text}`));
   }
@@ -154,7 +152,7 @@ export async function findings(device: Device, test: Case, change: Change = (com
 export async function outcomes(device: Device, test: Case): Promise<Outcome[]> {
   const bench = new Bench(device, test);
   const all: Outcome[] = [];
-  for (let turn = 0; turn < bench.turns(); turn++) all.push(await bench.run(pin(turn)));
+  for (let turn = 0; turn < bench.turns(); turn++) all.push(await bench.run(turn));
   bench.dispose();
   return all;
 }

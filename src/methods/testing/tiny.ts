@@ -1,0 +1,77 @@
+// Tiny models made on the fly, as folders in memory that go through the real readers and checks.
+import type { Device } from '../../engine/gpu/device';
+import { type Files } from '../../formats/folder';
+import { openHfFolder } from '../../formats/hf-folder';
+import { type NewTensor, bytesSource, writeSafetensors } from '../../formats/safetensors';
+import { type LoadedModel, describeModel, uploadWeights } from '../../training/loaded';
+import { normals } from './random';
+
+/** Two blocks of grouped-query attention, so that every kind of linear layer stands there twice. */
+export const LLAMA = {
+  architectures: ['LlamaForCausalLM'], model_type: 'llama', vocab_size: 64, hidden_size: 32, intermediate_size: 48, num_hidden_layers: 2,
+  num_attention_heads: 4, num_key_value_heads: 2, head_dim: 8, hidden_act: 'silu', max_position_embeddings: 32, rms_norm_eps: 1e-5,
+  tie_word_embeddings: false, rope_theta: 10000, attention_bias: false, mlp_bias: false,
+};
+/** Its checkpoint stores every layer as [in, out]. */
+export const GPT2 = {
+  architectures: ['GPT2LMHeadModel'], model_type: 'gpt2', activation_function: 'gelu_new', vocab_size: 64, n_embd: 32, n_head: 4, n_layer: 2,
+  n_positions: 32, n_inner: 48, layer_norm_epsilon: 1e-5, tie_word_embeddings: true,
+};
+export type TinyConfig = typeof LLAMA | typeof GPT2;
+
+type Shapes = [name: string, shape: number[]][];
+
+function llamaShapes(c: typeof LLAMA): Shapes {
+  const [width, kv] = [c.hidden_size, c.num_key_value_heads * c.head_dim];
+  const block = (i: number): Shapes => [
+    ['input_layernorm', [width]], ['post_attention_layernorm', [width]],
+    ['self_attn.q_proj', [width, width]], ['self_attn.k_proj', [kv, width]], ['self_attn.v_proj', [kv, width]], ['self_attn.o_proj', [width, width]],
+    ['mlp.gate_proj', [c.intermediate_size, width]], ['mlp.up_proj', [c.intermediate_size, width]], ['mlp.down_proj', [width, c.intermediate_size]],
+  ].map(([name, shape]) => [`model.layers.${i}.${name}.weight`, shape]) as Shapes;
+  return [
+    ['model.embed_tokens.weight', [c.vocab_size, width]], ['model.norm.weight', [width]], ['lm_head.weight', [c.vocab_size, width]],
+    ...Array.from({ length: c.num_hidden_layers }, (_, i) => block(i)).flat(),
+  ];
+}
+
+function gpt2Shapes(c: typeof GPT2): Shapes {
+  const width = c.n_embd;
+  const norm = (name: string): Shapes => [[`${name}.weight`, [width]], [`${name}.bias`, [width]]];
+  const linear = (name: string, inn: number, out: number): Shapes => [[`${name}.weight`, [inn, out]], [`${name}.bias`, [out]]];
+  const block = (at: string): Shapes => [
+    ...norm(`${at}.ln_1`), ...linear(`${at}.attn.c_attn`, width, 3 * width), ...linear(`${at}.attn.c_proj`, width, width),
+    ...norm(`${at}.ln_2`), ...linear(`${at}.mlp.c_fc`, width, c.n_inner), ...linear(`${at}.mlp.c_proj`, c.n_inner, width),
+  ];
+  return [
+    ['transformer.wte.weight', [c.vocab_size, width]], ['transformer.wpe.weight', [c.n_positions, width]], ...norm('transformer.ln_f'),
+    ...Array.from({ length: c.n_layer }, (_, i) => block(`transformer.h.${i}`)).flat(),
+  ];
+}
+
+/** Norm weights about 1, biases small, matrices N(0, 1.5² / width): signals keep their size, and logits differ by a few nats. */
+function values(name: string, shape: readonly number[], width: number, seed: number): Float32Array {
+  const size = shape.reduce((a, b) => a * b, 1);
+  const [mean, std] = shape.length === 2 ? [0, 1.5 / Math.sqrt(width)] : name.endsWith('bias') ? [0, 0.1] : [1, 0.1];
+  return normals(size, `${seed} ${name}`, std).map((x) => x + mean);
+}
+
+/** The tensors of a model of this config, as its checkpoint holds them. */
+export function tinyTensors(config: TinyConfig, seed = 1): NewTensor[] {
+  const [shapes, width] = 'n_embd' in config ? [gpt2Shapes(config), config.n_embd] : [llamaShapes(config), config.hidden_size];
+  return shapes.map(([name, shape]) => ({ name, dtype: 'F32', shape, data: values(name, shape, width, seed) }));
+}
+
+/** A Hugging Face folder of a config and the bytes of model.safetensors. */
+export function folderOf(config: TinyConfig, weights: Uint8Array): Files {
+  const text = new TextEncoder().encode(JSON.stringify(config));
+  return new Map([['config.json', bytesSource('config.json', text)], ['model.safetensors', bytesSource('model.safetensors', weights)]]);
+}
+
+/** The way of every model: folder, dry run, checks, weights to the device. */
+export async function loadFolder(device: Device, files: Files): Promise<LoadedModel> {
+  const loaded = describeModel('tiny', await openHfFolder(files));
+  await uploadWeights(device, loaded);
+  return loaded;
+}
+
+export const loadTiny = (device: Device, config: TinyConfig = LLAMA, seed = 1): Promise<LoadedModel> => loadFolder(device, folderOf(config, writeSafetensors(tinyTensors(config, seed), { format: 'pt' })));
