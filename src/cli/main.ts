@@ -2,6 +2,7 @@
 import { NoDeviceError, StudioError } from '../util/errors';
 import { closeNodeGpu } from './node-gpu';
 import { UsageError } from './options';
+import { bench } from './verbs/bench';
 import { methods, plan } from './verbs/catalogue';
 import { device } from './verbs/device';
 import { evaluate } from './verbs/evaluate';
@@ -11,7 +12,7 @@ import { inspect } from './verbs/inspect';
 import { merge } from './verbs/merge';
 import { sample } from './verbs/sample';
 
-const verbs: Readonly<Record<string, (args: readonly string[]) => Promise<number>>> = { finetune, eval: evaluate, grads, sample, merge, inspect, methods, plan, device };
+const verbs: Readonly<Record<string, (args: readonly string[]) => Promise<number>>> = { finetune, eval: evaluate, grads, sample, merge, inspect, methods, plan, bench, device };
 
 const HELP = `lowrank: fine-tune small models with low-rank adapters on WebGPU
 
@@ -25,6 +26,7 @@ const HELP = `lowrank: fine-tune small models with low-rank adapters on WebGPU
   lowrank inspect  PATH
   lowrank methods
   lowrank plan     (the flags of finetune)
+  lowrank bench    kernels|step [--shape tale-1m|tale-16m|lm-8m|smollm2-135m|gpt2] [--method SLUG] [--rank R] [--batch B] [--seq T] [--runs N] [--profile]
   lowrank device
 
 Every verb takes --json (one object a line) and --adapter-backend auto|gpu|lavapipe|swiftshader.

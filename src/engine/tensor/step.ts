@@ -32,6 +32,8 @@ export interface CompileOptions {
 }
 
 interface Dispatch {
+  /** The kernel's key. */
+  readonly key: string;
   readonly pipeline: GPUComputePipeline;
   readonly bindings: GPUBindGroup;
   readonly paramOffset: number;
@@ -91,7 +93,7 @@ export class Step {
         groups.set(key, bindings);
       }
       const [x, y = 1, z = 1] = kernel.grid(command.params);
-      this.dispatches.push({ pipeline, bindings, paramOffset: offsets[i] as number, grid: [x, y, z] });
+      this.dispatches.push({ key: kernel.key, pipeline, bindings, paramOffset: offsets[i] as number, grid: [x, y, z] });
     });
   }
 
@@ -118,6 +120,42 @@ export class Step {
     pass.end();
     after?.(encoder);
     device.gpu.queue.submit([encoder.finish()]);
+  }
+
+  /**
+   * Milliseconds of every dispatch, in order, by GPU timestamps; each stands in a pass of its own, so overlap is lost.
+   * Null where the device has no timestamps. The step really runs.
+   */
+  async profile(): Promise<{ kernel: string; family: string; params: ParamValues; flops: number; ms: number }[] | null> {
+    const { gpu } = this.device;
+    if (!gpu.features.has('timestamp-query')) return null;
+    const rows: { kernel: string; family: string; params: ParamValues; flops: number; ms: number }[] = [];
+    const most = 2048;
+    for (let start = 0; start < this.dispatches.length; start += most) {
+      const part = this.dispatches.slice(start, start + most);
+      const queries = gpu.createQuerySet({ type: 'timestamp', count: 2 * part.length });
+      const resolved = gpu.createBuffer({ size: 16 * part.length, usage: GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC });
+      const encoder = gpu.createCommandEncoder();
+      part.forEach((d, i) => {
+        const pass = encoder.beginComputePass({ timestampWrites: { querySet: queries, beginningOfPassWriteIndex: 2 * i, endOfPassWriteIndex: 2 * i + 1 } });
+        pass.setPipeline(d.pipeline);
+        pass.setBindGroup(0, d.bindings);
+        pass.setBindGroup(1, this.paramGroup, [d.paramOffset]);
+        pass.setBindGroup(2, this.stepGroup);
+        pass.dispatchWorkgroups(...d.grid);
+        pass.end();
+      });
+      encoder.resolveQuerySet(queries, 0, 2 * part.length, resolved, 0);
+      gpu.queue.submit([encoder.finish()]);
+      const times = new BigUint64Array(await this.device.read({ buffer: resolved, offset: 0, size: resolved.size }));
+      part.forEach((d, i) => {
+        const command = this.memory.commands[start + i] as Command;
+        rows.push({ kernel: d.key, family: command.family.name, params: command.params, flops: command.flops, ms: Number((times[2 * i + 1] as bigint) - (times[2 * i] as bigint)) / 1e6 });
+      });
+      queries.destroy();
+      resolved.destroy();
+    }
+    return rows;
   }
 
   /** The numbers of a kept or lasting tensor after the runs submitted so far. */
