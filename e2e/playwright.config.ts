@@ -7,8 +7,6 @@ const given = process.env.LOWRANK_URL;
 
 export default defineConfig({
   testDir: '.',
-  // The experiments of e2e/claims take minutes each and run on demand: LOWRANK_CLAIMS=1 npm run e2e -- claims
-  testIgnore: process.env.LOWRANK_CLAIMS ? [] : ['claims/**'],
   outputDir: '../test-results',
   // One software GPU on two cores: journeys run one after the other, and a step takes its time.
   workers: 1,

@@ -106,7 +106,7 @@ async function train(page) {
   await settle(page, () => noteLoss(page, STEPS / 2), 'half of the steps', LIMIT_MS);
   await page.screenshot({ path: join(out, '2-training.png') });
   await settle(page, () => noteLoss(page, STEPS), 'the last step', LIMIT_MS);
-  await status(page, /finished/i, LIMIT_MS);
+  await status(page, /finished/, LIMIT_MS);
   seen.trainSeconds = (performance.now() - started) / 1000;
   seen.valAfter = await numberOf(page, 'val-loss-value');
   Object.assign(seen, await samples(page));

@@ -12,7 +12,7 @@ export const say = (line = '') => process.stdout.write(`${line}\n`);
 
 export function seconds(since) {
   const s = (performance.now() - since) / 1000;
-  return s < 60 ? `${s.toFixed(1)} s` : `${Math.floor(s / 60)} min ${Math.round(s % 60)} s`;
+  return s < 59.95 ? `${s.toFixed(1)} s` : `${Math.floor(Math.round(s) / 60)} min ${Math.round(s) % 60} s`;
 }
 
 /** Runs a script's main function; a Problem ends in one message and exit code 1. */

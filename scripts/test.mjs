@@ -93,11 +93,11 @@ async function built() {
   }
 }
 
-/** Journeys whose path contains a filter; the experiments of e2e/claims run on demand only. */
+/** Journeys whose path contains a filter; all of them without one. */
 function specFiles(filters) {
   return readdirSync(join(root, 'e2e'), { recursive: true })
     .map((name) => relative(root, join(root, 'e2e', name)))
-    .filter((path) => path.endsWith('.spec.ts') && !path.includes('claims'))
+    .filter((path) => path.endsWith('.spec.ts'))
     .filter((path) => filters.length === 0 || filters.some((text) => path.includes(text)))
     .sort();
 }
@@ -130,28 +130,40 @@ function countVitest(file) {
     .map(({ name, startTime, endTime }) => ({ name: relative(root, name), ms: endTime - startTime }))
     .sort((a, b) => b.ms - a.ms)
     .slice(0, 8);
+  const failures = report.testResults.flatMap(({ name, assertionResults }) =>
+    assertionResults.filter((test) => test.status === 'failed').map((test) => `${relative(root, name)}: ${test.fullName}`),
+  );
   return {
     passed: report.numPassedTests,
     failed: report.numFailedTests + broken.length,
     skipped: report.numPendingTests + (report.numTodoTests ?? 0),
     slowest,
+    failures: [...failures, ...broken.map(({ name }) => `${relative(root, name)}: could not be loaded`)],
   };
 }
 
 function countPlaywright(file) {
   const { stats, errors, suites } = JSON.parse(readFileSync(file, 'utf8'));
   const slowest = (suites ?? []).map((suite) => ({ name: join('e2e', suite.file), ms: duration(suite) })).sort((a, b) => b.ms - a.ms);
-  return { passed: stats.expected, failed: stats.unexpected + stats.flaky + errors.length, skipped: stats.skipped, slowest };
+  const failures = specs({ suites }).filter(({ ok }) => !ok).map(({ file: path, title }) => `${join('e2e', path)}: ${title}`);
+  return { passed: stats.expected, failed: stats.unexpected + stats.flaky + errors.length, skipped: stats.skipped, slowest, failures };
+}
+
+/** The tests of a suite and of those inside it. */
+function specs(suite) {
+  return [...(suite.specs ?? []), ...(suite.suites ?? []).flatMap(specs)];
 }
 
 function duration(suite) {
-  const own = (suite.specs ?? []).flatMap(({ tests }) => tests.flatMap(({ results }) => results)).reduce((sum, result) => sum + result.duration, 0);
-  return own + (suite.suites ?? []).reduce((sum, inner) => sum + duration(inner), 0);
+  return specs(suite).flatMap(({ tests }) => tests.flatMap(({ results }) => results)).reduce((sum, result) => sum + result.duration, 0);
 }
 
 function report(started) {
   say('\nSlowest files');
   for (const { name, ms } of stages.flatMap(({ slowest }) => slowest ?? [])) say(`  ${(ms / 1000).toFixed(1).padStart(7)} s  ${name}`);
+  const failures = stages.flatMap((row) => row.failures ?? []);
+  if (failures.length > 0) say('\nFailed');
+  for (const failure of failures) say(`  ${failure}`);
   say('\nStages');
   for (const { name, passed, failed, skipped, took, trouble } of stages) {
     say(`  ${name.padEnd(9)} ${took.padStart(12)}   passed ${passed}, failed ${failed}, skipped ${skipped}${trouble ? `: ${name} ${trouble}` : ''}`);

@@ -30,22 +30,15 @@ export async function choose(page, { model, data, method, preset }) {
   if (preset) await page.getByTestId(`preset-${preset}`).click();
 }
 
-/** Types a value into the box of a setting. */
-export async function set(page, name, value) {
-  const box = page.getByTestId(`box-${name}`);
-  await box.fill(String(value));
-  await box.press('Enter');
-  await box.blur(); // its help would cover what is beside it
-}
-
 export async function train(page) {
   await ready(page);
   await page.getByTestId('train-button').click();
 }
 
-/** Waits for the run's status, by its word on the page or a pattern; an error on the page ends the wait. */
+/** Waits for a status of the run, such as /finished|stopped/; an error on the page ends the wait. */
 export async function status(page, wanted, limitMs = 240_000) {
-  await settle(page, async () => wanted.test(await textOf(page, 'run-status')), `the run to be ${wanted}`, limitMs);
+  const now = () => page.getByTestId('run-status').getAttribute('data-status');
+  await settle(page, async () => wanted.test((await now()) ?? ''), `the run to be ${wanted.source}`, limitMs);
 }
 
 /** Waits until a condition holds, and fails at once with the page's own error when it shows one. */

@@ -16,7 +16,7 @@ import { type LoadedModel, freeWeights } from '../training/loaded';
 import { sora } from './sora';
 import { logitsOf, share } from './testing/logits';
 import { normals } from './testing/random';
-import { type RunSetup, createRun, numbersOf, randomBatch, startOf, trained, unlabelled } from './testing/runs';
+import { type RunSetup, createRun, numbersOf, randomBatch, sameBytes, startOf, trained, unlabelled } from './testing/runs';
 import { loadTiny } from './testing/tiny';
 
 const RANK = 8;
@@ -46,6 +46,9 @@ const standing = (at: RunSetup, gates: readonly number[] | ((site: string) => re
     return name.endsWith('lora_B') ? normals(was.length, name, 0.2) : was;
   });
 
+/** Every gate of a checkpoint. */
+const gatesIn = (numbers: ReadonlyMap<string, Float32Array>) => [...numbers].flatMap(([name, values]) => (/^param\..*gate$/.test(name) ? [...values] : []));
+
 /** Gates of the first layer after each step, from 1 on. */
 async function gatesByStep(at: RunSetup, gates: readonly number[], steps: number): Promise<number[][]> {
   const each: Promise<Map<string, Float32Array>>[] = [];
@@ -69,7 +72,7 @@ describe('the start', () => {
   test('gates are drawn from N(0, 1), or stand at 1', async () => {
     const gatesOf = async (fields: Settings) => {
       const { run } = await createRun(setup({ rank: 256, ...fields }, { targets: '' }));
-      const gates = (await numbersOf(await run.checkpoint())).entries().filter(([name]) => name.startsWith('param.') && name.endsWith('gate')).flatMap(([, x]) => [...x]).toArray();
+      const gates = gatesIn(await numbersOf(await run.checkpoint()));
       run.dispose();
       return gates;
     };
@@ -188,9 +191,8 @@ describe('ξ over a run', () => {
       const xi = [...Array<number>(5).fill(0.01), ...Array<number>(3).fill(0.025), ...Array<number>(3).fill(0.04)];
       close(series.xi!, xi);
       expect(events.flatMap((event) => (event.kind === 'phase' ? [[event.from, event.steps]] : []))).toEqual([[0, 5], [5, 3], [8, 3]]);
-      // The curve of quality against sparsity: one evaluation at the end of each stage.
-      const evals = events.flatMap((event) => (event.kind === 'eval' ? [event.step] : []));
-      expect(evals).toEqual(expect.arrayContaining([5, 8, 11]));
+      // The curve of quality against sparsity: one evaluation at the start, and one at the end of each stage.
+      expect(events.flatMap((event) => (event.kind === 'eval' ? [event.step] : []))).toEqual([0, 5, 8, 11]);
       expect((await numbersOf(checkpoint)).get(`param.${Q0}.lora_gate`)![0]).toBeCloseTo(1 - xi.reduce((a, b) => a + b, 0), 5);
     });
     await trained(setup({ ...staged, xiSpacing: 'log' }, { data: unlabelled, training: linear }), ({ series }) => close([series.xi![0]!, series.xi![5]!, series.xi![8]!], [0.01, 0.02, 0.04]));
@@ -201,7 +203,7 @@ describe('ξ over a run', () => {
     const at = setup({ ...staged, dropout: 0.2 }, { training: { ...linear, saveEvery: 7 } });
     const whole = await trained({ ...at, save: (bytes, step) => { saved.set(step, bytes); } }, ({ checkpoint, series }) => ({ checkpoint, series }));
     const rest = await trained({ ...at, resume: saved.get(7)! }, ({ checkpoint, series }) => ({ checkpoint, series }));
-    expect(rest.checkpoint).toEqual(whole.checkpoint);
+    expect(sameBytes(rest.checkpoint, whole.checkpoint)).toBe(true);
     expect(rest.series.xi).toEqual(whole.series.xi!.slice(7));
     expect(rest.series.lr).toEqual(whole.series.lr!.slice(7));
   });
@@ -228,7 +230,7 @@ describe('training', () => {
     ];
     for (const [name, numbers] of lora.numbers) expect(gated.numbers.get(name), name).toEqual(numbers);
     expect([gated.series.loss, gated.series.grad_norm]).toEqual([lora.series.loss, lora.series.grad_norm]);
-    expect(gated.files).toEqual(lora.files);
+    expect(gated.files.every((bytes, i) => sameBytes(bytes, lora.files[i]!))).toBe(true);
   });
 
   test('a closed rank has no gradient at all in A and B, yet one in its gate', async () => {
@@ -250,7 +252,7 @@ describe('training', () => {
   test('zeros are exact in the middle of a run, and the reported count is theirs', async () => {
     const saved: Uint8Array[] = [];
     await trained(setup({ xi: 0.05 }, { training: { steps: 8, saveEvery: 4 }, save: (bytes) => { saved.push(bytes); } }), async ({ series }) => {
-      const counts = await Promise.all(saved.map(async (bytes) => (await numbersOf(bytes)).entries().filter(([name]) => name.startsWith('param.') && name.endsWith('gate')).flatMap(([, x]) => [...x]).filter((g) => g !== 0).toArray().length));
+      const counts = await Promise.all(saved.map(async (bytes) => gatesIn(await numbersOf(bytes)).filter((g) => g !== 0).length));
       expect(counts[0]).toBeLessThan(2 * RANK);
       expect(counts[0]).toBeGreaterThan(0);
       expect(counts).toEqual([series.ranks![3], series.ranks![7]]);
@@ -281,13 +283,13 @@ describe('training', () => {
       const numbers = await numbersOf(checkpoint);
       const now = [Q0, Q1].flatMap((site) => [...numbers.get(`param.${site}.lora_gate`)!]);
       expect([...last.values]).toEqual(now.map(Math.abs));
-      const closed = [Q0, Q1].map((site, i) => `${site}: closed rank ${now.slice(i * RANK, (i + 1) * RANK).flatMap((g, rank) => (g === 0 ? [rank] : [])).join(', ')}`);
-      expect(events.flatMap((event) => (event.kind === 'note' ? [event.text] : []))).toEqual(closed);
+      // Looks may fall anywhere in the run; together they name every rank that closed.
+      const told = events.flatMap((event) => (event.kind === 'note' ? [event.text] : []));
+      expect(told.reduce((sum, text) => sum + Number(/^(\d+) ranks? closed: /.exec(text)?.[1]), 0)).toBe(now.filter((g) => g === 0).length);
     });
-    const site = { site: loaded.network.sites.get(Q0)!, params: {} };
-    const config = {} as Parameters<NonNullable<typeof sora.events>>[2];
-    const events = sora.events!([{ ...site, values: { gate: Float32Array.of(0, 1, 0) } }], [{ ...site, values: { gate: Float32Array.of(0.1, 0, 0) } }], config);
-    expect(events).toEqual([`${Q0}: closed rank 1`, `${Q0}: rank 0 came back`]);
+    const look = (...gate: number[]) => [{ site: loaded.network.sites.get(Q0)!, params: {}, values: { gate: Float32Array.from(gate) } }];
+    const told = sora.events!(look(0, 1, 0, 2), look(0.1, 0, 0, 2), {} as Parameters<NonNullable<typeof sora.events>>[2]);
+    expect(told).toEqual([`1 rank closed: ${Q0} 1`, `1 rank came back: ${Q0} 0`]);
   });
 });
 
@@ -353,9 +355,9 @@ describe('pruning', () => {
       step.run();
       const [got, base] = [await step.read(weight), await readF32(device, loaded.network.sites.get(Q0)!.weight)];
       const [A, B] = [numbers.get(`param.${Q0}.lora_A`)!, numbers.get(`param.${Q0}.lora_B`)!];
-      const want = base.map((w, at) => {
-        const [o, i] = [Math.floor(at / 32), at % 32];
-        return w + (16 / RANK) * gates.reduce((sum, g, rank) => sum + B[o * RANK + rank]! * g * A[rank * 32 + i]!, 0);
+      const want = base.map((w, index) => {
+        const [o, i] = [Math.floor(index / 32), index % 32];
+        return w + (16 / RANK) * gates.reduce<number>((sum, g, rank) => sum + B[o * RANK + rank]! * g * A[rank * 32 + i]!, 0);
       });
       // Nine terms of f32.
       expect(share(got, want)).toBeLessThan(1e-6);

@@ -6,7 +6,7 @@ import { type Adapter, type Adapters, type LinearSite, type Param, type Site, no
 import { matmul } from '../engine/ops';
 import { free, upload } from '../engine/tensor/memory';
 import { elements } from '../engine/tensor/tensor';
-import type { PeftAdapter } from '../formats/peft';
+import type { LoraModule, PeftAdapter } from '../formats/peft';
 import { CheckpointError, ConfigError } from '../util/errors';
 import type { BoundMethod } from './contract';
 
@@ -57,15 +57,12 @@ export function initialise(device: Device, params: readonly Param[], seed: numbe
 /** An adapter file attached as it is: nothing is trained. Several may be given; their updates add up. */
 export function attachFiles(device: Device, network: Network, files: readonly PeftAdapter[]): Attachment {
   if (files.length === 0) return { adapters: noAdapters, params: [], sites: [] };
+  // All is checked before anything is allocated.
+  const found = files.map((file) => file.modules.map((module) => ({ module, site: siteOf(network, module) })));
   const branches = new Map<string, { site: LinearSite; parts: { A: Param; B: Param; scale: number }[] }>();
-  files.forEach((file, number) => {
-    for (const module of file.modules) {
-      const site = network.sites.get(module.name);
-      if (!site) throw new CheckpointError(`adapter: it adapts ${module.name}, which this model does not have`, 'Open the base model that the adapter was trained on.');
+  found.forEach((modules, number) => {
+    for (const { module, site } of modules) {
       const [out, inn] = site.shape;
-      if (module.out !== out || module.inn !== inn) {
-        throw new CheckpointError(`adapter: ${module.name} is ${module.out} × ${module.inn} in the adapter, ${out} × ${inn} in the model`, 'Open the base model that the adapter was trained on.');
-      }
       const [A, B] = [site.param(`file${number}_A`, [module.rank, inn], { kind: 'zeros' }), site.param(`file${number}_B`, [out, module.rank], { kind: 'zeros' })];
       upload(device, A.tensor, module.A);
       upload(device, B.tensor, module.B);
@@ -83,6 +80,15 @@ export function attachFiles(device: Device, network: Network, files: readonly Pe
     });
   }
   return { adapters, params: [...adapters.values()].flatMap((a) => Object.values(a.params)), sites: [...branches.values()].map((b) => b.site) };
+}
+
+function siteOf(network: Network, { name, out, inn }: LoraModule): LinearSite {
+  const site = network.sites.get(name);
+  if (!site) throw new CheckpointError(`adapter: it adapts ${name}, which this model does not have`, 'Open the base model that the adapter was trained on.');
+  if (out !== site.shape[0] || inn !== site.shape[1]) {
+    throw new CheckpointError(`adapter: ${name} is ${out} × ${inn} in the adapter, ${site.shape[0]} × ${site.shape[1]} in the model`, 'Open the base model that the adapter was trained on.');
+  }
+  return site;
 }
 
 export function detach(device: Device, attachment: Attachment): void {

@@ -45,6 +45,9 @@ export async function readCheckpoint(device: Device, attachment: Attachment, ada
     if (entry.shape.join() !== shape.join()) throw new CheckpointError(`${where}: ${name} is [${entry.shape.join(', ')}], this run has [${shape.join(', ')}]`, 'Resume with the same method, fields and targets.');
     return file.f32(name);
   };
+  const names = new Set(attachment.params.flatMap(({ name, trainable }) => [`param.${name}`, ...(trainable ? [`adam.m.${name}`, `adam.v.${name}`] : [])]));
+  const extra = file.entries.find((entry) => !names.has(entry.name));
+  if (extra) throw new CheckpointError(`${where}: this run has no place for ${extra.name} [${extra.shape.join(', ')}]`, 'Resume with the same method, fields and targets.');
   // All is read before anything is written, so that a bad file leaves the run as it was.
   const params = await Promise.all(attachment.params.map((p) => get(`param.${p.name}`, p.tensor.shape)));
   const trained = attachment.params.filter((p) => p.trainable);

@@ -20,7 +20,8 @@ const training = z.object({
   batch: z.number().int().min(1).max(4096),
   /** Tokens in a row. */
   seq: z.number().int().min(2).max(131_072),
-  lr: z.number().positive().max(10),
+  /** Far beyond any use: a rate that diverges is stopped by name. What f32 cannot hold would leave nothing to keep. */
+  lr: z.number().positive().max(1e30),
   schedule: z.enum(['constant', 'linear', 'cosine']),
   /** Steps of linear warm-up from 0. */
   warmup: z.number().int().min(0),
@@ -84,6 +85,8 @@ export const defaultRun: RunConfig = {
 export function parseRunConfig(json: unknown): RunConfig {
   const result = schema.safeParse(json);
   if (result.success) return result.data as RunConfig;
-  const issue = result.error.issues[0];
-  throw new ConfigError(`run config: ${issue?.path.join('.') || '(top)'}: ${issue?.message ?? 'not a run config'}`);
+  const issue = result.error.issues[0] as z.core.$ZodIssue;
+  const wrong = issue.code === 'invalid_union' ? issue.errors.flat().map((other) => other.message).join(' or ') : issue.message;
+  const got = issue.path.reduce<unknown>((value, key) => (value as Record<PropertyKey, unknown> | undefined)?.[key], json);
+  throw new ConfigError(`run config: ${issue.path.join('.') || '(top)'}: ${wrong}: got ${typeof got === 'number' ? got : JSON.stringify(got)}`);
 }

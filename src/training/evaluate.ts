@@ -17,6 +17,17 @@ export interface TokenBatch {
   readonly attention_mask?: Uint32Array | undefined;
 }
 
+/** Records a forward pass with its loss; allocates nothing. */
+export function recordEvaluation(loaded: LoadedModel, adapters: Adapters, shape: readonly [number, number], withMask = false) {
+  const [ids, labels] = [tensor('input_ids', shape, 'input', 'u32'), tensor('labels', shape, 'input', 'i32')];
+  const mask = withMask ? tensor('attention_mask', shape, 'input', 'u32') : undefined;
+  const graph = new Graph();
+  return graph.record(() => {
+    const logits = loaded.model.forward(loaded.network.scope({ ids, adapters, training: false, ...(mask ? { mask } : {}) }), loaded.config);
+    return { graph, ids, labels, mask, logits, ...crossEntropy(logits, labels, 1) };
+  });
+}
+
 /** A compiled forward pass for batches of one shape. */
 export class Evaluator {
   private constructor(
@@ -25,13 +36,7 @@ export class Evaluator {
   ) {}
 
   static async create(device: Device, loaded: LoadedModel, adapters: Adapters, shape: readonly [number, number], options: { logits?: boolean; mask?: boolean } = {}): Promise<Evaluator> {
-    const [ids, labels] = [tensor('input_ids', shape, 'input', 'u32'), tensor('labels', shape, 'input', 'i32')];
-    const mask = options.mask ? tensor('attention_mask', shape, 'input', 'u32') : undefined;
-    const graph = new Graph();
-    const { loss, count, logits } = graph.record(() => {
-      const logits = loaded.model.forward(loaded.network.scope({ ids, adapters, training: false, ...(mask ? { mask } : {}) }), loaded.config);
-      return { ...crossEntropy(logits, labels, 1), logits };
-    });
+    const { graph, ids, labels, mask, loss, count, logits } = recordEvaluation(loaded, adapters, shape, options.mask);
     const step = await compile(device, graph, { keep: [loss, count, ...(options.logits ? [logits] : [])] });
     return new Evaluator(device, step, ids, labels, mask, loss, count, logits);
   }

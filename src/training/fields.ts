@@ -24,7 +24,7 @@ export type ConfigOf<F extends Fields> = {
 /** Defaults filled in, every value checked. Unknown names and values out of range are refused by name. */
 export function resolveFields<F extends Fields>(where: string, fields: F, given: Readonly<Record<string, unknown>>): ConfigOf<F> {
   for (const name of Object.keys(given)) {
-    if (!(name in fields)) {
+    if (!Object.hasOwn(fields, name)) {
       throw new ConfigError(`${where}: there is no field '${name}'`, `The fields are: ${Object.keys(fields).join(', ')}.`);
     }
   }
@@ -46,12 +46,11 @@ function checkField(where: string, field: Field, value: unknown): FieldValue {
       }
       return value as string;
     default: {
+      const range = `Give a value from ${field.min} to ${field.max}.`;
       if (typeof value !== 'number' || !Number.isFinite(value) || (field.kind === 'int' && !Number.isInteger(value))) {
-        throw new ConfigError(`${where}: wanted ${field.kind === 'int' ? 'a whole number' : 'a number'}, got ${JSON.stringify(value)}`);
+        throw new ConfigError(`${where}: wanted ${field.kind === 'int' ? 'a whole number' : 'a number'}, got ${typeof value === 'number' ? value : JSON.stringify(value)}`, range);
       }
-      if (value < field.min || value > field.max) {
-        throw new ConfigError(`${where}: ${value} is out of range`, `Give a value from ${field.min} to ${field.max}.`);
-      }
+      if (value < field.min || value > field.max) throw new ConfigError(`${where}: ${value} is out of range`, range);
       return value;
     }
   }

@@ -6,6 +6,7 @@ import { attach, countTrainable } from './attach';
 import type { Plan, PlanPart } from './card';
 import type { RunConfig } from './config';
 import type { BoundMethod } from './contract';
+import { recordEvaluation } from './evaluate';
 import type { LoadedModel } from './loaded';
 import { recordTraining } from './step';
 
@@ -24,6 +25,8 @@ export function planRun(loaded: LoadedModel, bound: BoundMethod, run: RunConfig,
   const attachment = attach(loaded.network, bound, run.targets);
   const step = recordTraining(loaded, bound, attachment, training);
   const memory = planMemory(step.graph.commands, [], step.gradients.map(rootOf));
+  const evaluation = recordEvaluation(loaded, attachment.adapters, [training.batch, training.seq]);
+  const held = planMemory(evaluation.graph.commands, [evaluation.loss, evaluation.count]);
 
   const constants = new Set<Tensor>();
   for (const command of memory.commands) for (const t of command.tensors) if (t.constant) constants.add(t);
@@ -34,12 +37,14 @@ export function planRun(loaded: LoadedModel, bound: BoundMethod, run: RunConfig,
   const bytes: PlanPart[] = [
     { part: 'Base weights', bytes: sum(weights), kind: 'base' },
     { part: 'Activations', bytes: memory.bytes, kind: 'base' },
-    { part: 'Tables and batch', bytes: sum(constants) + sum([step.ids, step.labels, step.ring.tensor]), kind: 'base' },
+    { part: 'Evaluation', bytes: held.bytes, kind: 'base' },
+    { part: 'Tables and batch', bytes: sum(constants) + sum([step.ids, step.labels, evaluation.ids, evaluation.labels, step.ring.tensor]), kind: 'base' },
     { part: 'Adapter', bytes: optimiser.params + sum(frozen), kind: 'adapter' },
     { part: 'Gradients', bytes: optimiser.gradients, kind: 'adapter' },
     { part: 'AdamW moments', bytes: optimiser.moments, kind: 'adapter' },
   ];
-  const largestBuffer = Math.max(...memory.sizes, ...weights.map(byteLength), optimiser.params);
+  const largestWeight = Math.max(...weights.map(byteLength));
+  const largestBuffer = Math.max(...memory.sizes, ...held.sizes, largestWeight, optimiser.params);
   const byModule = new Map<string, { trainable: number; sites: number }>();
   for (const site of attachment.sites) {
     const entry = byModule.get(site.module) ?? { trainable: 0, sites: 0 };
@@ -55,15 +60,15 @@ export function planRun(loaded: LoadedModel, bound: BoundMethod, run: RunConfig,
     largestBuffer,
     flopsPerStep: memory.commands.reduce((n, command) => n + command.flops, 0),
     dispatchesPerStep: memory.commands.length,
-    ...problem(largestBuffer, allowance, training),
+    ...problem(largestBuffer, largestWeight, allowance, training),
   };
 }
 
-function problem(largest: number, { largestBuffer }: DeviceAllowance, { batch, seq }: { batch: number; seq: number }): { problem?: { message: string; hint: string } } {
+function problem(largest: number, weight: number, { largestBuffer }: DeviceAllowance, { batch, seq }: { batch: number; seq: number }): { problem?: { message: string; hint: string } } {
   if (largest <= largestBuffer) return {};
   const mib = (bytes: number) => `${(bytes / 2 ** 20).toFixed(0)} MiB`;
   const share = Math.floor((batch * largestBuffer) / largest);
-  const hint = share >= 1 ? `Lower the batch from ${batch} to ${share}.` : `Lower the sequence length from ${seq} to ${Math.max(2, Math.floor((seq * batch * largestBuffer) / largest))} and the batch to 1.`;
+  const hint = weight > largestBuffer ? 'No batch is small enough, since a weight of the model alone takes more: choose a smaller model.' : share >= 1 ? `Lower the batch from ${batch} to ${share}.` : `Lower the sequence length from ${seq} to ${Math.max(2, Math.floor((seq * batch * largestBuffer) / largest))} and the batch to 1.`;
   return { problem: { message: `the plan needs ${mib(largest)} in one buffer, this device allows ${mib(largestBuffer)}`, hint } };
 }
 

@@ -76,11 +76,12 @@ export class Run {
       adamw.allocate(device, groupSettings(bound, training));
       ring.allocate(device);
       initialise(device, attachment.params, training.seed);
+      const done = options.resume ? await readCheckpoint(device, attachment, adamw, options.resume, data.summary.hash) : 0;
       const compiled = await compile(device, recorded.graph, { place: adamw.places(device, recorded.gradients), ...(options.progress ? { progress: options.progress } : {}) });
       const evaluator = await Evaluator.create(device, loaded, attachment.adapters, [training.batch, training.seq]);
       const phases = bound.method.phases?.(bound.config, training) ?? [{ name: 'training', steps: training.steps }];
       const run = new Run(options, attachment, recorded, compiled, evaluator, phases);
-      if (options.resume) run.step = run.lastMetrics.step = await readCheckpoint(device, attachment, adamw, options.resume, data.summary.hash);
+      run.step = run.lastMetrics.step = done;
       return run;
     } catch (error) {
       adamw.dispose(device);
@@ -160,7 +161,8 @@ export class Run {
       if (this.step >= phaseEnd) continue;
       listener({ kind: 'phase', name: phase.name, steps: phase.steps, from: phaseStart });
       while (this.step < phaseEnd) {
-        if (!(await this.mayGoOn())) return;
+        // A failure may come in while this waits; the step that it set back must not be counted up again.
+        if (!(await this.mayGoOn()) || this.failure !== null) return;
         const step = this.step + 1;
         const phaseStep = step - phaseStart;
         const lrShare = scheduleShare(training.schedule, phaseStep, phase.steps, Math.min(training.warmup, phase.steps));
@@ -176,7 +178,8 @@ export class Run {
         if (inFlight.length > IN_FLIGHT) await inFlight.shift();
         await this.lookAround(false);
       }
-      if (this.phases.length > 1) {
+      // After the last phase the run is looked at anyway.
+      if (this.step < this.totalSteps) {
         await this.evaluate();
         await this.look();
       }
@@ -185,18 +188,22 @@ export class Run {
 
   /** Waits while paused; false when the run is to end. */
   private async mayGoOn(): Promise<boolean> {
-    const { device, listener } = this.options;
-    device.check();
+    this.options.device.check();
     if (this.failure !== null) return false;
-    if (this.wish === 'pause') {
-      await this.flush();
-      listener({ kind: 'status', status: 'paused', step: this.step });
-      await new Promise<void>((resolve) => { this.wake = resolve; });
-      this.wake = null;
-      if ((this.wish as Wish) === 'run') listener({ kind: 'status', status: 'running', step: this.step });
-      this.lastMetrics.time = performance.now();
-    }
+    if (this.wish === 'pause') await this.waitPaused();
     return this.wish !== 'stop' && this.failure === null;
+  }
+
+  private async waitPaused(): Promise<void> {
+    const { listener } = this.options;
+    await this.flush();
+    // Resumed or stopped while the numbers came in: nobody would wake it again.
+    if (this.wish !== 'pause') return;
+    listener({ kind: 'status', status: 'paused', step: this.step });
+    await new Promise<void>((resolve) => { this.wake = resolve; });
+    this.wake = null;
+    if ((this.wish as Wish) === 'run') listener({ kind: 'status', status: 'running', step: this.step });
+    this.lastMetrics.time = performance.now();
   }
 
   /** Evaluations, samples, views and checkpoints that are due after this step. */
@@ -207,7 +214,11 @@ export class Run {
     if (samples && (always || every(config.sample.every))) await this.sampleNow();
     if (always) await this.look();
     else this.lookSoon();
-    if (this.options.save && every(config.training.saveEvery)) await this.options.save(await this.checkpoint(), this.step);
+    if (this.options.save && every(config.training.saveEvery)) {
+      // Numbers come in late: a step that went bad must not be saved as one that was done.
+      await this.flush();
+      await this.options.save(await this.checkpoint(), this.step);
+    }
   }
 
   /** Mean loss on the held-out batches; null where there are none. */

@@ -1,8 +1,11 @@
-// Rotary position embedding, and softmax attention without a [time, time] tensor (after Dao et al. 2022, one row an invocation).
+// Rotary position embedding, and softmax attention without a [time, time] tensor (after Dao et al. 2022).
 import attentionSource from '../../../shaders/attention/attention.wgsl?raw';
 import backwardKvSource from '../../../shaders/attention/attention_backward_kv.wgsl?raw';
 import backwardQSource from '../../../shaders/attention/attention_backward_q.wgsl?raw';
 import statsSource from '../../../shaders/attention/attention_stats.wgsl?raw';
+import flashSource from '../../../shaders/attention/flash.wgsl?raw';
+import flashKvSource from '../../../shaders/attention/flash_backward_kv.wgsl?raw';
+import flashQSource from '../../../shaders/attention/flash_backward_q.wgsl?raw';
 import cacheSource from '../../../shaders/attention/cache_write.wgsl?raw';
 import ropeSource from '../../../shaders/attention/rope.wgsl?raw';
 import { ShapeError } from '../../util/errors';
@@ -16,25 +19,30 @@ const ropeKernel = elementwise('attention/rope', ropeSource, 'pairs');
 const cacheKernel = elementwise('attention/cache_write', cacheSource);
 
 /**
- * One kernel a head size, since registers want a constant; a small workgroup suits software adapters, where lanes are few.
- * Unrolled, heads of 64 run no faster there, and lavapipe compiles each kernel for 10 to 35 seconds instead of one.
+ * One family a head size, since registers want a constant. Software adapters, where lanes are few and barriers dear, get one
+ * invocation a row in small workgroups; unrolled, heads of 64 run no faster there, and lavapipe compiles each kernel for 10 to 35
+ * seconds instead of one. A GPU gets tiles in workgroup memory, where they fit.
  */
-function rowsKernel(name: string, source: string): (d: number) => Family {
+function rowsKernel(name: string, source: string, flash: { name: string; source: string; words: (d: number) => number; over: 'time' | 'keys' }): (d: number) => Family {
   const bySize = new Map<number, Family>();
   return (d) => {
     let family = bySize.get(d);
     if (!family) {
-      const make = (WG: number, ROLLED: number) => kernel(name, source, (p) => grid1d(ceilDiv(p.rows as number, WG)), { overrides: { WG, ROLLED }, constants: { D4: d / 4 } });
-      const [software, gpu] = [make(8, Number(d >= 64)), make(64, 0)];
-      family = { name, reflection: gpu.reflection, candidates: (profile) => [profile.software ? software : gpu] };
+      const constants = { D4: d / 4 };
+      const rows = (WG: number, ROLLED: number) => kernel(name, source, (p) => grid1d(ceilDiv(p.rows as number, WG)), { overrides: { WG, ROLLED }, constants });
+      const [software, plain] = [rows(8, Number(d >= 64)), rows(64, 0)];
+      const tiled = kernel(flash.name, flash.source, (p) => grid1d(((p.rows as number) / (p[flash.over] as number)) * ceilDiv(p[flash.over] as number, 16)), { constants });
+      const fits = ({ workgroupBytes }: { workgroupBytes: number }) => 4 * flash.words(d) <= workgroupBytes;
+      // A single query, as in writing text, has no tile to fill.
+      family = { name, reflection: plain.reflection, candidates: (profile, p) => [profile.software ? software : fits(profile) && (p.time as number) > 1 ? tiled : plain] };
       bySize.set(d, family);
     }
     return family;
   };
 }
-const forwardKernel = rowsKernel('attention/attention', attentionSource);
-const backwardQKernel = rowsKernel('attention/attention_backward_q', backwardQSource);
-const backwardKvKernel = rowsKernel('attention/attention_backward_kv', backwardKvSource);
+const forwardKernel = rowsKernel('attention/attention', attentionSource, { name: 'attention/flash', source: flashSource, words: (d) => 48 * (d + 4) + 16 * 33 + 256, over: 'time' });
+const backwardQKernel = rowsKernel('attention/attention_backward_q', backwardQSource, { name: 'attention/flash_backward_q', source: flashQSource, words: (d) => 64 * (d + 4) + 16 * 17, over: 'time' });
+const backwardKvKernel = rowsKernel('attention/attention_backward_kv', backwardKvSource, { name: 'attention/flash_backward_kv', source: flashKvSource, words: (d) => 64 * (d + 4) + 2 * 16 * 17, over: 'keys' });
 const statsKernels = new Map<number, Family>();
 function statsKernel(d: number): Family {
   const found = statsKernels.get(d) ?? single(kernel('attention/attention_stats', statsSource, (p) => grid1d(ceilDiv(p.rows as number, 64)), { constants: { D4: d / 4 } }));

@@ -2,7 +2,7 @@
 // add up in ascending k. Gradients are products of the family too, so they are compared with it.
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { Device } from '../gpu/device';
-import { type Case, PROFILES, findings, normals, outcomes, testCase } from '../testing/check';
+import { type Case, PROFILES, findings, normals, testCase } from '../testing/check';
 import { testDevice } from '../testing/device';
 import { matmul, matmulFamily } from './matmul';
 import * as reference from './matmul.reference';
@@ -23,11 +23,12 @@ const PRODUCTS: Product[] = [
   { m: 3, n: 5, k: 7, alpha: 0.3, withC: true },
   { m: 1, n: 65, k: 63 },
   { m: 65, n: 1, k: 3, withC: true },
-  { m: 63, n: 65, k: 257, alpha: -1.7 },
+  { m: 33, n: 63, k: 257, alpha: -1.7 },
   { m: 64, n: 64, k: 64, withC: true },
   { m: 68, n: 36, k: 132, alpha: 2 },
   { m: 4, n: 260, k: 4 },
-  { m: 132, n: 129, k: 33, batch: 3 },
+  { m: 6, n: 129, k: 33, batch: 3 },
+  { m: 129, n: 3, k: 17 },
 ];
 
 function productCase({ m, n, k, alpha = 1, withC = false, batch = 1 }: Product, ta: boolean, tb: boolean): Case {
@@ -37,7 +38,8 @@ function productCase({ m, n, k, alpha = 1, withC = false, batch = 1 }: Product, 
   const name = `${ta ? 'aᵀ' : 'a'}·${tb ? 'bᵀ' : 'b'} ${m}×${n}×${k}${alpha === 1 ? '' : ` times ${alpha}`}${withC ? ' plus c' : ''}${batch > 1 ? ` batch ${batch}` : ''}`;
   return testCase(name, inputs,
     ({ a, b, c }) => matmul(a, b, { ta, tb, alpha, ...(withC ? { c } : {}) }),
-    ({ a, b, c }) => reference.matmul(a, b, { ta, tb, alpha, ...(withC ? { c } : {}) }));
+    ({ a, b, c }) => reference.matmul(a, b, { ta, tb, alpha, ...(withC ? { c } : {}) }),
+    { sameBits: true });
 }
 
 const FLAGS = [[false, false], [false, true], [true, false], [true, true]] as const;
@@ -51,8 +53,6 @@ beforeAll(async () => {
 describe('value, gradients and bits of', () => {
   it.each(CASES.map((test) => [test.name, test] as const))('%s', async (_, test) => {
     expect(await findings(device, test)).toEqual([]);
-    const [first, ...others] = await outcomes(device, test);
-    for (const other of others) expect(other).toEqual(first);
   });
 
   it('a row without a batch: a [k]', async () => {

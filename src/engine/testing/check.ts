@@ -11,10 +11,11 @@ import { type StepScalars, compile } from '../tensor/step';
 import { type DType, type HostData, type Shape, type Tensor, sizeOf, tensor } from '../tensor/tensor';
 import { EPSILON, type Expected, type Host, TINY } from './reference';
 
-/** Both kinds of device that kernel choice knows, whatever the tests run on. */
+/** The kinds of device that kernel choice tells apart, whatever the tests run on; the last has no room for any tile. */
 export const PROFILES: readonly Profile[] = [
   { software: true, id: 'software', workgroupBytes: 32768 },
   { software: false, id: 'hardware', workgroupBytes: 32768 },
+  { software: false, id: 'hardware without workgroup memory', workgroupBytes: 0 },
 ];
 
 /** An input: its shape, and its numbers from a seed. Only f32 inputs are differentiated. */
@@ -46,6 +47,8 @@ export interface Case {
   readonly wrt: readonly string[];
   /** Only on the kernels that the device at hand may be given. */
   readonly own: boolean;
+  /** All kernels must agree bit for bit. */
+  readonly sameBits: boolean;
 }
 
 /** A row of a case table; the names of inputs are checked by the compiler. */
@@ -54,10 +57,10 @@ export function testCase<I extends string>(
   inputs: Readonly<Record<I, Input>>,
   op: (inputs: Readonly<Record<I, Tensor>>) => Tensor,
   reference: (inputs: Readonly<Record<I, Host>>) => Expected,
-  options: { scalars?: Partial<StepScalars>; wrt?: readonly NoInfer<I>[]; own?: boolean } = {},
+  options: { scalars?: Partial<StepScalars>; wrt?: readonly NoInfer<I>[]; own?: boolean; sameBits?: boolean } = {},
 ): Case {
   const floatInputs = (Object.keys(inputs) as I[]).filter((input) => inputs[input].dtype === 'f32');
-  return { name, inputs, op, reference, scalars: options.scalars ?? {}, wrt: options.wrt ?? floatInputs, own: options.own ?? false } as Case;
+  return { name, inputs, op, reference, scalars: options.scalars ?? {}, wrt: options.wrt ?? floatInputs, own: options.own ?? false, sameBits: options.sameBits ?? false } as Case;
 }
 
 /** Every kernel that a device of one of the profiles may be given for a command, each once. */
@@ -66,8 +69,8 @@ function candidates({ family, params }: Command, profiles: readonly Profile[]): 
   return [...new Map(all.map((kernel) => [kernel.key, kernel])).values()];
 }
 
-/** What becomes of a recorded command before it is compiled: a fault to plant. */
-export type Change = (command: Command) => Command;
+/** What becomes of the `index`-th recorded command before it is compiled: a fault to plant. */
+export type Change = (command: Command, index: number) => Command;
 
 /** What one compiled recording of a case gave. */
 interface Outcome {
@@ -119,7 +122,7 @@ class Bench {
   /** Each command on the kernel that is `turn`-th in its list of candidates. */
   async run(turn: number, change: Change = (command) => command): Promise<Outcome> {
     const { graph, y, gradients } = this.record();
-    graph.commands.forEach((command, i) => { graph.commands[i] = change(command); });
+    graph.commands.forEach((command, i) => { graph.commands[i] = change(command, i); });
     const step = await compile(this.device, graph, { keep: [y, ...gradients], kernels: (command) => { const all = this.candidates(command); return all[turn % all.length] as Kernel; } });
     step.run(null, this.test.scalars);
     const value = await step.read(y);
@@ -139,22 +142,24 @@ export async function findings(device: Device, test: Case, change?: Change): Pro
   const bench = new Bench(device, test);
   const truth = new Differences(bench);
   const found: string[] = [];
+  let first: Outcome | undefined;
   for (let turn = 0; turn < bench.turns(); turn++) {
     const outcome = await bench.run(turn, change);
-    const wrong = [...compareValues(outcome.value, bench.expected), ...compareGradients(outcome.gradients, truth)];
+    first ??= outcome;
+    const wrong = [...compareValues(outcome.value, bench.expected), ...compareGradients(outcome.gradients, truth), ...(test.sameBits ? compareBits(outcome, first) : [])];
     found.push(...wrong.map((text) => `${test.name}, kernel ${turn}: ${text}`));
   }
   bench.dispose();
   return found;
 }
 
-/** The case's value and gradients on every candidate, for families whose kernels must agree bit for bit. */
-export async function outcomes(device: Device, test: Case): Promise<Outcome[]> {
-  const bench = new Bench(device, test);
-  const all: Outcome[] = [];
-  for (let turn = 0; turn < bench.turns(); turn++) all.push(await bench.run(turn));
-  bench.dispose();
-  return all;
+function compareBits(a: Outcome, b: Outcome): string[] {
+  const differ = (x: Float32Array, y: Float32Array) => x.findIndex((value, i) => !Object.is(value, y[i]));
+  const pairs = [['value', a.value, b.value] as const, ...Object.entries(a.gradients).map(([name, got]) => [`gradient of ${name}`, got, b.gradients[name] as Float32Array] as const)];
+  return pairs.flatMap(([what, x, y]) => {
+    const i = differ(x, y);
+    return i < 0 ? [] : [`${what}[${i}] is ${x[i]}, the first kernel gives ${y[i]}`];
+  });
 }
 
 const SHOWN = 3;

@@ -57,6 +57,8 @@ export interface RunSetup {
   readonly training?: Partial<TrainingConfig>;
   readonly data?: TestData;
   readonly resume?: Uint8Array;
+  readonly samples?: boolean;
+  readonly sample?: RunConfig['sample'];
   readonly save?: (bytes: Uint8Array, step: number, run: Run) => void;
   /** Sees every event as it comes, with the run. */
   readonly watch?: (event: RunEvent, run: Run) => void;
@@ -73,8 +75,8 @@ export const configOf = ({ slug, fields = {}, targets = '', training = {} }: Pic
 });
 
 export async function createRun(setup: RunSetup): Promise<TestRun> {
-  const { device, loaded, slug, fields = {}, data = randomData, resume, save, watch } = setup;
-  const config = configOf(setup);
+  const { device, loaded, slug, fields = {}, data = randomData, resume, samples = false, save, watch } = setup;
+  const config = { ...configOf(setup), ...(setup.sample ? { sample: setup.sample } : {}) };
   const events: RunEvent[] = [];
   const made: { run?: Run } = {};
   const listener = (event: RunEvent) => {
@@ -83,7 +85,7 @@ export async function createRun(setup: RunSetup): Promise<TestRun> {
   };
   const source: { resume?: ByteSource } = resume ? { resume: bytesSource('checkpoint.safetensors', resume) } : {};
   const run = await Run.create({
-    device, loaded, data: datasetOf(data), bound: bind(methodFor(slug), fields), config, listener, samples: false, ...source,
+    device, loaded, data: datasetOf(data), bound: bind(methodFor(slug), fields), config, listener, samples, ...source,
     ...(save ? { save: async (bytes: Uint8Array, step: number) => save(bytes, step, made.run as Run) } : {}),
   });
   made.run = run;
@@ -142,4 +144,13 @@ export async function startOf(setup: RunSetup, numbers: (name: string, was: Floa
   const bytes = await run.checkpoint();
   run.dispose();
   return edited(bytes, (name, was) => (name.startsWith('param.') ? numbers(name.slice('param.'.length), was) : was));
+}
+
+/** Whether two files are the same, byte for byte: a comparison that does not print a hundred thousand numbers when they are not. */
+export const sameBytes = (a: Uint8Array, b: Uint8Array): boolean => a.length === b.length && a.every((byte, i) => byte === b[i]);
+
+/** The parameters of a checkpoint without the rest, as one text to compare. */
+export async function parametersOf(checkpoint: Uint8Array): Promise<string> {
+  const numbers = [...(await numbersOf(checkpoint))].filter(([name]) => name.startsWith('param.'));
+  return numbers.map(([name, values]) => `${name} ${values.join()}`).join('\n');
 }

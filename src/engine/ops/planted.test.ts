@@ -1,0 +1,104 @@
+// The harness itself on trial: sound kernels pass, and every planted fault must be found. A fault is a change to one kernel's text
+// or to one command's params; the text to be changed must be there, or the plant is no fault.
+import { beforeAll, describe, expect, it } from 'vitest';
+import type { Device } from '../gpu/device';
+import type { Command } from '../tensor/graph';
+import { type Case, type Change, findings, i32, normals, testCase, u32 } from '../testing/check';
+import { testDevice } from '../testing/device';
+import * as ops from '.';
+import * as activations from './activations.reference';
+import * as sums from './add.reference';
+import * as attention from './attention.reference';
+import * as columns from './columns.reference';
+import * as random from './dropout.reference';
+import * as lookup from './embedding.reference';
+import * as losses from './loss.reference';
+import * as products from './matmul.reference';
+import * as norms from './norms.reference';
+
+/** Changes the text of every kernel called `name`; a family's other kernels stay sound. */
+const text = (name: string, from: string, to: string): Change => (command) => {
+  const { family } = command;
+  return { ...command, family: { ...family, candidates: (profile, params) => family.candidates(profile, params).map((kernel) => {
+    if (kernel.name !== name) return kernel;
+    if (!kernel.source.includes(from)) throw new Error(`${kernel.name} has no '${from}'`);
+    return { ...kernel, source: kernel.source.replaceAll(from, to), key: `${kernel.key} with ${to}` };
+  }) } };
+};
+
+/** Changes params of the commands of one family, but the first of the recording: the forward. */
+const backwardParams = (name: string, change: (params: Command['params']) => Command['params']): Change => (command, index) =>
+  command.family.name === name && index > 0 ? { ...command, params: change(command.params) } : command;
+
+const swiglu = testCase('swiglu', { g: normals([65]), u: normals([65]) }, ({ g, u }) => ops.swiglu(g, u), ({ g, u }) => activations.swiglu(g, u));
+const gelu = testCase('gelu', { x: normals([65]) }, ({ x }) => ops.geluTanh(x), ({ x }) => activations.geluTanh(x));
+const grouped = { heads: 4, kvHeads: 2, causal: true };
+const attend = testCase('attention', { q: normals([2, 9, 32]), k: normals([2, 9, 16]), v: normals([2, 9, 16]) }, ({ q, k, v }) => ops.attention(q, k, v, grouped), ({ q, k, v }) => attention.attention(q, k, v, grouped));
+/** More keys than a tile holds. */
+const long = (time: number, keys: number, seen: boolean) => testCase(`attention of ${time} queries to ${keys} keys`, { q: normals([1, time, 16], 2), k: normals([1, keys, 8]), v: normals([1, keys, 8]) }, ({ q, k, v }) => ops.attention(q, k, v, { heads: 2, kvHeads: 1, causal: seen }), ({ q, k, v }) => attention.attention(q, k, v, { heads: 2, kvHeads: 1, causal: seen }));
+const [causal, open] = [long(35, 35, true), long(5, 70, false)];
+const turned = testCase('rope', { x: normals([1, 5, 8]), positions: u32([5], (t) => t) }, ({ x, positions }) => ops.rope(x, ops.ropeTables(10000, 8, 5), positions, 8), ({ x, positions }) => attention.rope(x, 10000, positions, 8));
+const product = testCase('matmul', { a: normals([17, 33]), b: normals([33, 20]), c: normals([17, 20]) }, ({ a, b, c }) => ops.matmul(a, b, { c }), ({ a, b, c }) => products.matmul(a, b, { c }), { own: true });
+const rms = testCase('rms_norm', { x: normals([5, 65]), w: normals([65]) }, ({ x, w }) => ops.rmsNorm(x, w, 1e-3), ({ x, w }) => norms.rmsNorm(x, w, 1e-3));
+const layer = testCase('layer_norm', { x: normals([5, 65]), w: normals([65]), b: normals([65]) }, ({ x, w, b }) => ops.layerNorm(x, w, b, 1e-3), ({ x, w, b }) => norms.layerNorm(x, w, b, 1e-3));
+const loss = testCase('cross_entropy', { logits: normals([2, 5, 9]), labels: i32([2, 5], (i) => (i === 3 ? -100 : i % 9)) }, ({ logits, labels }) => ops.crossEntropy(logits, labels, 1).loss, ({ logits, labels }) => losses.crossEntropy(logits, labels, 1).loss);
+const embed = testCase('embedding', { ids: u32([9], (i) => i % 4), table: normals([5, 3]) }, ({ ids, table }) => ops.embedding(ids, table), ({ ids, table }) => lookup.embedding(ids, table));
+const gate = testCase('scale_columns', { x: normals([9, 5]), g: normals([5]) }, ({ x, g }) => ops.scaleColumns(x, g), ({ x, g }) => columns.scaleColumns(x, g));
+const slice = testCase('slice_columns', { x: normals([3, 9]) }, ({ x }) => ops.sliceColumns(x, 2, 4), ({ x }) => columns.sliceColumns(x, 2, 4));
+const sum = testCase('axpby', { x: normals([65]), y: normals([65]) }, ({ x, y }) => ops.axpby(x, y, 0.3, 0.7), ({ x, y }) => sums.axpby(x, y, 0.3, 0.7));
+const scalars = { seed: 3, step: 4 };
+const drop = testCase('dropout', { x: normals([257]) }, ({ x }) => ops.dropout(x, 0.3, 1), ({ x }) => random.dropout(x, 0.3, 1, scalars), { scalars });
+
+const FAULTS: [what: string, test: Case, change: Change][] = [
+  ['swiglu backward without its (1 − s) term', swiglu, text('elementwise/swiglu_backward', '(1.0 + g[i] * (1.0 - s))', '1.0')],
+  ['swiglu backward of u 10 % off', swiglu, text('elementwise/swiglu_backward', 'dy[i] * g[i] * s;', '1.1 * dy[i] * g[i] * s;')],
+  ['gelu backward without the factor 3', gelu, text('elementwise/gelu_backward', '0.134145', '0.044715')],
+  ['gelu as x·σ(1.702 x)', gelu, text('elementwise/gelu', '0.5 * x[i] * (1.0 + gelu_tanh(x[i]))', 'x[i] / (1.0 + exp(-1.702 * x[i]))')],
+  ['attention backward without delta', attend, text('attention/attention_stats', 'vec2<f32>(lse[row], delta)', 'vec2<f32>(lse[row], 0.0)')],
+  ['attention without its scale', attend, text('attention/attention', 'score *= params.scale', 'score *= 1.0')],
+  ['attention that sees one key too many', attend, text('attention/attention', 'positions[t] + 1u', 'positions[t] + 2u')],
+  ['attention backward of k and v from one head of a group', attend, text('attention/attention_backward_kv', 'g < shared_heads', 'g < 1u')],
+  ['attention backward of q without the scale', attend, text('attention/attention_backward_q', '(dp - stat.y) * params.scale', '(dp - stat.y)')],
+  ['tiled attention that forgets to shrink its sums', open, text('attention/flash', 'total *= shrink;', '')],
+  ['tiled attention that sees past the last key', causal, text('attention/flash', 's >= seen.x', 's > seen.x')],
+  ['tiled attention backward of q over one tile', causal, text('attention/flash_backward_q', 's0 < last', 's0 < B')],
+  ['tiled attention backward of k and v from one head of a group', causal, text('attention/flash_backward_kv', 'g < shared_heads', 'g < 1u')],
+  ['rope backward that turns on instead of back', turned, backwardParams('attention/rope', (params) => ({ ...params, sign: 1 }))],
+  ['matmul backward 10 % off', product, backwardParams('matmul', (params) => ({ ...params, alpha: 1.1 }))],
+  ['matmul without its last term', product, (command) => (command.family.name === 'matmul' ? { ...command, params: { ...command.params, k: (command.params.k as number) - 1 } } : command)],
+  ['matmul stored in half precision', product, text('matmul/direct', 'y[at] = v;', 'y[at] = quantizeToF16(v);')],
+  ['rms_norm without eps', rms, text('norm/rms_norm', '+ params.eps', '')],
+  ['rms_norm backward without the pull', rms, text('norm/rms_norm_backward', '- x[base + c] * pull', '')],
+  ['layer_norm with the unbiased variance', layer, text('norm/layer_norm', 'local.y) / count + params.eps', 'local.y) / (count - 1.0) + params.eps')],
+  ['layer_norm backward without the mean', layer, text('norm/layer_norm_backward', '- plain', '')],
+  ['cross_entropy backward without the label', loss, text('loss/cross_entropy_backward', 'd -= 1.0;', '')],
+  ['cross_entropy backward of a sum instead of the mean', loss, text('loss/cross_entropy_backward', 'dy[0] / max(total[0], 1.0)', 'dy[0]')],
+  ['cross_entropy that counts ignored labels', loss, text('loss/mean', 'max(weights, 1.0)', 'f32(params.n)')],
+  ['embedding backward without the last row', embed, text('elementwise/embedding_backward', 'n < params.rows', 'n + 1u < params.rows')],
+  ['column sums without the last row', gate, text('reduce/column_dot', 'n < params.rows', 'n + 1u < params.rows')],
+  ['slice backward one column off', slice, backwardParams('elementwise/slice_columns', (params) => ({ ...params, start: 3 }))],
+  ['a sum with a wrong sign', sum, text('elementwise/axpby', 'v += params.beta', 'v -= params.beta')],
+  ['dropout backward with a mask of its own', drop, backwardParams('random/dropout', (params) => ({ ...params, stream: 2 }))],
+  ['dropout without the factor 1 / (1 − p)', drop, text('random/dropout', 'x[at] / (1.0 - params.p)', 'x[at]')],
+];
+
+let device: Device;
+beforeAll(async () => {
+  device = await testDevice();
+});
+
+describe('no fault is found in', () => {
+  const tests = [...new Set(FAULTS.map(([, test]) => test))];
+  it.each(tests.map((test) => [test.name, test] as const))('%s as it is', async (_, test) => {
+    expect(await findings(device, test)).toEqual([]);
+  });
+});
+
+describe('a planted fault is found', () => {
+  it.each(FAULTS)('%s', async (what, test, change) => {
+    const found = await findings(device, test, change);
+    expect(found).not.toEqual([]);
+    // A wrong backward must not be blamed on the value.
+    if (what.includes('backward')) expect(found.filter((finding) => !finding.includes('gradient of'))).toEqual([]);
+  });
+});

@@ -1,0 +1,16 @@
+// A tokenizer for the tiny models: one token a letter, so that a test can say what a text is in ids.
+import type { Tokenizer } from '../../data/tokenizer';
+
+const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
+
+export function letters(eos: number | null = null): Tokenizer {
+  const show = (id: number) => (id === eos ? '' : (ALPHABET[id] ?? '?'));
+  return {
+    vocabSize: 64, bos: null, eos, pad: 0, hasChat: false,
+    encode: (text) => [...text].map((letter) => ALPHABET.indexOf(letter)),
+    decode: (ids) => ids.map(show).join(''),
+    pieces: (ids) => ids.map(show),
+    stream: () => ({ push: show, end: () => '' }),
+    chat: () => null,
+  };
+}
