@@ -1,4 +1,5 @@
-// y = 0.5 x (1 + tanh(√(2/π) (x + 0.044715 x³))): the tanh form of GELU ("gelu_new"). One invocation an element.
+// y = 0.5 x (1 + tanh(√(2/π) (x + 0.044715 x³))): the tanh form of GELU ("gelu_new"). x, y [size].
+// One invocation an element.
 #include "common/index.wgsl"
 #include "common/gelu.wgsl"
 struct Params { size: u32 }

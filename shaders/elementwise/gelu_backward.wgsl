@@ -1,4 +1,5 @@
-// dx = dy (0.5 (1 + t) + 0.5 x (1 - t²) √(2/π) (1 + 3·0.044715 x²)), t as in gelu.wgsl. One invocation an element.
+// dx = dy (0.5 (1 + t) + 0.5 x (1 - t²) √(2/π) (1 + 3·0.044715 x²)), t as in gelu.wgsl.
+// x, dy, dx [size]. One invocation an element.
 #include "common/index.wgsl"
 #include "common/gelu.wgsl"
 struct Params { size: u32 }

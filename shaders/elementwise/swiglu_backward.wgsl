@@ -1,4 +1,5 @@
-// y = silu(g) u:  dg = dy u s (1 + g (1 - s)),  du = dy g s,  s = 1 / (1 + e^-g). One invocation an element.
+// y = silu(g) u:  dg = dy u s (1 + g (1 - s)),  du = dy g s,  s = 1 / (1 + e^-g). All [size].
+// One invocation an element.
 #include "common/index.wgsl"
 struct Params { size: u32 }
 @group(0) @binding(0) var<storage, read> g: array<f32>;

@@ -21,11 +21,12 @@ const FORMAT = 'lowrank-checkpoint-1';
 export async function writeCheckpoint(device: Device, attachment: Attachment, adamw: AdamW, state: CheckpointState): Promise<Uint8Array> {
   const tensors: NewTensor[] = [];
   const add = (name: string, shape: readonly number[], data: Float32Array) => tensors.push({ name, dtype: 'F32', shape: [...shape], data });
-  for (const { name, tensor: t } of attachment.params) add(`param.${name}`, t.shape, await readF32(device, t));
+  // All copies are submitted before the first wait, so that a run that goes on meanwhile does not mix its steps in.
+  const [params, m, v] = await Promise.all([Promise.all(attachment.params.map((p) => readF32(device, p.tensor))), readF32(device, adamw.m), readF32(device, adamw.v)]);
+  attachment.params.forEach(({ name, tensor: t }, i) => add(`param.${name}`, t.shape, params[i] as Float32Array));
   const trained = attachment.params.filter((p) => p.trainable);
   const { starts } = layout(trained.map((p) => p.tensor));
-  for (const [kind, flat] of [['m', adamw.m], ['v', adamw.v]] as const) {
-    const all = await readF32(device, flat);
+  for (const [kind, all] of [['m', m], ['v', v]] as const) {
     trained.forEach(({ name, tensor: t }, i) => add(`adam.${kind}.${name}`, t.shape, all.slice(starts[i], (starts[i] as number) + elements(t))));
   }
   return writeSafetensors(tensors, { format: FORMAT, step: String(state.step), config: JSON.stringify(state.config), data_hash: state.dataHash });

@@ -4,8 +4,9 @@ import type { Device } from '../engine/gpu/device';
 import { scheduleShare } from '../engine/optim/schedule';
 import { write } from '../engine/tensor/memory';
 import { testDevice } from '../engine/testing/device';
+import { bytesSource, openSafetensors } from '../formats/safetensors';
 import { letters } from '../methods/testing/letters';
-import { type RunSetup, type TestData, createRun, numbersOf, randomBatch, seriesOf, startOf, trained } from '../methods/testing/runs';
+import { type RunSetup, type TestData, createRun, numbersOf, randomBatch, sameBytes, seriesOf, startOf, trained } from '../methods/testing/runs';
 import { normals } from '../methods/testing/random';
 import { LLAMA, loadTiny } from '../methods/testing/tiny';
 import type { RunEvent } from './events';
@@ -172,6 +173,28 @@ test('a step that went bad is never saved as done, even where every step is save
   });
   expect(saved).toEqual([1, 2, 2]);
   freeWeights(device, spoilt);
+});
+
+test('a checkpoint asked for while the run goes on is the state of one step', async () => {
+  const training = { steps: 40, saveEvery: 1 };
+  const saved = new Map<number, Uint8Array>();
+  await trained(setup({ targets: '', training, save: (bytes, step) => { saved.set(step, bytes); } }), () => {});
+  // The same run again, with nobody to save for: it does not stop to be looked at.
+  const { run } = await createRun(setup({ targets: '', training }));
+  const asked: Promise<Uint8Array>[] = [];
+  const timer = setInterval(() => asked.push(run.checkpoint()), 10);
+  await run.train();
+  clearInterval(timer);
+  const between = new Set<string>();
+  for (const bytes of await Promise.all(asked)) {
+    const { metadata } = await openSafetensors(bytesSource('c', bytes));
+    const step = Number(metadata.step);
+    if (step === 0) continue;
+    between.add(String(step));
+    expect(sameBytes(bytes, saved.get(step)!), `step ${step}`).toBe(true);
+  }
+  expect(between.size).toBeGreaterThan(2);
+  run.dispose();
 });
 
 test('where saving fails the run fails with that error, and still ends', async () => {

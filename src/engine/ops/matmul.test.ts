@@ -29,6 +29,10 @@ const PRODUCTS: Product[] = [
   { m: 4, n: 260, k: 4 },
   { m: 6, n: 129, k: 33, batch: 3 },
   { m: 129, n: 3, k: 17 },
+  // Few columns on one side and many terms: aᵀ·b is split along k.
+  { m: 8, n: 65, k: 300, alpha: 2, withC: true },
+  { m: 70, n: 16, k: 257 },
+  { m: 12, n: 32, k: 520 },
 ];
 
 function productCase({ m, n, k, alpha = 1, withC = false, batch = 1 }: Product, ta: boolean, tb: boolean): Case {
@@ -87,8 +91,8 @@ describe('the family', () => {
 
   it('leaves out tiles that the workgroup memory of the device does not hold', () => {
     const largest = (workgroupBytes: number) => matmulFamily.candidates({ software: false, id: '', workgroupBytes }, sizes).map(({ key }) => key);
-    expect(largest(32768)).toContain('matmul/tiled TM=8 TN=8 BK=16');
-    expect(largest(16384)).not.toContain('matmul/tiled TM=8 TN=8 BK=16');
+    expect(largest(32768)).toContain('matmul/tiled_vec4 TM=8 TN=8');
+    expect(largest(16384)).not.toContain('matmul/tiled_vec4 TM=8 TN=8');
     expect(largest(16384)).toContain('matmul/tiled TM=4 TN=4 BK=16');
   });
 });

@@ -1,0 +1,406 @@
+// The command line as its users meet it: built once, then driven as a child process on the model that ships.
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { copyFileSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { homedir, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { loadTokenizer } from '../data/tokenizer';
+import { type LoraModule, readPeft, writePeft } from '../formats/peft';
+import { type SafetensorsFile, openSafetensors } from '../formats/safetensors';
+import { methods } from '../methods/registry';
+import { share } from '../methods/testing/logits';
+import { fileSource, folderSources } from './files';
+
+// A driver that compiles every kernel for the first time takes minutes, where nothing is cached and the machine is busy.
+const LONG = 600_000;
+
+const root = fileURLToPath(new URL('../../', import.meta.url));
+const MODEL = join(root, 'public', 'models', 'tale-1m');
+const GOLDENS = join(root, 'e2e', 'fixtures', 'goldens');
+const work = mkdtempSync(join(tmpdir(), 'lowrank-cli-'));
+const bin = join(root, 'dist', `cli-under-test-${process.pid}.mjs`);
+const at = (...path: string[]) => join(work, ...path);
+
+/** Kernel choices of its own, so that no earlier measurement on this machine decides; the driver's own cache of compiled kernels may stay. */
+const env = { ...process.env, HOME: at('home'), MESA_SHADER_CACHE_DIR: process.env.MESA_SHADER_CACHE_DIR ?? process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache') };
+
+type Json = Record<string, unknown>;
+interface Done {
+  code: number | null;
+  /** Lines of stdout. */
+  lines: string[];
+  events: Json[];
+  stderr: string;
+  /** The lines on stderr that the program itself wrote as an error. */
+  errors: string[];
+}
+
+/** Runs the program; `watch` sees each event as it comes. */
+function lowrank(args: readonly string[], more: { env?: NodeJS.ProcessEnv; watch?: (event: Json, child: ChildProcess) => void } = {}): Promise<Done> {
+  const child = spawn(process.execPath, [bin, ...args], { env: { ...env, ...more.env } });
+  const lines: string[] = [];
+  let [rest, stderr] = ['', ''];
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    const parts = (rest + text).split('\n');
+    rest = parts.pop()!;
+    for (const line of parts) {
+      lines.push(line);
+      if (more.watch) more.watch(JSON.parse(line) as Json, child);
+    }
+  });
+  child.stderr.setEncoding('utf8').on('data', (text: string) => { stderr += text; });
+  return new Promise((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', (code) => {
+      if (rest !== '') lines.push(rest);
+      const events = args.includes('--json') && code !== 2 ? lines.map((line) => JSON.parse(line) as Json) : [];
+      resolve({ code, lines, events, stderr, errors: stderr.split('\n').filter((line) => line.startsWith('lowrank: ')) });
+    });
+  });
+}
+
+const ofKind = (events: readonly Json[], kind: string) => events.filter((event) => event.event === kind);
+const json = (path: string) => JSON.parse(readFileSync(path, 'utf8')) as Json;
+const golden = async (name: string) => openSafetensors(await fileSource(join(GOLDENS, `${name}.safetensors`)));
+
+beforeAll(async () => {
+  execFileSync(process.execPath, [join(root, 'scripts', 'build-cli.mjs')], { stdio: 'ignore' });
+  // A copy, so that another build does not change the program under the test.
+  copyFileSync(join(root, 'dist', 'cli.mjs'), bin);
+  mkdirSync(at('home'));
+  writeFileSync(at('data.txt'), readFileSync(join(root, 'public', 'data', 'king-james', 'data.txt'), 'utf8').slice(0, 4000));
+  writeFileSync(at('tokens.json'), JSON.stringify(await goldenTokens()));
+  await writeGoldenAdapter();
+}, LONG);
+afterAll(() => {
+  rmSync(work, { recursive: true, force: true });
+  rmSync(bin, { force: true });
+});
+
+/** The batch that the goldens were made with, as a --tokens file. */
+async function goldenTokens(): Promise<Json> {
+  const file = await golden('tale-1m');
+  const [rows, time] = file.byName.get('input_ids')!.shape as [number, number];
+  const matrix = async (name: string) => {
+    const flat = [...(await file.ints(name))];
+    return Array.from({ length: rows }, (_, r) => flat.slice(r * time, (r + 1) * time));
+  };
+  return { input_ids: await matrix('input_ids'), labels: await matrix('labels') };
+}
+
+/** The adapter that the LoRA goldens start from, as PEFT's files: rank 4, alpha 8. */
+async function writeGoldenAdapter(): Promise<void> {
+  const file = await golden('tale-1m.lora');
+  const modules: LoraModule[] = [];
+  for (const { name, shape } of file.entries) {
+    const site = /^init\.base_model\.model\.(.+)\.lora_A\.weight$/.exec(name)?.[1];
+    if (site === undefined) continue;
+    const B = `init.base_model.model.${site}.lora_B.weight`;
+    modules.push({ name: site, rank: 4, scale: 2, inn: shape[1]!, out: file.byName.get(B)!.shape[0]!, A: await file.f32(name), B: await file.f32(B) });
+  }
+  mkdirSync(at('golden-adapter'));
+  for (const { name, bytes } of writePeft({ modules, baseModel: 'tale-1m', taskType: 'CAUSAL_LM' }).files) writeFileSync(at('golden-adapter', name), bytes);
+}
+
+/** The flags of a small run, of the shape of the golden batch so that kernels are compiled and measured for one shape only. */
+const finetune = (out: string, ...more: string[]) => [
+  'finetune', '--model', MODEL, '--data', at('data.txt'), '--method', 'lora', '--set', 'rank=4', '--batch', '2', '--seq', '12', '--lr', '1e-3', '--seed', '5', '--out', at(out), '--json', ...more,
+];
+
+describe('help and usage', () => {
+  test.each([[['--help']], [['help']], [['finetune', '--help']]])('%j prints the verbs and ends well', async (args) => {
+    const { code, lines } = await lowrank(args);
+    expect(code).toBe(0);
+    for (const verb of ['finetune', 'eval', 'grads', 'sample', 'merge', 'inspect', 'methods', 'plan', 'device']) expect(lines.some((line) => line.startsWith(`  lowrank ${verb}`)), verb).toBe(true);
+  });
+
+  test.each<[string[], string]>([
+    [['train'], "'train'"],
+    [['finetune', '--method', 'lora'], '--model is missing'],
+    [['finetune', '--model', 'x'], '--method is missing'],
+    [['finetune', '--model', 'x', '--method', 'lora', '--data', 'y'], '--out is missing'],
+    [['finetune', '--model', 'x', '--method', 'lora', '--stepz', '3'], '--stepz'],
+    [['plan', '--model', 'x', '--method', 'lora', '--steps', 'many'], "--steps wants a number, got 'many'"],
+    [['plan', '--model', 'x', '--method', 'lora', '--set', 'rank'], "key=value, got 'rank'"],
+    [['eval', '--model', 'x'], 'either --data or --tokens'],
+    [['eval', '--model', 'x', '--data', 'd', '--logits', 'l'], 'either --data or --tokens|--logits goes with --tokens'],
+    [['merge', '--model', 'x', '--adapter', 'a', '--out', 'o', '--dtype', 'f8'], "f32 or f16, got 'f8'"],
+    [['inspect'], 'give a path'],
+    [['inspect', 'a', 'b'], "'b' is one argument too many"],
+  ])('%j is a usage error', async (args, words) => {
+    const { code, errors, lines } = await lowrank(args);
+    expect(code).toBe(2);
+    expect(errors).toHaveLength(1);
+    expect(errors[0]).toMatch(new RegExp(words.replaceAll('(', '\\(')));
+    expect(lines).toEqual([]);
+  });
+
+  test('no verb at all prints the help and is a usage error', async () => {
+    const { code, lines } = await lowrank([]);
+    expect(code).toBe(2);
+    expect(lines[0]).toContain('lowrank');
+  });
+});
+
+describe('what needs no GPU', () => {
+  test('methods: the whole catalogue, a line each', async () => {
+    const { code, events } = await lowrank(['methods', '--json']);
+    expect(code).toBe(0);
+    expect(events.map(({ event, slug }) => [event, slug])).toEqual([...methods.keys()].map((slug) => ['method', slug]));
+    expect(events).toEqual([...methods.values()].map(({ info }) => ({ event: 'method', ...(JSON.parse(JSON.stringify(info)) as Json) })));
+  });
+
+  test('plan: parts that add up, and the count by the formula r · (in + out)', async () => {
+    const { code, events: [plan] } = await lowrank(['plan', '--model', MODEL, '--method', 'lora', '--set', 'rank=4', '--batch', '2', '--seq', '12', '--json']);
+    expect(code).toBe(0);
+    expect(Object.values(plan!.bytes as Record<string, number>).reduce((a, b) => a + b, 0)).toBe(plan!.peak_bytes);
+    // Six blocks of q 128 × 128, k and v 64 × 128, o 128 × 128, gate and up 344 × 128, down 128 × 344.
+    expect(plan!.trainable).toBe(6 * 4 * (2 * (128 + 128) + 2 * (64 + 128) + 3 * (344 + 128)));
+    expect(plan!.total).toBe(1_613_440);
+  });
+
+  test('inspect: the singular values of each ΔW', async () => {
+    const { code, events } = await lowrank(['inspect', at('golden-adapter'), '--json']);
+    expect(code).toBe(0);
+    const { modules } = await readPeft(await folderSources(at('golden-adapter')));
+    const told = ofKind(events, 'module');
+    expect(told.map(({ name }) => name).sort()).toEqual(modules.map(({ name }) => name).sort());
+    for (const { name, A, B, rank, inn, out, scale } of modules) {
+      const { singular_values: values, frobenius } = told.find((event) => event.name === name) as unknown as { singular_values: number[]; frobenius: number };
+      expect(values).toHaveLength(rank);
+      expect([...values].sort((a, b) => b - a)).toEqual(values);
+      // σ² are the eigenvalues of s² (A Aᵀ)(Bᵀ B): their sum and the sum of their squares are its trace and that of its square.
+      const gram = (x: Float32Array, at: (i: number, k: number) => number, n: number) => Array.from({ length: rank }, (_, i) => Array.from({ length: rank }, (_, j) => Array.from({ length: n }, (_, k) => x[at(i, k)]! * x[at(j, k)]!).reduce((a, b) => a + b, 0)));
+      const [left, right] = [gram(A, (i, k) => i * inn + k, inn), gram(B, (i, k) => k * rank + i, out)];
+      const product = left.map((row) => right[0]!.map((_, j) => scale ** 2 * row.reduce((sum, x, k) => sum + x * right[k]![j]!, 0)));
+      const trace = product.reduce((sum, row, i) => sum + row[i]!, 0);
+      const square = product.reduce((sum, row, i) => sum + row.reduce((s, x, j) => s + x * product[j]![i]!, 0), 0);
+      // Double precision on both sides.
+      expect(values.reduce((sum, s) => sum + s ** 2, 0) / trace).toBeCloseTo(1, 9);
+      expect(values.reduce((sum, s) => sum + s ** 4, 0) / square).toBeCloseTo(1, 9);
+      expect(frobenius ** 2 / trace).toBeCloseTo(1, 9);
+    }
+  });
+
+  test('inspect: a model, and a file of tensors', async () => {
+    const model = await lowrank(['inspect', MODEL, '--json']);
+    expect(model.code).toBe(0);
+    expect(ofKind(model.events, 'model')[0]).toMatchObject({ class: 'LlamaForCausalLM', parameters: 1_613_440, layers: 6, context: 512 });
+    const file = await lowrank(['inspect', join(GOLDENS, 'gpt2-tiny.safetensors'), '--json']);
+    expect(ofKind(file.events, 'tensor').length).toBe(ofKind(file.events, 'file')[0]!.tensors);
+  });
+});
+
+describe('on the golden batch', () => {
+  let golds: { base: SafetensorsFile; lora: SafetensorsFile };
+  beforeAll(async () => { golds = { base: await golden('tale-1m'), lora: await golden('tale-1m.lora') }; });
+
+  test('eval gives PyTorch’s loss and logits', async () => {
+    const { code, events: [event], stderr } = await lowrank(['eval', '--model', MODEL, '--tokens', at('tokens.json'), '--logits', at('logits.safetensors'), '--json']);
+    expect(code).toBe(0);
+    expect(stderr.split('\n').filter((line) => line.startsWith('device: '))).toHaveLength(1);
+    const want = (await golds.base.f32('loss'))[0]!;
+    expect(Math.abs((event!.loss as number) - want)).toBeLessThan(1e-4);
+    expect(event!.perplexity).toBeCloseTo(Math.exp(event!.loss as number), 6);
+    const logits = await openSafetensors(await fileSource(at('logits.safetensors')));
+    expect(logits.byName.get('logits')!.shape).toEqual(golds.base.byName.get('logits')!.shape);
+    // The goldens' own bound.
+    expect(share(await logits.f32('logits'), await golds.base.f32('logits'))).toBeLessThan(1e-4);
+  }, LONG);
+
+  test('grads gives PyTorch’s loss and the gradient of every adapter tensor', async () => {
+    const { code, events: [event] } = await lowrank(['grads', '--model', MODEL, '--adapter', at('golden-adapter'), '--tokens', at('tokens.json'), '--out', at('grads.safetensors'), '--json']);
+    expect(code).toBe(0);
+    expect(Math.abs((event!.loss as number) - (await golds.lora.f32('loss'))[0]!)).toBeLessThan(1e-4);
+    const got = await openSafetensors(await fileSource(at('grads.safetensors')));
+    const names = [...golds.lora.byName.keys()].filter((name) => name.startsWith('grad.'));
+    expect(event!.tensors).toBe(names.length);
+    expect(got.entries.map(({ name }) => name).sort()).toEqual([...names, 'loss'].sort());
+    for (const name of names) expect(share(await got.f32(name), await golds.lora.f32(name)), name).toBeLessThan(1e-4);
+  }, LONG);
+
+  test('a merged model scores as base and adapter do', async () => {
+    const score = async (...args: string[]) => {
+      const { code, events: [event] } = await lowrank(['eval', '--tokens', at('tokens.json'), '--json', ...args]);
+      expect(code).toBe(0);
+      return event!.loss as number;
+    };
+    const adapted = await score('--model', MODEL, '--adapter', at('golden-adapter'));
+    const merged = await lowrank(['merge', '--model', MODEL, '--adapter', at('golden-adapter'), '--out', at('merged'), '--json']);
+    expect(merged.code).toBe(0);
+    expect(merged.events[0]).toMatchObject({ event: 'merge', modules: 42, dtype: 'f32' });
+    for (const file of ['model.safetensors', 'config.json', 'tokenizer.json']) expect(existsSync(at('merged', file)), file).toBe(true);
+    expect(json(at('merged', 'config.json')).torch_dtype).toBe('float32');
+    const alone = await score('--model', at('merged'));
+    expect(Math.abs(alone - adapted)).toBeLessThan(1e-5);
+    expect(Math.abs(adapted - (await golds.base.f32('loss'))[0]!)).toBeGreaterThan(1e-3);
+  }, LONG);
+});
+
+describe('finetune', () => {
+  // Enough steps to be interrupted in the middle of them.
+  const run = (out: string, ...more: string[]) => finetune(out, '--steps', '40', '--set', 'dropout=0.1', '--schedule', 'cosine', '--eval-every', '20', ...more);
+  let whole: Done;
+
+  test('trains, tells every step, and leaves adapter, configuration, metrics and checkpoint', async () => {
+    whole = await lowrank(run('whole'));
+    expect(whole.code).toBe(0);
+    const steps = ofKind(whole.events, 'step');
+    expect(steps.map(({ step }) => step)).toEqual(Array.from({ length: 40 }, (_, i) => i + 1));
+    for (const step of steps) for (const key of ['loss', 'lr', 'grad_norm', 'tokens_per_s']) expect(Number.isFinite(step[key]), `${key} of step ${step.step as number}`).toBe(true);
+    expect(ofKind(whole.events, 'eval').map(({ step }) => step)).toEqual([0, 20, 40]);
+    const done = whole.events.at(-1) as unknown as { event: string; steps: number; loss: number; val_loss: number; trainable: number; peak_bytes: number; seconds: number; files: string[]; receipt: { max_logit_difference: number; effect: number } };
+    expect(done).toMatchObject({ event: 'done', steps: 40, loss: steps.at(-1)!.loss, val_loss: ofKind(whole.events, 'eval').at(-1)!.loss, trainable: 55_488 });
+    expect(done.peak_bytes).toBeGreaterThan(4 * 1_613_440);
+    expect(done.files.map((file) => file.slice(at('whole').length + 1)).sort()).toEqual(['adapter_config.json', 'adapter_model.safetensors', 'checkpoint.safetensors', 'metrics.jsonl', 'run.json']);
+    for (const file of done.files) expect(existsSync(file), file).toBe(true);
+    // The reloaded file does what the run did, and that is something.
+    expect(done.receipt.max_logit_difference).toBeLessThan(1e-4);
+    expect(done.receipt.effect).toBeGreaterThan(0.1);
+    expect(steps.at(-1)!.loss).toBeLessThan(steps[0]!.loss as number);
+
+    expect(readFileSync(at('whole', 'metrics.jsonl'), 'utf8').trimEnd().split('\n').map((line) => JSON.parse(line) as Json)).toEqual(whole.events);
+    expect(json(at('whole', 'run.json'))).toMatchObject({ steps: 40, config: { method: { slug: 'lora', fields: { rank: 4, dropout: 0.1 } }, training: { steps: 40, seed: 5, schedule: 'cosine' } }, data: { hash: expect.stringMatching(/^[0-9a-f]{64}$/) as unknown } });
+    expect((await readPeft(await folderSources(at('whole')))).modules).toHaveLength(42);
+  }, LONG);
+
+  test('interrupted it saves and says 130; resumed it ends in the same bytes as the uninterrupted run', async () => {
+    let signalled = false;
+    const first = await lowrank(run('halves'), { watch: (event, child) => {
+      if (event.event === 'step' && !signalled) signalled = child.kill('SIGINT');
+    } });
+    expect(first.code).toBe(130);
+    const stopped = first.events.at(-1)!;
+    expect(stopped.event).toBe('done');
+    expect(stopped.steps).toBeGreaterThan(0);
+    expect(stopped.steps).toBeLessThan(40);
+    expect(existsSync(at('halves', 'checkpoint.safetensors'))).toBe(true);
+    expect((await readPeft(await folderSources(at('halves')))).modules).toHaveLength(42);
+
+    const second = await lowrank(run('halves', '--resume', at('halves')));
+    expect(second.code).toBe(0);
+    expect(second.stderr).toContain(`resuming at step ${stopped.steps as number} of 40`);
+    for (const file of ['adapter_model.safetensors', 'adapter_config.json', 'checkpoint.safetensors']) expect(readFileSync(at('halves', file)).equals(readFileSync(at('whole', file))), file).toBe(true);
+    // One log of both halves, each step once and with the numbers of the whole run.
+    const log = readFileSync(at('halves', 'metrics.jsonl'), 'utf8').trimEnd().split('\n').map((line) => JSON.parse(line) as Json);
+    const numbers = (events: readonly Json[]) => ofKind(events, 'step').map(({ step, loss, lr, grad_norm }) => ({ step, loss, lr, grad_norm }));
+    expect(numbers(log)).toEqual(numbers(whole.events));
+  }, LONG);
+
+  test('a rate that makes the loss non-finite ends it with 5, and names the checkpoint that is kept', async () => {
+    const { code, stderr, events } = await lowrank(finetune('wild', '--steps', '20', '--warmup', '0', '--lr', '1e30'));
+    expect(code).toBe(5);
+    expect(stderr).toContain('step 2: the loss or the gradient norm is not finite');
+    expect(stderr).toContain(`last good checkpoint: ${at('wild', 'checkpoint.safetensors')}`);
+    expect(ofKind(events, 'done')).toEqual([]);
+    const checkpoint = await openSafetensors(await fileSource(at('wild', 'checkpoint.safetensors')));
+    expect(checkpoint.metadata.step).toBe('1');
+    for (const { name } of checkpoint.entries) expect((await checkpoint.f32(name)).every(Number.isFinite), name).toBe(true);
+  }, LONG);
+
+  test('resuming with another rank is refused and leaves the checkpoint as it was', async () => {
+    const before = readFileSync(at('whole', 'checkpoint.safetensors'));
+    const { code, errors } = await lowrank(run('whole', '--resume', at('whole'), '--set', 'rank=8'));
+    expect(code).toBe(3);
+    expect(errors).toHaveLength(1);
+    expect(errors[0]).toContain('this run has [8,');
+    expect(readFileSync(at('whole', 'checkpoint.safetensors')).equals(before)).toBe(true);
+  }, LONG);
+});
+
+describe('bad input is one line that says where, what was wrong, what was got, and what to do', () => {
+  /** The model's folder with some files written anew. */
+  function spoilt(name: string, files: Record<string, string | Uint8Array>): string {
+    cpSync(MODEL, at(name), { recursive: true });
+    for (const [file, content] of Object.entries(files)) writeFileSync(at(name, file), content);
+    return at(name);
+  }
+  const config = () => json(join(MODEL, 'config.json'));
+  const weights = () => readFileSync(join(MODEL, 'model.safetensors'));
+  const replace = (args: readonly string[], flag: string, value: string) => args.map((arg, i) => (args[i - 1] === flag ? value : arg));
+  const base = () => finetune('never', '--steps', '2');
+  const data = (name: string, content: string) => {
+    writeFileSync(at(name), content);
+    return replace(base(), '--data', at(name));
+  };
+  const tokens = (name: string, content: string) => {
+    writeFileSync(at(name), content);
+    return ['eval', '--model', MODEL, '--tokens', at(name), '--json'];
+  };
+
+  test.each<[string, () => readonly string[], string[]]>([
+    ['no such model', () => replace(base(), '--model', at('nowhere')), [at('nowhere'), 'no such directory', 'Give the folder']],
+    ['no such data', () => replace(base(), '--data', at('nothing.txt')), ['nothing.txt', 'cannot be read', 'Check the path']],
+    ['an empty text', () => data('empty.txt', ''), ['empty.txt']],
+    ['a text of one line', () => data('short.txt', 'In the beginning.'), ['short.txt', 'too short', 'Add text']],
+    ['a broken line of jsonl', () => data('broken.jsonl', '{"text": "one two three four five"}\n{"text": "six seven"\n{"text": "eight"}\n'), ['broken.jsonl', 'line 2']],
+    ['a row of another kind', () => data('odd.jsonl', '{"text": "one two three four five"}\n{"text": "six seven"}\n{"words": "eight"}\n'), ['odd.jsonl', 'line 3', '"words"']],
+    ['a truncated safetensors', () => replace(base(), '--model', spoilt('cut', { 'model.safetensors': weights().subarray(0, 1_000_000) })), ['model.safetensors', 'run past the end', 'of 994032', 'download it again']],
+    ['a forged header', () => replace(base(), '--model', spoilt('forged', { 'model.safetensors': Uint8Array.from([255, 255, 255, 255, 0, 0, 0, 0, 123, 125]) })), ['model.safetensors', 'header', 'download it again']],
+    ['a config of more layers', () => replace(base(), '--model', spoilt('deeper', { 'config.json': JSON.stringify({ ...config(), num_hidden_layers: 7 }) })), ['model.layers.6.', 'does not have it', 'another size']],
+    ['a config of fewer layers', () => replace(base(), '--model', spoilt('flatter', { 'config.json': JSON.stringify({ ...config(), num_hidden_layers: 5 }) })), ['model.layers.5.', 'no place for it', 'another size']],
+    ['a config of another width', () => replace(base(), '--model', spoilt('wider', { 'config.json': JSON.stringify({ ...config(), intermediate_size: 352 }) })), ['[344, 128] in the file, [352, 128] by the config', 'another size']],
+    ['an architecture that is not read', () => replace(base(), '--model', spoilt('other', { 'config.json': JSON.stringify({ ...config(), architectures: ['MambaForCausalLM'] }) })), ['"MambaForCausalLM"', 'LlamaForCausalLM']],
+    ['rows longer than the context', () => replace(base(), '--seq', '513'), ['training.seq', '513', '512']],
+    ['a field out of range', () => [...base(), '--set', 'rank=0'], ['lora.rank', '0', 'from 1 to 256']],
+    ['a field that is not there', () => [...base(), '--set', 'rnk=3'], ["'rnk'", 'rank, alpha']],
+    ['targets that match nothing', () => [...base(), '--targets', 'c_attn'], ["'c_attn'", 'q_proj']],
+    ['no such method', () => replace(base(), '--method', 'lara'), ["'lara'", 'lora, sora']],
+    ['a rate of zero', () => replace(base(), '--lr', '0'), ['training.lr', '>0', 'got 0']],
+    ['a checkpoint that is not there', () => [...base(), '--resume', at('nowhere')], [join(at('nowhere'), 'checkpoint.safetensors'), 'no such file']],
+    ['tokens that are no JSON', () => tokens('t1.json', '{"input_ids": [[1, 2}'), ['t1.json', 'not valid JSON']],
+    ['a token beyond the vocabulary', () => tokens('t2.json', '{"input_ids": [[1, 2], [3, 4096]]}'), ['t2.json', 'input_ids[1][1] is 4096', 'below 4096']],
+    ['rows of unlike length', () => tokens('t3.json', '{"input_ids": [[1, 2], [3]]}'), ['t3.json', 'row 1 has 1', 'Pad']],
+    ['too many tokens in a row', () => tokens('t4.json', JSON.stringify({ input_ids: [Array<number>(513).fill(5)] })), ['t4.json', '513', '512']],
+    ['an adapter that is a model', () => ['eval', '--model', MODEL, '--tokens', at('tokens.json'), '--adapter', MODEL, '--json'], ['adapter_config.json is missing']],
+    ['a backend that is none', () => [...base(), '--adapter-backend', 'abacus'], ["'abacus'", 'swiftshader']],
+  ])('%s', async (_, args, words) => {
+    const { code, errors, lines, stderr } = await lowrank(args());
+    expect(code, stderr).toBe(3);
+    expect(errors).toHaveLength(1);
+    for (const word of words) expect(errors[0]).toContain(word);
+    // Nothing but that line, the device and what Dawn has to say; no stack, no result.
+    expect(stderr.split('\n').filter((line) => line !== '' && !/^(lowrank: |device: |data: |Warning: )/.test(line))).toEqual([]);
+    expect(lines).toEqual([]);
+    expect(existsSync(at('never', 'checkpoint.safetensors'))).toBe(false);
+  }, LONG);
+
+  test.skipIf(process.platform !== 'linux')('no GPU is 4, with the steps that enable one', async () => {
+    const nowhere = { VK_DRIVER_FILES: '/nonexistent/icd.json', VK_ICD_FILENAMES: '/nonexistent/icd.json', LOWRANK_BACKEND: 'gpu' };
+    const { code, errors } = await lowrank(base(), { env: nowhere });
+    expect(code).toBe(4);
+    expect(errors).toHaveLength(1);
+    expect(errors[0]).toContain('libvulkan1');
+  });
+});
+
+test('eval over a file reads every row of it', async () => {
+  const rows = ['one two three', 'four five', 'six seven eight nine'].map((text) => JSON.stringify({ text }));
+  writeFileSync(at('rows.jsonl'), rows.join('\n'));
+  const { code, events: [event] } = await lowrank(['eval', '--model', MODEL, '--data', at('rows.jsonl'), '--batch', '2', '--seq', '12', '--json']);
+  expect(code).toBe(0);
+  const tokenizer = loadTokenizer(json(join(MODEL, 'tokenizer.json')), json(join(MODEL, 'tokenizer_config.json')), null);
+  // Framed by a begin and an end; the first token of a row is not predicted.
+  const predicted = rows.reduce((sum, row) => sum + tokenizer.encode((JSON.parse(row) as { text: string }).text, { addSpecial: false }).length + 1, 0);
+  expect(event).toMatchObject({ event: 'eval', tokens: predicted });
+  expect(event!.loss).toBeGreaterThan(0);
+}, LONG);
+
+test('sample writes on from a prompt, greedily unless told otherwise, and an adapter changes what it writes', async () => {
+  const write = async (...more: string[]) => (await lowrank(['sample', '--model', MODEL, '--prompt', 'Once upon a time', '--max', '8', '--json', ...more])).events[0] as unknown as { text: string; tokens: number; ids: number[] };
+  const first = await write();
+  expect(first.tokens).toBe(8);
+  expect(first.text.length).toBeGreaterThan(5);
+  expect((await write('--seed', '9')).ids).toEqual(first.ids);
+  expect((await write('--adapter', at('golden-adapter'))).ids).not.toEqual(first.ids);
+}, LONG);
+
+test('device says what there is, and that its kernels are right', async () => {
+  const { code, events: [event] } = await lowrank(['device', '--json']);
+  expect(code).toBe(0);
+  expect(event).toMatchObject({ event: 'device', features: expect.any(Array) as unknown, limits: expect.objectContaining({ maxStorageBufferBindingSize: expect.any(Number) as unknown }) as unknown });
+  const tests = event!.self_test as { passed: boolean }[];
+  expect(tests.length).toBeGreaterThan(0);
+  expect(tests.every(({ passed }) => passed)).toBe(true);
+}, LONG);
