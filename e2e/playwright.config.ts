@@ -7,7 +7,7 @@ const given = process.env.LOWRANK_URL;
 
 export default defineConfig({
   testDir: '.',
-  outputDir: '../test-results',
+  outputDir: '../out/test-results',
   // One software GPU on two cores: journeys run one after the other, and a step takes its time.
   workers: 1,
   fullyParallel: false,

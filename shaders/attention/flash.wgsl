@@ -44,7 +44,13 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   let t_a = min(t0 + r0, params.time - 1u);
   let t_b = min(t0 + r0 + 1u, params.time - 1u);
   let seen = vec2<u32>(select(params.keys, positions[t_a] + 1u, params.causal == 1u), select(params.keys, positions[t_b] + 1u, params.causal == 1u));
-  let last = select(params.keys, min(params.keys, positions[min(t0 + BQ, params.time) - 1u] + 1u), params.causal == 1u);
+  var last = params.keys;
+  if (params.causal == 1u) {
+    // Positions need not ascend.
+    last = 0u;
+    for (var i = 0u; i < BQ; i++) { last = max(last, positions[min(t0 + i, params.time - 1u)] + 1u); }
+    last = min(last, params.keys);
+  }
   var out_a: array<vec4<f32>, COLUMNS>;
   var out_b: array<vec4<f32>, COLUMNS>;
   var top = vec2<f32>(-3.0e38);

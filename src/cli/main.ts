@@ -19,7 +19,7 @@ const HELP = `lowrank: fine-tune small models with low-rank adapters on WebGPU
   lowrank finetune --model DIR --data FILE --method SLUG --steps N --batch B --seq T --lr X --seed S --out DIR
                    [--set key=value]... [--targets REGEX] [--val FILE] [--eval-every N] [--save-every N] [--resume DIR]
                    [--schedule constant|linear|cosine] [--warmup N] [--weight-decay X] [--clip X]
-  lowrank eval     --model DIR [--adapter DIR]... (--data FILE [--batch B] [--seq T] | --tokens FILE.json [--logits OUT.safetensors])
+  lowrank eval     --model DIR [--adapter DIR]... (--data FILE [--batch B] [--seq T] [--held-out SHARE --seed S] | --tokens FILE.json [--logits OUT.safetensors])
   lowrank grads    --model DIR --adapter DIR --tokens FILE.json --out OUT.safetensors
   lowrank sample   --model DIR [--adapter DIR]... --prompt TEXT --max N [--temperature X] [--top-p X] [--seed S]
   lowrank merge    --model DIR --adapter DIR --out DIR [--dtype f32|f16]
@@ -58,6 +58,11 @@ function explain(error: unknown): number {
   return 1;
 }
 
+// A reader that closes early, as `head` does, is no error.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(0);
+  throw error;
+});
 const code = await main().catch(explain);
 await closeNodeGpu();
 process.exitCode = code;

@@ -166,10 +166,12 @@ describe.each([...methods.values()].map((method) => ({ slug: method.info.slug, m
   });
 
   test('the same seed gives the same bytes, another seed others', async () => {
-    const bytesWith = (seed: number) => trained(setup({ fields: withDropout, training: { steps: 3, seed } }), async ({ run }) => (await run.exportPeft('tiny')).folder.files.map((file) => file.bytes));
+    const bytesWith = (seed: number, with_ = fields) => trained(setup({ fields: with_, training: { steps: 3, seed } }), async ({ run }) => (await run.exportPeft('tiny')).folder.files.map((file) => file.bytes));
     const [first, again, other] = [await bytesWith(7), await bytesWith(7), await bytesWith(8)];
     expect(again.every((bytes, i) => sameBytes(bytes, first[i]!))).toBe(true);
     expect(sameBytes(other[0]!, first[0]!)).toBe(false);
+    const [noisy, noisyAgain] = [await bytesWith(7, withDropout), await bytesWith(7, withDropout)];
+    expect(sameBytes(noisy[0]!, noisyAgain[0]!)).toBe(true);
   });
 
   test('loss, gradient norm and every gradient agree with differences of two evaluations', async () => {

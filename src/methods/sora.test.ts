@@ -39,11 +39,11 @@ const setup = (fields: Settings, more: Partial<RunSetup> = {}): RunSetup => ({
 });
 
 /** Starts with these gates in each layer (by the name of its site, or the same in all) and no other factor zero. */
-const standing = (at: RunSetup, gates: readonly number[] | ((site: string) => readonly number[])) =>
+const standing = (at: RunSetup, gates: readonly number[] | ((site: string) => readonly number[]), size = 0.2) =>
   startOf(at, (name, was) => {
     const site = name.slice(0, name.lastIndexOf('.'));
     if (name.endsWith('lora_gate')) return Float32Array.from(typeof gates === 'function' ? gates(site) : gates);
-    return name.endsWith('lora_B') ? normals(was.length, name, 0.2) : was;
+    return name.endsWith('lora_B') ? normals(was.length, name, size) : was;
   });
 
 /** Every gate of a checkpoint. */
@@ -182,8 +182,9 @@ describe('ξ over a run', () => {
   const staged: Settings = { stages: 3, xi: 0.01, xiMax: 0.04, stageSteps: 3 };
 
   test('stages raise it, start the learning rate’s schedule again, and go on from the gates of the stage before', async () => {
-    const at = setup(staged, { data: { ...unlabelled, validation: () => [randomBatch('held out')] }, training: linear });
+    const at = setup(staged, { data: { ...unlabelled, validation: () => [randomBatch('held out')] }, training: { ...linear, weightDecay: 1 } });
     const resume = await standing(at, Array<number>(RANK).fill(1));
+    const before = await numbersOf(resume);
     await trained({ ...at, resume }, async ({ run, series, events, checkpoint }) => {
       expect(run.totalSteps).toBe(11);
       const restart = [1, 2, 3].map((step) => scheduleShare('linear', step, 3, 2));
@@ -193,7 +194,11 @@ describe('ξ over a run', () => {
       expect(events.flatMap((event) => (event.kind === 'phase' ? [[event.from, event.steps]] : []))).toEqual([[0, 5], [5, 3], [8, 3]]);
       // The curve of quality against sparsity: one evaluation at the start, and one at the end of each stage.
       expect(events.flatMap((event) => (event.kind === 'eval' ? [event.step] : []))).toEqual([0, 5, 8, 11]);
-      expect((await numbersOf(checkpoint)).get(`param.${Q0}.lora_gate`)![0]).toBeCloseTo(1 - xi.reduce((a, b) => a + b, 0), 5);
+      const after = await numbersOf(checkpoint);
+      expect(after.get(`param.${Q0}.lora_gate`)![0]).toBeCloseTo(1 - xi.reduce((a, b) => a + b, 0), 5);
+      // The rate that was used, by what decays with it: eleven factors, each rounded once or twice.
+      const decayed = series.lr!.reduce((left, lr) => left * (1 - lr), 1);
+      expect(share(after.get(`param.${Q0}.lora_A`)!, before.get(`param.${Q0}.lora_A`)!.map((x) => x * decayed))).toBeLessThan(3e-6);
     });
     await trained(setup({ ...staged, xiSpacing: 'log' }, { data: unlabelled, training: linear }), ({ series }) => close([series.xi![0]!, series.xi![5]!, series.xi![8]!], [0.01, 0.02, 0.04]));
   });
@@ -304,7 +309,7 @@ describe('pruning', () => {
   test('pruned, gated and exported give the same logits; ranks and alphas stand by module, and closed modules are left out', async () => {
     const at = setup({}, { targets: '' });
     const sites = [...loaded.network.sites.values()].filter((site) => site.depth >= 0).map((site) => site.name);
-    const { run } = await createRun({ ...at, resume: await standing(at, gatesOf(sites)) });
+    const { run } = await createRun({ ...at, resume: await standing(at, gatesOf(sites), 0.05) });
     const { folder, receipt } = await run.exportPeft('tiny');
     const batch = randomBatch('pruned');
     const [base, gated] = [await logitsOf(device, loaded, noAdapters, batch), await logitsOf(device, loaded, run.attachment.adapters, batch)];
@@ -314,9 +319,10 @@ describe('pruning', () => {
     const fresh = attachFiles(device, loaded.network, [adapter]);
     const largest = Math.max(...gated.map(Math.abs));
     expect(share(gated, base)).toBeGreaterThan(0.1);
-    // The invariant's own number, of the largest logit: only the place of one multiplication by g differs.
-    expect(share(await logitsOf(device, loaded, fresh.adapters, batch), gated)).toBeLessThan(2e-6);
-    expect(receipt.maxLogitDifference).toBeLessThan(2e-6 * largest);
+    // The invariant's own number, of the largest logit: only the place of one multiplication by g differs. (An adapter four times as
+    // strong is off by just that on some drivers, for two blocks of f32 carry the rounding on.)
+    expect(share(await logitsOf(device, loaded, fresh.adapters, batch), gated)).toBeLessThan(1e-6);
+    expect(receipt.maxLogitDifference).toBeLessThan(1e-6 * largest);
     detach(device, fresh);
     run.dispose();
 

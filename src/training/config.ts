@@ -7,8 +7,6 @@ export type ModelSource = { kind: 'builtin'; id: string } | { kind: 'files'; nam
 /** Where the data come from. A file's text is never part of the configuration, only its name and hash. */
 export type DataSource = { kind: 'builtin'; id: string } | { kind: 'file'; name: string };
 
-export type Schedule = 'constant' | 'linear' | 'cosine';
-
 const source = z.union([
   z.object({ kind: z.literal('builtin'), id: z.string().min(1) }),
   z.object({ kind: z.enum(['files', 'file']), name: z.string().min(1) }),
@@ -63,6 +61,9 @@ export interface RunConfig extends Omit<z.infer<typeof schema>, 'model' | 'data'
   model: ModelSource;
   data: DataSource;
 }
+
+/** Held-out batches that an evaluation looks at, spread evenly over what is held out. */
+export const VALIDATION_BATCHES = 8;
 
 export const defaultTraining: TrainingConfig = {
   steps: 200, batch: 4, seq: 64, lr: 2e-3, schedule: 'linear', warmup: 10, weightDecay: 0.01, clip: 1,

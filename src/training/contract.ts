@@ -2,7 +2,7 @@
 import type { Adapter, LinearSite, Param } from '../engine/nn/site';
 import type { GroupSettings } from '../engine/optim/adamw';
 import type { Tensor } from '../engine/tensor/tensor';
-import type { MethodCard, ViewSpec } from './card';
+import type { MethodCard } from './card';
 import type { TrainingConfig } from './config';
 import { type ConfigOf, type Fields, resolveFields } from './fields';
 
@@ -82,5 +82,3 @@ export interface BoundMethod {
 export function bind(method: Method, given: Readonly<Record<string, unknown>>): BoundMethod {
   return { method, config: resolveFields(`method ${method.info.slug}`, method.info.fields, given) };
 }
-
-export type { ViewSpec };

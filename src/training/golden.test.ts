@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { fileSource, folderSources } from '../cli/files';
 import type { Device } from '../engine/gpu/device';
-import { type Param, noAdapters } from '../engine/nn/site';
+import { type Adapter, type Param, noAdapters } from '../engine/nn/site';
 import { crossEntropy, matmul } from '../engine/ops';
 import { AdamW } from '../engine/optim/adamw';
 import { Graph } from '../engine/tensor/graph';
@@ -126,7 +126,7 @@ describe.each(['tale-1m', 'gpt2-tiny'] as const)('%s', (id) => {
 async function subtractStart(attachment: Attachment, scale: number): Promise<void> {
   const graph = new Graph();
   const residuals = graph.record(() => attachment.sites.map((site) => {
-    const { A, B } = attachment.adapters.get(site.name)?.params as { A: Param; B: Param };
+    const { A, B } = (attachment.adapters.get(site.name) as Adapter).params as { A: Param; B: Param };
     return matmul(B.tensor, A.tensor, { alpha: -scale, c: site.weight });
   }));
   const step = await compile(device, graph, { keep: residuals });

@@ -86,15 +86,16 @@ test('a batch too large is told with one that fits', () => {
   expect(() => wantFits(planOf('lora', { batch: to!, seq: 32 }, limit))).not.toThrow();
 });
 
-test('rows too long for a batch of one are told with a length that fits', () => {
-  // 64 tokens of vocabulary: a row of 32 takes 8 KiB of logits; the arena of the adapter must fit too.
-  const model = { ...loaded, network: loaded.network };
-  const small = (seq: number, batch: number, limit: number) => planRun(model, bind(methods.get('lora')!, { rank: 1 }), configOf({ slug: 'lora', targets: 'q_proj', training: { batch, seq } }), { largestBuffer: limit });
-  // No weight of the tiny model is larger than 8,192 bytes, and a row of 32 tokens has as much; a limit between two rows needs a longer context.
-  const limit = 8192;
-  const plan = small(32, 2, limit);
-  expect(plan.problem?.hint).toBe('Lower the batch from 2 to 1.');
-  expect(small(32, 1, limit).problem).toBeUndefined();
+test('rows too long for a batch of one are told with a length that fits', async () => {
+  // A row of 128 tokens takes 32 KiB of logits; no weight of the tiny model takes more than 8.
+  const model = await loadTiny(device, { ...LLAMA, max_position_embeddings: 128 });
+  const limit = 10_000;
+  const small = (seq: number, batch: number) => planRun(model, bind(methods.get('lora')!, { rank: 1 }), configOf({ slug: 'lora', targets: 'q_proj', training: { batch, seq } }), { largestBuffer: limit });
+  const [, from, to] = /^Lower the sequence length from (\d+) to (\d+) and the batch to 1\.$/.exec(small(128, 3).problem!.hint)!.map(Number);
+  expect(from).toBe(128);
+  expect(small(to!, 1).problem).toBeUndefined();
+  expect(small(to! + 1, 1).problem).toBeDefined();
+  freeWeights(device, model);
 });
 
 test('where a weight alone is too large no batch is proposed', () => {

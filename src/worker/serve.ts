@@ -5,7 +5,7 @@ import { type ByteSource, blobSource } from '../formats/safetensors';
 import { openHfFolder } from '../formats/hf-folder';
 import { methodFor, methods } from '../methods/registry';
 import { bind } from '../training/contract';
-import { parseRunConfig, type RunConfig } from '../training/config';
+import { VALIDATION_BATCHES, parseRunConfig, type RunConfig } from '../training/config';
 import type { RunEvent } from '../training/events';
 import { type LoadedModel, describeModel, freeWeights, uploadWeights } from '../training/loaded';
 import { planRun, totalSteps, wantFits } from '../training/plan';
@@ -21,8 +21,6 @@ interface Current {
   baseName: string;
   rate: Rate | null;
 }
-
-const VALIDATION_BATCHES = 8;
 
 export function createEngine(gpu: GPU | undefined, tuneStore: () => Promise<TuneStore>): EngineApi {
   let tell: (event: EngineEvent) => void = () => {};

@@ -1,16 +1,17 @@
 // lowrank eval: mean loss over a file or over given tokens; logits to a file.
 import { readFile, writeFile } from 'node:fs/promises';
-import { datasetFromSplit } from '../../data/dataset';
+import { datasetFromFile, datasetFromSplit } from '../../data/dataset';
 import { writeSafetensors } from '../../formats/safetensors';
 import { attachFiles } from '../../training/attach';
 import { Evaluator } from '../../training/evaluate';
+import { VALIDATION_BATCHES, defaultTraining } from '../../training/config';
 import { ConfigError, DataError } from '../../util/errors';
 import { UsageError, need, parse } from '../options';
 import { createOutput } from '../output';
 import { loadAdapters, loadFolder, openDevice, readTokens } from '../session';
 
 export async function evaluate(args: readonly string[]): Promise<number> {
-  const { values: v } = parse('eval', args, { model: 'text', adapter: 'list', data: 'text', tokens: 'text', logits: 'text', batch: 'number', seq: 'number' });
+  const { values: v } = parse('eval', args, { model: 'text', adapter: 'list', data: 'text', tokens: 'text', logits: 'text', batch: 'number', seq: 'number', 'held-out': 'number', seed: 'number' });
   const output = createOutput(v.json ?? false);
   const model = need('eval', 'model', v.model);
   if ((v.data === undefined) === (v.tokens === undefined)) throw new UsageError('eval: give either --data or --tokens');
@@ -33,8 +34,11 @@ export async function evaluate(args: readonly string[]): Promise<number> {
     const content = new Uint8Array(await readFile(path).catch((error: Error) => { throw new DataError(`${path}: cannot be read: ${error.message}`, 'Check the path.'); }));
     const [batch, seq] = [v.batch ?? 4, v.seq ?? Math.min(256, loaded.info.context)];
     const file = { name: path, content };
-    // Every row of the file, as held-out rows are read: fixed windows of a text, in order.
-    const all = await datasetFromSplit(file, file, loaded.tokenizer, { batch, seq, context: loaded.info.context, seed: 0, holdout: 0, validationBatches: Number.MAX_SAFE_INTEGER });
+    const shape = { batch, seq, context: loaded.info.context };
+    // Every row of the file, as held-out rows are read; or just what a run with this seed holds out, and as much of it as a run looks at.
+    const all = v['held-out'] === undefined
+      ? await datasetFromSplit(file, file, loaded.tokenizer, { ...shape, seed: 0, holdout: 0, validationBatches: Number.MAX_SAFE_INTEGER })
+      : await datasetFromFile(file, loaded.tokenizer, { ...shape, seed: v.seed ?? defaultTraining.seed, holdout: v['held-out'], validationBatches: VALIDATION_BATCHES });
     const evaluator = await Evaluator.create(device, loaded, adapters, [batch, seq]);
     result = await evaluator.mean(all.validation());
   }

@@ -3,6 +3,7 @@ import { createWriteStream } from 'node:fs';
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { datasetFromFile, datasetFromSplit } from '../../data/dataset';
+import { VALIDATION_BATCHES } from '../../training/config';
 import type { RunEvent } from '../../training/events';
 import { planRun, wantFits } from '../../training/plan';
 import { Run } from '../../training/run';
@@ -14,8 +15,6 @@ import { loadFolder, openDevice } from '../session';
 import { runFlags } from './run-config';
 
 const CHECKPOINT = 'checkpoint.safetensors';
-/** Held-out batches an evaluation looks at. */
-const VALIDATION_BATCHES = 16;
 
 const readData = async (path: string) => ({
   name: path,

@@ -1,6 +1,6 @@
 // Recording, dispatch by name, and the reverse walk: what is differentiated, what is summed, what is refused.
 import { beforeAll, describe, expect, it } from 'vitest';
-import { BindingError, ShapeError, StudioError } from '../../util/errors';
+import { BindingError, ShapeError, type StudioError } from '../../util/errors';
 import type { Device } from '../gpu/device';
 import { kernel } from '../gpu/kernel';
 import { add, addColumns, attention, columnDot, crossEntropy, embedding, layerNorm, matmul, placeColumns, reshape, rmsNorm, rope, ropeTables, scale, scaleColumns, sliceColumns, swiglu, writeCache } from '../ops';

@@ -81,7 +81,10 @@ export class Step {
 
     const groups = new Map<string, GPUBindGroup>();
     const bufferIds = new Map<GPUBuffer, number>();
-    const numberOf = (buffer: GPUBuffer) => bufferIds.get(buffer) ?? (bufferIds.set(buffer, bufferIds.size), bufferIds.size - 1);
+    const numberOf = (buffer: GPUBuffer) => {
+      if (!bufferIds.has(buffer)) bufferIds.set(buffer, bufferIds.size);
+      return bufferIds.get(buffer);
+    };
     memory.commands.forEach((command, i) => {
       const { kernel, tensors, pipeline } = pipelines[i] as Pipeline;
       const slices = command.tensors.map((t) => this.locate(t));
@@ -112,7 +115,10 @@ export class Step {
     pass.setBindGroup(2, this.stepGroup);
     let pipeline: GPUComputePipeline | null = null;
     for (const d of this.dispatches) {
-      if (d.pipeline !== pipeline) pass.setPipeline((pipeline = d.pipeline));
+      if (d.pipeline !== pipeline) {
+        pipeline = d.pipeline;
+        pass.setPipeline(pipeline);
+      }
       pass.setBindGroup(0, d.bindings);
       pass.setBindGroup(1, this.paramGroup, [d.paramOffset]);
       pass.dispatchWorkgroups(...d.grid);

@@ -11,11 +11,11 @@ import { type StepScalars, compile } from '../tensor/step';
 import { type DType, type HostData, type Shape, type Tensor, sizeOf, tensor } from '../tensor/tensor';
 import { EPSILON, type Expected, type Host, TINY } from './reference';
 
-/** The kinds of device that kernel choice tells apart, whatever the tests run on; the last has no room for any tile. */
+/** The kinds of device that kernel choice tells apart, whatever the tests run on; the last has room for no tile. */
 export const PROFILES: readonly Profile[] = [
   { software: true, id: 'software', workgroupBytes: 32768 },
   { software: false, id: 'hardware', workgroupBytes: 32768 },
-  { software: false, id: 'hardware without workgroup memory', workgroupBytes: 0 },
+  { software: false, id: 'hardware without room for tiles', workgroupBytes: 1024 },
 ];
 
 /** An input: its shape, and its numbers from a seed. Only f32 inputs are differentiated. */
@@ -45,8 +45,8 @@ export interface Case {
   readonly scalars: Partial<StepScalars>;
   /** Inputs to be differentiated; all of f32 unless it says otherwise. */
   readonly wrt: readonly string[];
-  /** Only on the kernels that the device at hand may be given. */
-  readonly own: boolean;
+  /** The kinds of device whose kernels are tried. */
+  readonly profiles: readonly Profile[];
   /** All kernels must agree bit for bit. */
   readonly sameBits: boolean;
 }
@@ -57,10 +57,10 @@ export function testCase<I extends string>(
   inputs: Readonly<Record<I, Input>>,
   op: (inputs: Readonly<Record<I, Tensor>>) => Tensor,
   reference: (inputs: Readonly<Record<I, Host>>) => Expected,
-  options: { scalars?: Partial<StepScalars>; wrt?: readonly NoInfer<I>[]; own?: boolean; sameBits?: boolean } = {},
+  options: { scalars?: Partial<StepScalars>; wrt?: readonly NoInfer<I>[]; profiles?: readonly Profile[]; sameBits?: boolean } = {},
 ): Case {
   const floatInputs = (Object.keys(inputs) as I[]).filter((input) => inputs[input].dtype === 'f32');
-  return { name, inputs, op, reference, scalars: options.scalars ?? {}, wrt: options.wrt ?? floatInputs, own: options.own ?? false, sameBits: options.sameBits ?? false } as Case;
+  return { name, inputs, op, reference, scalars: options.scalars ?? {}, wrt: options.wrt ?? floatInputs, profiles: options.profiles ?? PROFILES, sameBits: options.sameBits ?? false } as Case;
 }
 
 /** Every kernel that a device of one of the profiles may be given for a command, each once. */
@@ -111,7 +111,7 @@ class Bench {
   }
 
   private candidates(command: Command): Kernel[] {
-    return candidates(command, this.test.own ? [this.device.profile] : PROFILES);
+    return candidates(command, this.test.profiles);
   }
 
   /** How many runs it takes until every candidate of every command had its turn. */

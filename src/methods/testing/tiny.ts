@@ -1,6 +1,6 @@
 // Tiny models made on the fly, as folders in memory that go through the real readers and checks.
 import type { Device } from '../../engine/gpu/device';
-import { type Files } from '../../formats/folder';
+import type { Files } from '../../formats/folder';
 import { openHfFolder } from '../../formats/hf-folder';
 import { type NewTensor, bytesSource, writeSafetensors } from '../../formats/safetensors';
 import { type LoadedModel, describeModel, uploadWeights } from '../../training/loaded';
