@@ -172,8 +172,10 @@ describe('ξ over a run', () => {
   });
 
   test('given for 8,000 steps, it and the gates’ learning rate are stretched to the length of the run', async () => {
-    const training = { steps: 4, lr: 1e-5, beta1: 0, beta2: 0 };
-    await trained(setup({ xi: 1e-5, xiUnit: 'run' }, { data: unlabelled, training }), ({ series }) => close(series.xi!, [0.02, 0.02, 0.02, 0.02]));
+    await trained(setup({ xi: 1e-5, xiUnit: 'run' }, { data: unlabelled, training: { steps: 250 } }), ({ series }) => close(series.xi!, Array<number>(250).fill(3.2e-4)));
+    // A run under 200 steps is stretched no further: 40 times.
+    const training = { steps: 4, lr: 5e-4, beta1: 0, beta2: 0 };
+    await trained(setup({ xi: 5e-4, xiUnit: 'run' }, { data: unlabelled, training }), ({ series }) => close(series.xi!, [0.02, 0.02, 0.02, 0.02]));
     const at = setup({ xi: 0, xiUnit: 'run' }, { training });
     const [first] = await gatesByStep(at, Array<number>(RANK).fill(1), 4);
     for (const gate of first!) expect(Math.abs(Math.abs(gate - 1) - 0.02)).toBeLessThan(1e-5);

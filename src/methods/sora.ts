@@ -9,6 +9,7 @@ import { alphaField, branchApply, branchWeight, dropoutField, rankField, scaleOf
 
 /** The paper's runs are about this long; a threshold per step means little without it. */
 const PAPER_STEPS = 8000;
+const LARGEST_STRETCH = 40;
 const GATE = 'gate';
 
 export const sora = defineMethod({
@@ -27,7 +28,7 @@ export const sora = defineMethod({
       xi: { kind: 'float', label: 'Gate threshold ξ', help: 'How far each step pulls every gate towards zero. Larger closes more ranks.', source: 'Ding et al. 2023: 3e-4 over about 8,000 steps', default: 3e-4, min: 0, max: 1, log: true },
       xiUnit: {
         kind: 'choice', label: 'ξ is given', default: 'run',
-        help: 'For a run of 8,000 steps as in the paper, and stretched to the length of this run together with the gates’ learning rate; or exactly, per step.',
+        help: 'For a run of 8,000 steps as in the paper, and stretched to the length of this run (at most 40 times) together with the gates’ learning rate; or exactly, per step.',
         options: [{ value: 'run', label: 'for 8,000 steps' }, { value: 'step', label: 'per step' }],
       },
       xiRule: {
@@ -112,8 +113,11 @@ export const sora = defineMethod({
   trainable: ([out, inn], { rank, trainGates }) => rank * (out + inn + (trainGates ? 1 : 0)),
 });
 
-/** What a threshold per 8,000 steps, and the gates' learning rate with it, is multiplied by in a run of `steps`. */
-const stretch = ({ xiUnit }: { xiUnit: string }, steps: number) => (xiUnit === 'run' ? PAPER_STEPS / steps : 1);
+/**
+ * What a threshold per 8,000 steps, and the gates' learning rate with it, is multiplied by in a run of `steps`. Beyond 40 a single
+ * step would throw gates about more than they weigh: runs of fewer than 200 steps close fewer ranks instead.
+ */
+const stretch = ({ xiUnit }: { xiUnit: string }, steps: number) => (xiUnit === 'run' ? Math.min(PAPER_STEPS / steps, LARGEST_STRETCH) : 1);
 
 /** ξ of stage `i` (from 0), in the unit it is given in. */
 function stageXi({ xi, xiMax, xiSpacing, stages }: { xi: number; xiMax: number; xiSpacing: string; stages: number }, i: number): number {

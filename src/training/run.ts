@@ -139,6 +139,11 @@ export class Run {
     return reason;
   }
 
+  /** Whether its parameters may change at any moment: not while it is paused, and not after its end. */
+  get moving(): boolean {
+    return !this.released && this.wake === null;
+  }
+
   /** Floating-point operations of one step. */
   get flopsPerStep(): number {
     return this.compiled.cost.flops;

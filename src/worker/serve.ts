@@ -140,6 +140,7 @@ export function createEngine(gpu: GPU | undefined, tuneStore: () => Promise<Tune
     async sample(id, prompt, maxTokens, temperature) { return runOf(id).run.sample(prompt, maxTokens, temperature); },
     async exportPeft(id) {
       const { run, baseName } = runOf(id);
+      if (run.moving) throw new ConfigError('the run is still training: its numbers move while they are written', 'Pause or stop the run, then export.');
       const { folder, receipt } = await run.exportPeft(baseName);
       return { files: folder.files, receipt };
     },

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { datasetFromFile, datasetFromSplit } from '../../data/dataset';
 import { VALIDATION_BATCHES } from '../../training/config';
 import type { RunEvent } from '../../training/events';
+import type { Receipt } from '../../training/export';
 import { planRun, wantFits } from '../../training/plan';
 import { Run } from '../../training/run';
 import { ConfigError, DataError, NonFiniteError } from '../../util/errors';
@@ -88,9 +89,13 @@ export async function finetune(args: readonly string[]): Promise<number> {
     }
     throw run.error;
   }
+  const about = { config, data: { name: dataPath, hash: data.summary.hash, ...(data.validationHash ? { validationHash: data.validationHash } : {}) }, device: device.profile.id, steps: run.step };
+  const writeRun = (receipt?: Receipt) => writeFile(join(out, 'run.json'), `${JSON.stringify({ ...about, ...(receipt ? { receipt } : {}) }, null, 2)}\n`);
+  // Before the export: an adapter with nothing left in it cannot be written, and its run is still worth a record.
+  await writeRun();
   const { folder, receipt } = await run.exportPeft(flags.model);
   for (const { name, bytes } of folder.files) await writeFile(join(out, name), bytes);
-  await writeFile(join(out, 'run.json'), `${JSON.stringify({ config, data: { name: dataPath, hash: data.summary.hash, ...(data.validationHash ? { validationHash: data.validationHash } : {}) }, device: device.profile.id, steps: run.step, receipt }, null, 2)}\n`);
+  await writeRun(receipt);
   const files = [...folder.files.map((f) => f.name), 'run.json', 'metrics.jsonl', CHECKPOINT].map((name) => join(out, name));
   record(
     { event: 'done', steps: run.step, loss: last.loss, val_loss: last.validation, trainable: plan.trainable, peak_bytes: device.peakBytes, seconds: last.seconds, receipt: { max_logit_difference: receipt.maxLogitDifference, effect: receipt.effect }, files },

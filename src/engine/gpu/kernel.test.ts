@@ -27,11 +27,10 @@ describe('grid1d', () => {
   it('covers every workgroup once, with few to spare, within what every device allows', () => {
     // group_index of common/index.wgsl: group.y * groups.x + group.x counts 0 … x·y − 1, each once.
     expect(SHADERS['common/index']).toContain('return group.y * groups.x + group.x;');
-    const counts = fc.oneof(fc.integer({ min: 0, max: 300_000 }), fc.integer({ min: 1, max: 65535 }).chain((rows) => fc.integer({ min: -2, max: 2 }).map((d) => Math.max(0, rows * 65535 + d))));
+    const counts = fc.oneof(fc.integer({ min: 0, max: 300_000 }), fc.integer({ min: 1, max: 65534 }).chain((rows) => fc.integer({ min: -2, max: 2 }).map((d) => Math.max(0, rows * 65535 + d))));
     fc.assert(fc.property(counts, (groups) => {
       const [x, y = 1, z = 1] = grid1d(groups);
       expect(Math.max(x, y)).toBeLessThanOrEqual(65535);
-      expect(Math.min(x, y, z)).toBe(1);
       expect(z).toBe(1);
       expect(x * y).toBeGreaterThanOrEqual(groups);
       expect(x * y - Math.max(groups, 1)).toBeLessThan(y);

@@ -155,8 +155,13 @@ describe('grad', () => {
   it('does not ask ops for a backward that the walk never reaches', () => {
     const [x, w] = [input('x', [2, 3]), input('w', [3])];
     record((graph) => {
-      columnDot(x);
-      expect(graph.grad(one(scaleColumns(x, w)), [w])).toHaveLength(1);
+      const y = scaleColumns(x, w);
+      // Depends on w, but the loss does not depend on it.
+      columnDot(y);
+      expect(graph.grad(one(y), [w])).toHaveLength(1);
+      // The loss depends on it, and it is where the walk ends.
+      const h = columnDot(x);
+      expect(graph.grad(one(scale(h, 2)), [h])).toHaveLength(1);
     });
   });
 
