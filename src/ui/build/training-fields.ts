@@ -42,7 +42,7 @@ type Block = Pick<TrainingConfig, 'steps' | 'batch' | 'seq' | 'lr' | 'schedule' 
 
 /** Presets set the training block only; the seed, decay, clipping and AdamW's constants stay as they are. */
 export const PRESETS: Record<Preset, Block> = {
-  quick: { steps: 60, batch: 4, seq: 64, lr: 3e-3, schedule: 'linear', warmup: 5, evalEvery: 20 },
+  quick: { steps: 60, batch: 4, seq: 64, lr: 3e-3, schedule: 'linear', warmup: 5, evalEvery: 30 },
   balanced: {
     steps: defaultTraining.steps, batch: defaultTraining.batch, seq: defaultTraining.seq, lr: defaultTraining.lr,
     schedule: defaultTraining.schedule, warmup: defaultTraining.warmup, evalEvery: defaultTraining.evalEvery,
