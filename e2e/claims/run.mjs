@@ -48,6 +48,8 @@ async function work() {
     const test = (await lowrank('eval', '--model', claim.model, '--adapter', dir, '--data', files.test, '--batch', claim.batch, '--seq', claim.seq)).at(-1);
     const extra = claim.measure ? await claim.measure({ dir, events, lowrank, files }) : {};
     results.push({ arm: arm.name, lr, seed, validation: done.val_loss, test: test.loss, trainable: done.trainable, ...extra });
+    // As they come: a long experiment that is cut off has not been for nothing.
+    await writeFile(join(out, 'runs.jsonl'), results.map((r) => JSON.stringify(r)).join('\n'));
     process.stderr.write(`${results.length} done, ${jobs.length} left, ${Math.round((Date.now() - started) / 1000)} s\n`);
   }
 }
