@@ -4,7 +4,7 @@ export const claim = {
   model: 'public/models/tale-1m',
   data: 'public/data/king-james/data.txt',
   steps: 400, batch: 8, seq: 128, seeds: 3,
-  lrs: [1e-3, 2e-3, 4e-3],
+  lrs: [5e-4, 1e-3, 2e-3, 4e-3, 8e-3],
   arms: [
     { name: 'LoRA r 8', method: 'lora', fields: { rank: 8 } },
     { name: 'LoRA r 6', method: 'lora', fields: { rank: 6, alpha: 12 } },
