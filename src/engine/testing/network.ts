@@ -7,7 +7,7 @@ import { Graph } from '../tensor/graph';
 import { upload } from '../tensor/memory';
 import { type HostData, type Shape, type Tensor, sizeOf, tensor } from '../tensor/tensor';
 
-const [BATCH, TIME, WIDTH, HEADS, KV_HEADS, HIDDEN, VOCAB, BLOCKS] = [2, 7, 24, 3, 1, 40, 13, 2];
+const [BATCH, TIME, WIDTH, HEADS, KV_HEADS, HIDDEN, VOCAB, BLOCKS] = [2, 7, 12, 3, 1, 40, 13, 2];
 const HEAD = WIDTH / HEADS;
 
 export interface Network {
