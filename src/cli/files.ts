@@ -1,8 +1,8 @@
 // Files of a directory on disk as the byte sources that src/formats reads.
-import { open, readdir, stat } from 'node:fs/promises';
+import { open, readFile, readdir, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { ByteSource } from '../formats/safetensors';
-import { CheckpointError } from '../util/errors';
+import { CheckpointError, DataError } from '../util/errors';
 
 /** One file; each read opens it, so that nothing stays open. */
 export async function fileSource(path: string, name = basename(path)): Promise<ByteSource> {
@@ -22,6 +22,14 @@ export async function fileSource(path: string, name = basename(path)): Promise<B
       }
     },
   };
+}
+
+/** A data file whole, by its path. */
+export async function readData(path: string): Promise<{ name: string; content: Uint8Array<ArrayBuffer> }> {
+  const content = await readFile(path).catch((error: Error) => {
+    throw new DataError(`${path}: cannot be read: ${error.message}`, 'Check the path.');
+  });
+  return { name: path, content: new Uint8Array(content) };
 }
 
 /** The files directly in a directory, by name. */

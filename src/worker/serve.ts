@@ -106,7 +106,7 @@ export function createEngine(gpu: GPU | undefined, tuneStore: () => Promise<Tune
       const on = wantDevice();
       const model = wantModel();
       const bound = boundOf(config);
-      const plan = planRun(model.loaded, bound, config, { largestBuffer: Math.min(on.gpu.limits.maxBufferSize, on.gpu.limits.maxStorageBufferBindingSize) });
+      const plan = planRun(model.loaded, bound, config, on);
       if (plan.problem) return plan;
       model.rate ??= await measureRate(on, model.loaded);
       return { ...plan, seconds: (totalSteps(bound, config) * plan.flopsPerStep) / model.rate.flopsPerSecond, secondsSource: model.rate.source };
@@ -117,7 +117,7 @@ export function createEngine(gpu: GPU | undefined, tuneStore: () => Promise<Tune
       const on = wantDevice();
       const model = wantModel();
       const bound = boundOf(config);
-      wantFits(planRun(model.loaded, bound, config, { largestBuffer: Math.min(on.gpu.limits.maxBufferSize, on.gpu.limits.maxStorageBufferBindingSize) }));
+      wantFits(planRun(model.loaded, bound, config, on));
       const { batch, seq, seed } = config.training;
       const data = await datasetFor({ batch, seq, seed, holdout: config.holdout });
       const id = crypto.randomUUID();

@@ -1,11 +1,12 @@
 // lowrank eval: mean loss over a file or over given tokens; logits to a file.
-import { readFile, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { datasetFromFile, datasetFromSplit } from '../../data/dataset';
 import { writeSafetensors } from '../../formats/safetensors';
 import { attachFiles } from '../../training/attach';
 import { Evaluator } from '../../training/evaluate';
 import { VALIDATION_BATCHES, defaultTraining } from '../../training/config';
-import { ConfigError, DataError } from '../../util/errors';
+import { ConfigError } from '../../util/errors';
+import { readData } from '../files';
 import { UsageError, need, parse } from '../options';
 import { createOutput } from '../output';
 import { loadAdapters, loadFolder, openDevice, readTokens } from '../session';
@@ -30,10 +31,8 @@ export async function evaluate(args: readonly string[]): Promise<number> {
     }
   } else {
     if (!loaded.tokenizer) throw new ConfigError(`${model}: tokenizer.json is missing`, 'Add the tokenizer of this model to its folder.');
-    const path = v.data as string;
-    const content = new Uint8Array(await readFile(path).catch((error: Error) => { throw new DataError(`${path}: cannot be read: ${error.message}`, 'Check the path.'); }));
     const [batch, seq] = [v.batch ?? 4, v.seq ?? Math.min(256, loaded.info.context)];
-    const file = { name: path, content };
+    const file = await readData(v.data as string);
     const shape = { batch, seq, context: loaded.info.context };
     // Every row of the file, as held-out rows are read; or just what a run with this seed holds out, and as much of it as a run looks at.
     const all = v['held-out'] === undefined

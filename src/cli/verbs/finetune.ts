@@ -1,6 +1,6 @@
 // lowrank finetune: the page's run, in Node.
 import { createWriteStream } from 'node:fs';
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { mkdir, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { datasetFromFile, datasetFromSplit } from '../../data/dataset';
 import { VALIDATION_BATCHES } from '../../training/config';
@@ -8,19 +8,14 @@ import type { RunEvent } from '../../training/events';
 import type { Receipt } from '../../training/export';
 import { planRun, wantFits } from '../../training/plan';
 import { Run } from '../../training/run';
-import { ConfigError, DataError, NonFiniteError } from '../../util/errors';
-import { fileSource } from '../files';
+import { ConfigError, NonFiniteError } from '../../util/errors';
+import { fileSource, readData } from '../files';
 import { need } from '../options';
 import { bytesText, createOutput } from '../output';
 import { loadFolder, openDevice } from '../session';
 import { runFlags } from './run-config';
 
 const CHECKPOINT = 'checkpoint.safetensors';
-
-const readData = async (path: string) => ({
-  name: path,
-  content: new Uint8Array(await readFile(path).catch((error: Error) => { throw new DataError(`${path}: cannot be read: ${error.message}`, 'Check the path.'); })),
-});
 
 export async function finetune(args: readonly string[]): Promise<number> {
   const flags = runFlags('finetune', args);
@@ -33,7 +28,7 @@ export async function finetune(args: readonly string[]): Promise<number> {
   const device = await openDevice(flags.backend, output);
   const loaded = await loadFolder(device, flags.model, output);
   if (!loaded.tokenizer) throw new ConfigError(`${flags.model}: tokenizer.json is missing`, 'Add the tokenizer of this model to its folder.');
-  const plan = planRun(loaded, bound, config, { largestBuffer: Math.min(device.gpu.limits.maxBufferSize, device.gpu.limits.maxStorageBufferBindingSize) });
+  const plan = planRun(loaded, bound, config, device);
   wantFits(plan);
   const { batch, seq, seed } = config.training;
   const options = { batch, seq, seed, holdout: config.holdout, context: loaded.info.context, validationBatches: VALIDATION_BATCHES };

@@ -76,10 +76,15 @@ export class Device {
     if (first) throw new StudioError(`WebGPU: ${first}`);
   }
 
+  /** Bytes that one storage buffer may have and still be bound whole. */
+  get largestBuffer(): number {
+    return Math.min(this.gpu.limits.maxBufferSize, this.gpu.limits.maxStorageBufferBindingSize);
+  }
+
   /** A storage buffer of at least `bytes`, counted in `bytes` and `peakBytes`. */
   allocate(bytes: number, label: string): GPUBuffer {
     const size = roundUp(Math.max(bytes, 16), 16);
-    const most = Math.min(this.gpu.limits.maxBufferSize, this.gpu.limits.maxStorageBufferBindingSize);
+    const most = this.largestBuffer;
     if (size > most) throw new DeviceLimitError(`${label}: needs ${size} bytes in one buffer, this device allows ${most}`, 'Lower the batch or the sequence length.');
     const buffer = this.gpu.createBuffer({ label, size, usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST });
     this.bytes += size;
