@@ -1,15 +1,15 @@
-// rows[n] = lse[n] - logits[n, target],  lse[n] = log Σ_v exp logits[n,v];  counts[n] = 1 where the target counts, else rows = 0.
-// logits [batch, time, vocab]; the target of (b, t) is labels[b, t + shift], none past the end of the row; negative = ignored.
-// LANES invocations share a row. Grid: ceil(batch·time / ROWS).
+// losses[n] = lse[n] - logits[n, target] where there is a target, else 0;  lse[n] = log Σ_v exp logits[n,v].
+// logits [rows, vocab] are rows first … first + rows - 1 of [batch·time]; the target of (b, t) is labels[b, t + shift], none past the
+// end of the row; negative = ignored.
+// LANES invocations share a row. Grid: ceil(rows / ROWS).
 #include "common/index.wgsl"
 #include "common/reduce.wgsl"
 #include "common/target.wgsl"
-struct Params { rows: u32, time: u32, vocab: u32, shift: u32 }
+struct Params { rows: u32, first: u32, time: u32, vocab: u32, shift: u32 }
 @group(0) @binding(0) var<storage, read> logits: array<f32>;
 @group(0) @binding(1) var<storage, read> labels: array<i32>;
 @group(0) @binding(2) var<storage, read_write> lse: array<f32>;
 @group(0) @binding(3) var<storage, read_write> losses: array<f32>;
-@group(0) @binding(4) var<storage, read_write> counts: array<f32>;
 @group(1) @binding(0) var<uniform> params: Params;
 
 @compute @workgroup_size(LANES, ROWS)
@@ -26,12 +26,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   if (!inside || local.x != 0u) { return; }
   let total = top + log(sum);
   lse[row] = total;
-  let label = target_of(row);
-  if (label >= 0) {
-    losses[row] = total - logits[base + u32(label)];
-    counts[row] = 1.0;
-  } else {
-    losses[row] = 0.0;
-    counts[row] = 0.0;
-  }
+  let label = target_of(params.first + row);
+  losses[row] = 0.0;
+  if (label >= 0) { losses[row] = total - logits[base + u32(label)]; }
 }

@@ -1,8 +1,8 @@
-// dlogits[n,v] = (exp(logits[n,v] - lse[n]) - [v = target]) dy / total where the target counts, else 0; total and lse as the
+// dlogits[n,v] = (exp(logits[n,v] - lse[n]) - [v = target]) dy / total where row first + n has a target, else 0; total and lse as the
 // forward left them. One invocation an element.
 #include "common/index.wgsl"
 #include "common/target.wgsl"
-struct Params { size: u32, time: u32, vocab: u32, shift: u32 }
+struct Params { size: u32, first: u32, time: u32, vocab: u32, shift: u32 }
 @group(0) @binding(0) var<storage, read> logits: array<f32>;
 @group(0) @binding(1) var<storage, read> labels: array<i32>;
 @group(0) @binding(2) var<storage, read> lse: array<f32>;
@@ -16,7 +16,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   let i = group_index(group, groups) * 256u + local;
   if (i >= params.size) { return; }
   let row = i / params.vocab;
-  let label = target_of(row);
+  let label = target_of(params.first + row);
   var d = 0.0;
   if (label >= 0) {
     d = exp(logits[i] - lse[row]);

@@ -1,4 +1,5 @@
-// y[m,n] = alpha * sum_k a[m,k] b[k,n] (+ c[m,n]), row-major; TA / TB read a as [k,m] / b as [n,k].
+// y[m,n] = alpha * (sum_k a[m,k] b[k,n] + alpha2 * sum_k2 a2[m,k2] b2[k2,n]) (+ bias[n]) (+ c[m,n]), row-major; TA / TB read
+// a, a2 as [k,m] and b, b2 as [n,k]. The second product is the low-rank branch of an adapter, added while y is still in registers.
 // As direct.wgsl (4 × 8 outputs an invocation, no barriers), with loads of four numbers at once: a third of the loads, which is
 // what bounds software adapters. Wants k and the contiguous size of a and b to be multiples of 4.
 // Grid: ceil(n / (8 WX)), ceil(m / (4 WY)) folded into y and z.
@@ -6,11 +7,14 @@ override WX: u32 = 4u;
 override WY: u32 = 1u;
 override TA: u32 = 0u;
 override TB: u32 = 0u;
-struct Params { m: u32, n: u32, k: u32, ta: u32, tb: u32, add_c: u32, alpha: f32 }
+struct Params { m: u32, n: u32, k: u32, k2: u32, ta: u32, tb: u32, add_c: u32, add_bias: u32, alpha: f32, alpha2: f32 }
 @group(0) @binding(0) var<storage, read> a: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read> b: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> c: array<f32>;
-@group(0) @binding(3) var<storage, read_write> y: array<f32>;
+@group(0) @binding(2) var<storage, read> a2: array<f32>;
+@group(0) @binding(3) var<storage, read> b2: array<f32>;
+@group(0) @binding(4) var<storage, read> c: array<f32>;
+@group(0) @binding(5) var<storage, read> bias: array<f32>;
+@group(0) @binding(6) var<storage, read_write> y: array<f32>;
 @group(1) @binding(0) var<uniform> params: Params;
 
 fn store(row: u32, col: u32, value: vec4<f32>) {
@@ -19,6 +23,7 @@ fn store(row: u32, col: u32, value: vec4<f32>) {
     if (col + i < params.n) {
       let at = row * params.n + col + i;
       var v = params.alpha * value[i];
+      if (params.add_bias == 1u) { v += bias[col + i]; }
       if (params.add_c == 1u) { v += c[at]; }
       y[at] = v;
     }
@@ -70,6 +75,26 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     s20 += av[2].z * bv0[2]; s21 += av[2].z * bv1[2]; s30 += av[2].w * bv0[2]; s31 += av[2].w * bv1[2];
     s00 += av[3].x * bv0[3]; s01 += av[3].x * bv1[3]; s10 += av[3].y * bv0[3]; s11 += av[3].y * bv1[3];
     s20 += av[3].z * bv0[3]; s21 += av[3].z * bv1[3]; s30 += av[3].w * bv0[3]; s31 += av[3].w * bv1[3];
+  }
+  // The second product, one term at a time: its k2 is a rank.
+  let a2_row = select(params.k2, 1u, TA == 1u);
+  let a2_k = select(1u, params.m, TA == 1u);
+  let b2_col = select(1u, params.k2, TB == 1u);
+  let b2_k = select(params.n, 1u, TB == 1u);
+  var aj = min(vec4<u32>(row, row + 1u, row + 2u, row + 3u), vec4<u32>(params.m - 1u)) * a2_row;
+  var bj0 = min(vec4<u32>(col, col + 1u, col + 2u, col + 3u), last) * b2_col;
+  var bj1 = min(vec4<u32>(col + 4u, col + 5u, col + 6u, col + 7u), last) * b2_col;
+  for (var i = 0u; i < params.k2; i++) {
+    let av = params.alpha2 * vec4<f32>(a2[aj.x], a2[aj.y], a2[aj.z], a2[aj.w]);
+    let b0 = vec4<f32>(b2[bj0.x], b2[bj0.y], b2[bj0.z], b2[bj0.w]);
+    let b1 = vec4<f32>(b2[bj1.x], b2[bj1.y], b2[bj1.z], b2[bj1.w]);
+    s00 += av.x * b0; s01 += av.x * b1;
+    s10 += av.y * b0; s11 += av.y * b1;
+    s20 += av.z * b0; s21 += av.z * b1;
+    s30 += av.w * b0; s31 += av.w * b1;
+    aj += vec4<u32>(a2_k);
+    bj0 += vec4<u32>(b2_k);
+    bj1 += vec4<u32>(b2_k);
   }
   store(row, col, s00); store(row, col + 4u, s01);
   store(row + 1u, col, s10); store(row + 1u, col + 4u, s11);

@@ -17,8 +17,9 @@ export interface NodeGpu {
   description: string;
 }
 
-// f16 storage on NVIDIA needs the Vulkan memory model; subgroup matrices and timestamps need the unsafe set.
-const DAWN_FLAGS = ['enable-dawn-features=allow_unsafe_apis,use_vulkan_memory_model,vulkan_enable_f16_on_nvidia'];
+// f16 storage on NVIDIA needs the Vulkan memory model; subgroup matrices and timestamps need the unsafe set. Dawn rounds timestamps to
+// 65 µs unless told otherwise, which no kernel of a small model outlasts.
+const DAWN_FLAGS = ['enable-dawn-features=allow_unsafe_apis,use_vulkan_memory_model,vulkan_enable_f16_on_nvidia', 'disable-dawn-features=timestamp_quantization'];
 
 const DRIVER_VARIABLES = ['VK_DRIVER_FILES', 'VK_ICD_FILENAMES'] as const;
 const DRIVER_FOLDERS = ['/usr/share/vulkan/icd.d', '/usr/local/share/vulkan/icd.d', '/etc/vulkan/icd.d'];

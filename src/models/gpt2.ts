@@ -38,12 +38,14 @@ export const gpt2: LanguageModel<Gpt2Config> = {
 
   info: (c) => ({ layers: c.layers, hidden: c.width, heads: c.heads, kvHeads: c.heads, vocab: c.vocab, context: c.context }),
 
-  forward(m, c) {
+  trunk(m, c) {
     const model = m.at('transformer');
     let x = addPositions(model.embedding('wte', m.call.ids, c.vocab, c.width), model.positionEmbedding('wpe', c.context, c.width));
-    for (let i = 0; i < c.layers; i++) x = block(model.at(`h.${i}`), x, c);
-    return model.tiedHead('wte', model.layerNorm('ln_f', x, c.eps), c.vocab);
+    for (let i = 0; i < c.layers; i++) x = model.block(() => block(model.at(`h.${i}`), x, c));
+    return model.layerNorm('ln_f', x, c.eps);
   },
+
+  head: (m, c, x) => m.at('transformer').tiedHead('wte', x, c.vocab),
 
   // Causal masks stored as buffers, and the tied head.
   ignores: (name) => /\.attn\.(masked_)?bias$/.test(name) || name === 'lm_head.weight',

@@ -58,13 +58,14 @@ export const llama: LanguageModel<LlamaConfig> = {
 
   info: (c) => ({ layers: c.layers, hidden: c.hidden, heads: c.heads, kvHeads: c.kvHeads, vocab: c.vocab, context: c.context }),
 
-  forward(m, c) {
+  trunk(m, c) {
     const model = m.at('model');
     let x = model.embedding('embed_tokens', m.call.ids, c.vocab, c.hidden);
-    for (let i = 0; i < c.layers; i++) x = block(model.at(`layers.${i}`), x, c);
-    x = model.rmsNorm('norm', x, c.eps);
-    return c.tied ? model.tiedHead('embed_tokens', x, c.vocab) : m.linear('lm_head', x, c.vocab);
+    for (let i = 0; i < c.layers; i++) x = model.block(() => block(model.at(`layers.${i}`), x, c));
+    return model.rmsNorm('norm', x, c.eps);
   },
+
+  head: (m, c, x) => (c.tied ? m.at('model').tiedHead('embed_tokens', x, c.vocab) : m.linear('lm_head', x, c.vocab)),
 
   // Old checkpoints store the rotary frequencies; a tied head may be stored twice.
   ignores: (name, c) => name.endsWith('rotary_emb.inv_freq') || (c.tied && name === 'lm_head.weight'),

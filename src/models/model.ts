@@ -25,11 +25,16 @@ export interface LanguageModel<C = unknown> {
   /** The checked config; refuses by name what is not supported. */
   parse(json: unknown): C;
   info(config: C): ModelInfo;
-  /** Logits [batch, time, vocab]. */
-  forward(m: Scope, config: C): Tensor;
+  /** Hidden states [batch, time, hidden] that the head reads. */
+  trunk(m: Scope, config: C): Tensor;
+  /** Logits [..., vocab] of hidden states [..., hidden]: all of them, or some rows where the vocabulary is large. */
+  head(m: Scope, config: C, hidden: Tensor): Tensor;
   /** Names in a checkpoint that the model does not read (buffers, tied heads). */
   ignores(name: string, config: C): boolean;
 }
+
+/** Logits [batch, time, vocab]. */
+export const forward = <C>(model: LanguageModel<C>, m: Scope, config: C): Tensor => model.head(m, config, model.trunk(m, config));
 
 type Json = Readonly<Record<string, unknown>>;
 

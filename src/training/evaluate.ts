@@ -6,7 +6,10 @@ import { Graph } from '../engine/tensor/graph';
 import { free } from '../engine/tensor/memory';
 import { type Step, compile } from '../engine/tensor/step';
 import { type Tensor, tensor } from '../engine/tensor/tensor';
+import { forward } from '../models/model';
+import { StudioError } from '../util/errors';
 import type { LoadedModel } from './loaded';
+import { taskLoss } from './task-loss';
 
 export interface TokenBatch {
   /** [batch, time] */
@@ -17,13 +20,22 @@ export interface TokenBatch {
   readonly attention_mask?: Uint32Array | undefined;
 }
 
+export interface EvaluationOptions {
+  /** All logits are to be read too. */
+  readonly logits?: boolean;
+  /** Batches come with padding masks. */
+  readonly mask?: boolean;
+}
+
 /** Records a forward pass with its loss; allocates nothing. */
-export function recordEvaluation(loaded: LoadedModel, adapters: Adapters, shape: readonly [number, number], withMask = false) {
+export function recordEvaluation(loaded: LoadedModel, adapters: Adapters, shape: readonly [number, number], options: EvaluationOptions = {}) {
   const [ids, labels] = [tensor('input_ids', shape, 'input', 'u32'), tensor('labels', shape, 'input', 'i32')];
-  const mask = withMask ? tensor('attention_mask', shape, 'input', 'u32') : undefined;
+  const mask = options.mask ? tensor('attention_mask', shape, 'input', 'u32') : undefined;
   const graph = new Graph();
   return graph.record(() => {
-    const logits = loaded.model.forward(loaded.network.scope({ ids, adapters, training: false, ...(mask ? { mask } : {}) }), loaded.config);
+    const scope = loaded.network.scope({ ids, adapters, training: false, ...(mask ? { mask } : {}) });
+    if (!options.logits) return { graph, ids, labels, mask, logits: undefined, ...taskLoss(loaded, scope, labels) };
+    const logits = forward(loaded.model, scope, loaded.config);
     return { graph, ids, labels, mask, logits, ...crossEntropy(logits, labels, 1) };
   });
 }
@@ -32,12 +44,12 @@ export function recordEvaluation(loaded: LoadedModel, adapters: Adapters, shape:
 export class Evaluator {
   private constructor(
     private readonly device: Device, private readonly step: Step, private readonly ids: Tensor, private readonly labels: Tensor, private readonly mask: Tensor | undefined,
-    private readonly loss: Tensor, private readonly count: Tensor, private readonly logits: Tensor,
+    private readonly loss: Tensor, private readonly count: Tensor, private readonly logits: Tensor | undefined,
   ) {}
 
-  static async create(device: Device, loaded: LoadedModel, adapters: Adapters, shape: readonly [number, number], options: { logits?: boolean; mask?: boolean } = {}): Promise<Evaluator> {
-    const { graph, ids, labels, mask, loss, count, logits } = recordEvaluation(loaded, adapters, shape, options.mask);
-    const step = await compile(device, graph, { keep: [loss, count, ...(options.logits ? [logits] : [])] });
+  static async create(device: Device, loaded: LoadedModel, adapters: Adapters, shape: readonly [number, number], options: EvaluationOptions = {}): Promise<Evaluator> {
+    const { graph, ids, labels, mask, loss, count, logits } = recordEvaluation(loaded, adapters, shape, options);
+    const step = await compile(device, graph, { keep: [loss, count, ...(logits ? [logits] : [])] });
     return new Evaluator(device, step, ids, labels, mask, loss, count, logits);
   }
 
@@ -61,6 +73,7 @@ export class Evaluator {
 
   /** [batch, time, vocab]; wants `logits` at creation. */
   async logitsOf(batch: TokenBatch): Promise<Float32Array> {
+    if (!this.logits) throw new StudioError('Evaluator.logitsOf: it was created without logits', 'Pass { logits: true } to create.');
     this.submit(batch);
     return this.step.read(this.logits);
   }

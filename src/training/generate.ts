@@ -10,6 +10,7 @@ import { type Tensor, tensor } from '../engine/tensor/tensor';
 import { ConfigError } from '../util/errors';
 import { uniform } from '../util/random';
 import type { LoadedModel } from './loaded';
+import { forward } from '../models/model';
 
 export interface GenerateOptions {
   readonly maxTokens: number;
@@ -33,7 +34,7 @@ export class Generator {
     const [id, position] = [tensor('token', [1, 1], 'input', 'u32'), tensor('position', [1], 'input', 'u32')];
     const cache: KvCache = { capacity: Math.min(capacity, loaded.info.context), layers: new Map() };
     const graph = new Graph();
-    const logits = graph.record(() => loaded.model.forward(loaded.network.scope({ ids: id, positions: position, cache, adapters, training: false }), loaded.config));
+    const logits = graph.record(() => forward(loaded.model, loaded.network.scope({ ids: id, positions: position, cache, adapters, training: false }), loaded.config));
     return new Generator(device, loaded, await compile(device, graph, { keep: [logits] }), cache, id, position, logits);
   }
 

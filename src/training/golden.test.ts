@@ -18,6 +18,7 @@ import { methodFor } from '../methods/registry';
 import { type Attachment, attach } from './attach';
 import { bind } from './contract';
 import { type LoadedModel, describeModel, transpose, uploadWeights } from './loaded';
+import { forward } from '../models/model';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const golden = async (name: string) => openSafetensors(await fileSource(`${root}e2e/fixtures/goldens/${name}.safetensors`));
@@ -58,7 +59,7 @@ describe.each(['tale-1m', 'gpt2-tiny'] as const)('%s', (id) => {
     const weights = [...loaded.network.weights];
     const graph = new Graph();
     const { logits, loss, grads } = graph.record(() => {
-      const logits = loaded.model.forward(loaded.network.scope({ ids, adapters: noAdapters, training: true }), loaded.config);
+      const logits = forward(loaded.model, loaded.network.scope({ ids, adapters: noAdapters, training: true }), loaded.config);
       const { loss } = crossEntropy(logits, labels, 1);
       return { logits, loss, grads: graph.grad(loss, weights.map(([, w]) => w.tensor)) };
     });
@@ -94,7 +95,7 @@ describe.each(['tale-1m', 'gpt2-tiny'] as const)('%s', (id) => {
     const { ids, labels, inputs } = await batchOf(base);
     const graph = new Graph();
     const { logits, loss, grads } = graph.record(() => {
-      const logits = loaded.model.forward(loaded.network.scope({ ids, adapters: attachment.adapters, training: true }), loaded.config);
+      const logits = forward(loaded.model, loaded.network.scope({ ids, adapters: attachment.adapters, training: true }), loaded.config);
       const { loss } = crossEntropy(logits, labels, 1);
       const grads = graph.grad(loss, attachment.params.map((p) => p.tensor));
       adamw.update(loss);

@@ -7,7 +7,7 @@ import { free, upload } from '../engine/tensor/memory';
 import { byteLength, tensor } from '../engine/tensor/tensor';
 import { loadTokenizer, type Tokenizer } from '../data/tokenizer';
 import type { HfFolder } from '../formats/hf-folder';
-import type { LanguageModel, ModelInfo } from '../models/model';
+import { type LanguageModel, type ModelInfo, forward } from '../models/model';
 import { modelFor } from '../models/registry';
 import { CheckpointError, ConfigError } from '../util/errors';
 
@@ -30,7 +30,7 @@ export function describeModel(name: string, folder: HfFolder): LoadedModel {
   const config = model.parse(folder.config);
   const network = new Network();
   const ids = tensor('ids', [1, 2], 'input', 'u32');
-  new Graph().record(() => model.forward(network.scope({ ids, adapters: noAdapters, training: false }), config));
+  new Graph().record(() => forward(model, network.scope({ ids, adapters: noAdapters, training: false }), config));
   checkWeights(network, model, config, folder);
   const info = model.info(config);
   const tokenizer = folder.tokenizer === null ? null : loadTokenizer(folder.tokenizer, folder.tokenizerConfig, folder.chatTemplate);

@@ -1,5 +1,5 @@
 // One training step as one recording: forward, loss, gradients, update, the method's own hooks, metrics.
-import { copy, crossEntropy } from '../engine/ops';
+import { copy } from '../engine/ops';
 import { AdamW, type GroupSettings } from '../engine/optim/adamw';
 import { MetricRing } from '../engine/optim/ring';
 import { Graph } from '../engine/tensor/graph';
@@ -8,6 +8,7 @@ import type { Attachment } from './attach';
 import type { TrainingConfig } from './config';
 import type { BoundMethod, Recorded } from './contract';
 import type { LoadedModel } from './loaded';
+import { taskLoss } from './task-loss';
 
 export interface TrainingStep {
   readonly graph: Graph;
@@ -28,7 +29,6 @@ export const groupSettings = ({ method, config }: BoundMethod, training: Trainin
 
 /** Allocates nothing: the plan records the same step on no device at all. */
 export function recordTraining(loaded: LoadedModel, bound: BoundMethod, attachment: Attachment, training: TrainingConfig): TrainingStep {
-  const { model, config, network } = loaded;
   const shape = [training.batch, training.seq];
   const [ids, labels] = [tensor('input_ids', shape, 'input', 'u32'), tensor('labels', shape, 'input', 'i32')];
   const trained = attachment.params.filter((p) => p.trainable);
@@ -37,8 +37,7 @@ export function recordTraining(loaded: LoadedModel, bound: BoundMethod, attachme
   const scalars = new Map((bound.method.scalars ?? []).map((name) => [name, tensor(name, [1], 'input')]));
   const graph = new Graph();
   const gradients = graph.record(() => {
-    const logits = model.forward(network.scope({ ids, adapters: attachment.adapters, training: true }), config);
-    const { loss, count } = crossEntropy(logits, labels, 1);
+    const { loss, count } = taskLoss(loaded, loaded.network.scope({ ids, adapters: attachment.adapters, training: true }), labels);
     const total = bound.method.loss?.(loss, [...attachment.adapters.values()], bound.config) ?? loss;
     const grads = ownTensors(graph.grad(total, trained.map((p) => p.tensor)));
     adamw.update(total);

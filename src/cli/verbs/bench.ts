@@ -19,6 +19,7 @@ import { groupSettings, recordTraining } from '../../training/step';
 import { UsageError, parse } from '../options';
 import { type Output, bytesText, createOutput } from '../output';
 import { openDevice } from '../session';
+import { forward } from '../../models/model';
 
 const flags = { shape: 'text', method: 'text', rank: 'number', batch: 'number', seq: 'number', runs: 'number', filter: 'text', dtype: 'text', profile: 'flag' } as const;
 
@@ -43,7 +44,7 @@ function randomModel(device: Device, shape: string): LoadedModel {
   const config = model.parse(json);
   const network = new Network();
   const ids = tensor('ids', [1, 2], 'input', 'u32');
-  new Graph().record(() => model.forward(network.scope({ ids, adapters: noAdapters, training: false }), config));
+  new Graph().record(() => forward(model, network.scope({ ids, adapters: noAdapters, training: false }), config));
   for (const [name, { tensor: t }] of network.weights) upload(device, t, initial(t.shape.length === 1 ? { kind: 'ones' } : { kind: 'kaimingUniform', fanIn: 3 * (t.shape[1] as number) }, t.shape, 1, name));
   return { name: shape, model, config, info: model.info(config), network, folder: null as never, tokenizer: null, fileBytes: 0, dtype: 'F32' };
 }

@@ -9,6 +9,7 @@ import { attachFiles } from '../../training/attach';
 import { need, parse } from '../options';
 import { createOutput } from '../output';
 import { loadAdapters, loadFolder, openDevice, readTokens } from '../session';
+import { forward } from '../../models/model';
 
 export async function grads(args: readonly string[]): Promise<number> {
   const { values: v } = parse('grads', args, { model: 'text', adapter: 'text', tokens: 'text', out: 'text' });
@@ -22,7 +23,7 @@ export async function grads(args: readonly string[]): Promise<number> {
   const [ids, labels, mask] = [tensor('input_ids', batch.shape, 'input', 'u32'), tensor('labels', batch.shape, 'input', 'i32'), batch.attention_mask ? tensor('mask', batch.shape, 'input', 'u32') : undefined];
   const graph = new Graph();
   const { loss, gradients } = graph.record(() => {
-    const logits = loaded.model.forward(loaded.network.scope({ ids, adapters, training: true, ...(mask ? { mask } : {}) }), loaded.config);
+    const logits = forward(loaded.model, loaded.network.scope({ ids, adapters, training: true, ...(mask ? { mask } : {}) }), loaded.config);
     const { loss } = crossEntropy(logits, labels, 1);
     return { loss, gradients: graph.grad(loss, trained.map((t) => t.tensor)) };
   });

@@ -47,9 +47,8 @@ export class Device {
   private constructor(readonly gpu: GPUDevice, readonly info: GPUAdapterInfo) {
     const software = info.isFallbackAdapter || /swiftshader|llvmpipe|lavapipe|software|basic render/i.test(`${info.vendor} ${info.architecture} ${info.device} ${info.description}`);
     this.profile = { software, id: [info.vendor, info.architecture, info.device, info.description].filter(Boolean).join(' '), workgroupBytes: gpu.limits.maxComputeWorkgroupStorageSize };
-    const uniform = (hasDynamicOffset: boolean) =>
-      gpu.createBindGroupLayout({ entries: [{ binding: 0, visibility: GPUShaderStage.COMPUTE, buffer: { type: 'uniform', hasDynamicOffset } }] });
-    this.groupLayouts = { params: uniform(true), step: uniform(false) };
+    const uniform = () => gpu.createBindGroupLayout({ entries: [{ binding: 0, visibility: GPUShaderStage.COMPUTE, buffer: { type: 'uniform' } }] });
+    this.groupLayouts = { params: uniform(), step: uniform() };
     void gpu.lost.then((lost) => {
       if (lost.reason !== 'destroyed') this.lostMessage = lost.message || String(lost.reason);
     });

@@ -2,6 +2,7 @@
 // attaching is an entry in it, switching off is an empty map.
 import { ShapeError } from '../../util/errors';
 import { attention, embedding, layerNorm, matmul, positionsUpTo, rmsNorm, writeCache } from '../ops';
+import { current } from '../tensor/graph';
 import { type Shape, type Tensor, lastOf, sameShape, sizeOf, tensor } from '../tensor/tensor';
 import { type Adapters, type CallOptions, type LinearSite, type Site, linearSite } from './site';
 
@@ -65,6 +66,11 @@ export class Scope {
 
   at(name: string): Scope {
     return new Scope(this.network, this.call, this.path(name));
+  }
+
+  /** One block of the model: what it holds for the backward pass may be recomputed as a whole. */
+  block(build: () => Tensor): Tensor {
+    return current().segment(build);
   }
 
   param(name: string, shape: Shape): Tensor {

@@ -1,5 +1,6 @@
 // Elementwise sums and fills, and the two ops that the reverse walk itself needs.
 import addSource from '../../../shaders/elementwise/axpby.wgsl?raw';
+import scaleBySource from '../../../shaders/elementwise/scale_by.wgsl?raw';
 import fillSource from '../../../shaders/elementwise/fill.wgsl?raw';
 import { ShapeError } from '../../util/errors';
 import { dispatch, node, output, supplyGradientOps } from '../tensor/graph';
@@ -7,6 +8,7 @@ import { type Shape, type Tensor, describe, elements, sameShape, sizeOf } from '
 import { elementwise } from './elementwise';
 
 const axpbyKernel = elementwise('elementwise/axpby', addSource, 'n');
+const scaleByKernel = elementwise('elementwise/scale_by', scaleBySource);
 const fillKernel = elementwise('elementwise/fill', fillSource, 'n');
 
 /** alpha·x + beta·y, same shapes. */
@@ -32,6 +34,15 @@ export function scale(x: Tensor, alpha: number): Tensor {
   return z;
 }
 
+/** x·s[0], s [1] on the device. */
+export function scaleBy(x: Tensor, s: Tensor): Tensor {
+  const z = output('scale_by', x.shape);
+  dispatch(scaleByKernel, { x, s, z }, { size: elements(x) }, elements(x));
+  // Only the reverse walk uses it, on gradients whose factor is not differentiated.
+  node('scale_by', { x }, [z], ([dz]) => ({ x: dz && scaleBy(dz, s) }));
+  return z;
+}
+
 /** A tensor of one value. */
 export function fill(shape: Shape, value: number): Tensor {
   const y = output('fill', shape);
@@ -47,4 +58,4 @@ export function copy(x: Tensor): Tensor {
   return z;
 }
 
-supplyGradientOps({ fill, add });
+supplyGradientOps({ fill, add, scaleBy });

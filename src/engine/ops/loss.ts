@@ -1,37 +1,98 @@
 // Cross-entropy with ignored labels.
 import source from '../../../shaders/loss/cross_entropy.wgsl?raw';
 import backwardSource from '../../../shaders/loss/cross_entropy_backward.wgsl?raw';
+import countSource from '../../../shaders/loss/count_labels.wgsl?raw';
 import meanSource from '../../../shaders/loss/mean.wgsl?raw';
 import { ShapeError } from '../../util/errors';
 import { ceilDiv, grid1d, kernel } from '../gpu/kernel';
 import { rowFamily } from '../tensor/family';
-import { dispatch, node, output } from '../tensor/graph';
+import { current, dispatch, node, output } from '../tensor/graph';
 import { type Tensor, describe, elements, lastOf, rowsOf } from '../tensor/tensor';
+import { add } from './add';
+import { sliceColumns } from './columns';
 import { elementwise } from './elementwise';
+import { reshape } from './reshape';
 
 const rowsKernel = rowFamily((LANES, ROWS) => kernel('loss/cross_entropy', source, (p) => grid1d(ceilDiv(p.rows as number, ROWS)), { overrides: { LANES, ROWS } }));
 const meanKernel = rowFamily((LANES, ROWS) => kernel('loss/mean', meanSource, () => [1], { overrides: { LANES, ROWS } }));
+const countKernel = rowFamily((LANES, ROWS) => kernel('loss/count_labels', countSource, () => [1], { overrides: { LANES, ROWS } }));
 const backwardKernel = elementwise('loss/cross_entropy_backward', backwardSource);
+
+/** Where the labels of some rows of logits are, and by how many labels their losses are divided. */
+interface Part {
+  /** Number of the first row among [batch·time]. */
+  readonly first: number;
+  /** [1] */
+  readonly total: Tensor;
+}
+
+/** How many labels [batch, time] take part, [1]. */
+function countLabels(labels: Tensor, vocab: number, shift: 0 | 1): Tensor {
+  const total = output('loss.count', [1]);
+  dispatch(countKernel, { labels, total }, { rows: elements(labels), time: lastOf(labels), vocab, shift });
+  return total;
+}
+
+/** Σ of the losses of these rows over the number of all labels, [1]. */
+function partOf(logits: Tensor, labels: Tensor, shift: 0 | 1, { first, total }: Part): Tensor {
+  const [vocab, rows, time] = [lastOf(logits), rowsOf(logits), lastOf(labels)];
+  const [lse, losses, loss] = [output('cross_entropy.lse', [rows]), output('cross_entropy.rows', [rows]), output('loss', [1])];
+  dispatch(rowsKernel, { logits, labels, lse, losses }, { rows, first, time, vocab, shift }, 4 * elements(logits));
+  dispatch(meanKernel, { x: losses, total, mean: loss }, { n: rows });
+  node('cross_entropy', { logits }, [loss], ([dy]) => {
+    if (!dy) return {};
+    const dlogits = output('cross_entropy.dlogits', logits.shape);
+    dispatch(backwardKernel, { logits, labels, lse, total, dy, dlogits }, { size: elements(logits), first, time, vocab, shift }, 4 * elements(logits));
+    node('cross_entropy_backward', { logits, dy }, [dlogits], null);
+    return { logits: dlogits };
+  });
+  return loss;
+}
+
+function wantLabels(labels: Tensor, rows: number, what: Tensor): void {
+  if (labels.dtype !== 'i32' || elements(labels) !== rows) throw new ShapeError(`cross_entropy: wants i32 labels for ${rows} rows of ${describe(what)}, got ${describe(labels)} ${labels.dtype}`);
+}
+
+export interface Loss {
+  /** Mean in nats, [1]. */
+  readonly loss: Tensor;
+  /** How many labels took part, [1]. */
+  readonly count: Tensor;
+}
 
 /**
  * Mean cross-entropy in nats of `logits` [batch, time, vocab] against `labels` i32 [batch, time], over labels ≥ 0.
  * shift 1: position t predicts labels[t + 1], as causal language models do in transformers. No label at all gives 0.
- * `count`: how many labels took part, [1].
  */
-export function crossEntropy(logits: Tensor, labels: Tensor, shift: 0 | 1): { loss: Tensor; count: Tensor } {
-  const [vocab, rows] = [lastOf(logits), rowsOf(logits)];
-  const time = lastOf(labels);
-  if (labels.dtype !== 'i32' || elements(labels) !== rows) throw new ShapeError(`cross_entropy: wants i32 labels for ${rows} rows of ${describe(logits)}, got ${describe(labels)} ${labels.dtype}`);
-  const [lse, losses, counts] = [output('cross_entropy.lse', [rows]), output('cross_entropy.rows', [rows]), output('cross_entropy.counts', [rows])];
-  dispatch(rowsKernel, { logits, labels, lse, losses, counts }, { rows, time, vocab, shift }, 4 * elements(logits));
-  const [loss, count] = [output('loss', [1]), output('loss.count', [1])];
-  dispatch(meanKernel, { x: losses, weight: counts, mean: loss, total: count }, { n: rows });
-  node('cross_entropy', { logits }, [loss], ([dy]) => {
-    if (!dy) return {};
-    const dlogits = output('cross_entropy.dlogits', logits.shape);
-    dispatch(backwardKernel, { logits, labels, lse, total: count, dy, dlogits }, { size: elements(logits), time, vocab, shift }, 4 * elements(logits));
-    node('cross_entropy_backward', { logits, dy }, [dlogits], null);
-    return { logits: dlogits };
-  });
-  return { loss, count };
+export function crossEntropy(logits: Tensor, labels: Tensor, shift: 0 | 1): Loss {
+  wantLabels(labels, rowsOf(logits), logits);
+  const count = countLabels(labels, lastOf(logits), shift);
+  return { loss: partOf(logits, labels, shift, { first: 0, total: count }), count };
+}
+
+/** Logits of a chunk take at most this much, and their gradient as much again. */
+const CHUNK_BYTES = 64 * 2 ** 20;
+/** Rows of a chunk are a multiple of this: a tile of the matrix product. */
+const CHUNK_ROWS = 64;
+
+/**
+ * The mean cross-entropy of head(hidden), hidden [batch, time, c], without ever holding all logits: the head is called on chunks of
+ * rows [rows, c], and the gradients of a chunk are computed right behind its loss. `chunkBytes`: how much the logits of one may take.
+ */
+export function headLoss(hidden: Tensor, head: (rows: Tensor) => Tensor, vocab: number, labels: Tensor, shift: 0 | 1, chunkBytes = CHUNK_BYTES): Loss {
+  const [rows, columns] = [rowsOf(hidden), lastOf(hidden)];
+  wantLabels(labels, rows, hidden);
+  const count = countLabels(labels, vocab, shift);
+  const chunks = Math.min(ceilDiv(4 * rows * vocab, chunkBytes), ceilDiv(rows, CHUNK_ROWS));
+  if (chunks <= 1) return { loss: partOf(head(hidden), labels, shift, { first: 0, total: count }), count };
+  const size = CHUNK_ROWS * ceilDiv(rows, chunks * CHUNK_ROWS);
+  const flat = reshape(hidden, [1, rows * columns]);
+  let loss: Tensor | undefined;
+  for (let first = 0; first < rows; first += size) {
+    const part = Math.min(size, rows - first);
+    const chunk = reshape(sliceColumns(flat, first * columns, part * columns), [part, columns]);
+    const own = current().withGradients('head_loss', () => partOf(head(chunk), labels, shift, { first, total: count }));
+    loss = loss ? add(loss, own) : own;
+  }
+  return { loss: loss as Tensor, count };
 }

@@ -4,6 +4,9 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import type { Device } from '../gpu/device';
 import { type Case, PROFILES, findings, normals, testCase } from '../testing/check';
 import { testDevice } from '../testing/device';
+import { expected } from '../testing/reference';
+import { add } from './add';
+import { addColumns } from './columns';
 import { matmul, matmulFamily } from './matmul';
 import * as reference from './matmul.reference';
 
@@ -70,8 +73,56 @@ describe('value, gradients and bits of', () => {
   });
 });
 
+/** y = alpha·a·op(b) + s·(t·low(a))·op(q) (+ bias) (+ c), every part optional but the first: what the fusion pass joins into one kernel. */
+interface Joined { m: number; n: number; k: number; tb: boolean; rank?: number; bias?: boolean; residual?: boolean }
+const JOINED: Joined[] = [
+  { m: 5, n: 70, k: 9, tb: true, residual: true },
+  { m: 5, n: 70, k: 9, tb: false, bias: true },
+  { m: 33, n: 68, k: 36, tb: false, bias: true, residual: true },
+  ...[1, 3, 16, 63].map((rank) => ({ m: 33, n: 132, k: 68, tb: true, rank, residual: rank === 16, bias: rank === 3 })),
+  ...[2, 16].map((rank) => ({ m: 66, n: 65, k: 33, tb: false, rank })),
+  { m: 9, n: 68, k: 72, tb: false, rank: 8, residual: true },
+];
+
+function joinedCase({ m, n, k, tb, rank = 0, bias = false, residual = false }: Joined): Case {
+  const inputs = {
+    a: normals([m, k]), b: normals(tb ? [n, k] : [k, n]), p: normals([Math.max(rank, 1), k]), q: normals(tb ? [n, Math.max(rank, 1)] : [Math.max(rank, 1), n]),
+    v: normals([n]), c: normals([m, n]),
+  };
+  const [s, t] = [0.5, 1.5];
+  return testCase(`joined ${m}×${n}×${k}${tb ? ' bᵀ' : ''}${rank ? ` rank ${rank}` : ''}${bias ? ' bias' : ''}${residual ? ' residual' : ''}`, inputs,
+    ({ a, b, p, q, v, c }) => {
+      const base = matmul(a, b, { tb });
+      const adapted = rank ? matmul(matmul(a, p, { tb: true, alpha: t }), q, { tb, alpha: s, c: bias ? addColumns(base, v) : base }) : bias ? addColumns(base, v) : base;
+      return residual ? add(adapted, c) : adapted;
+    },
+    ({ a, b, p, q, v, c }) => {
+      const parts = [reference.matmul(a, b, { tb })];
+      if (rank) {
+        const low = reference.matmul(a, p, { tb: true, alpha: t });
+        const sum = reference.matmul({ shape: low.shape, data: low.data }, q, { tb, alpha: s });
+        // What low is off by goes through q: its bound by the magnitudes of q.
+        const through = reference.matmul({ shape: low.shape, data: low.error }, { shape: q.shape, data: q.data.map(Math.abs) }, { tb, alpha: s });
+        parts.push({ ...sum, error: sum.error.map((e, i) => e + (through.data[i] as number)) });
+      }
+      return expected([m, n], (i) => {
+        const value = parts.reduce((x, part) => x + (part.data[i] as number), 0) + (bias ? (v.data[i % n] as number) : 0) + (residual ? (c.data[i] as number) : 0);
+        // Each part joins a longer sum: a few roundings of what is there by then.
+        const size = parts.reduce((x, part) => x + (part.error[i] as number), 0) + 8 * (Math.abs(v.data[i % n] as number) + Math.abs(c.data[i] as number));
+        return { value, error: size + (k + rank + 8) * Math.abs(value) };
+      });
+    },
+    { sameBits: true, wrt: ['a', 'b', ...(rank ? (['p', 'q'] as const) : []), ...(bias ? (['v'] as const) : []), ...(residual ? (['c'] as const) : [])] });
+}
+
+describe('products with what the fusion pass joins in', () => {
+  it.each(JOINED.map((joined) => joinedCase(joined)).map((test) => [test.name, test] as const))('%s', async (_, test) => {
+    expect(await findings(device, test)).toEqual([]);
+  });
+});
+
 describe('the family', () => {
-  const sizes = { m: 64, n: 64, k: 64, ta: 0, tb: 1, add_c: 0, alpha: 1 };
+  const sizes = { m: 64, n: 128, k: 64, k2: 0, ta: 0, tb: 1, add_c: 0, add_bias: 0, alpha: 1, alpha2: 1 };
 
   it('has the same bindings and params in every kernel', () => {
     for (const kernel of PROFILES.flatMap((profile) => matmulFamily.candidates(profile, sizes))) {
@@ -86,13 +137,13 @@ describe('the family', () => {
     expect(fours({})).toBe(true);
     expect(fours({ k: 63 })).toBe(false);
     expect([fours({ m: 63 }), fours({ m: 63, ta: 1 })]).toEqual([true, false]);
-    expect([fours({ n: 63 }), fours({ n: 63, tb: 0 })]).toEqual([true, false]);
+    expect([fours({ n: 127 }), fours({ n: 127, tb: 0 })]).toEqual([true, false]);
   });
 
   it('leaves out tiles that the workgroup memory of the device does not hold', () => {
     const largest = (workgroupBytes: number) => matmulFamily.candidates({ software: false, id: '', workgroupBytes }, sizes).map(({ key }) => key);
-    expect(largest(32768)).toContain('matmul/tiled_vec4 TM=8 TN=8');
-    expect(largest(16384)).not.toContain('matmul/tiled_vec4 TM=8 TN=8');
-    expect(largest(16384)).toContain('matmul/tiled TM=4 TN=4 BK=16');
+    expect(largest(32768)).toContain('matmul/tiled_vec4 BM=128 BN=128 TM=8 TN=8');
+    expect(largest(16384)).not.toContain('matmul/tiled_vec4 BM=128 BN=128 TM=8 TN=8');
+    expect(largest(16384)).toContain('matmul/tiled_vec4 BM=64 BN=64 TM=8 TN=4');
   });
 });

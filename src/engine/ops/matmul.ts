@@ -1,16 +1,17 @@
 // Matrix products, the bulk of all work: one op, several kernels, chosen by measurement on the device at hand.
 import directSource from '../../../shaders/matmul/direct.wgsl?raw';
 import vec4Source from '../../../shaders/matmul/direct_vec4.wgsl?raw';
-import partsSource from '../../../shaders/matmul/sum_parts.wgsl?raw';
+import narrowSource from '../../../shaders/matmul/narrow.wgsl?raw';
 import thinSource from '../../../shaders/matmul/thin.wgsl?raw';
+import splitSource from '../../../shaders/matmul/thin_split.wgsl?raw';
 import tiledSource from '../../../shaders/matmul/tiled.wgsl?raw';
 import tiledVec4Source from '../../../shaders/matmul/tiled_vec4.wgsl?raw';
 import { ShapeError } from '../../util/errors';
 import { type Grid, type Kernel, type ParamValues, ceilDiv, grid1d, kernel } from '../gpu/kernel';
 import type { Family } from '../tensor/family';
-import { dispatch, node, output } from '../tensor/graph';
+import { bound, rebind, supplyFusion } from '../tensor/fuse';
+import { type Command, dispatch, node, output } from '../tensor/graph';
 import { type Tensor, describe, elements, lastOf, sameShape } from '../tensor/tensor';
-import { elementwise } from './elementwise';
 import { reshape } from './reshape';
 
 /** Blocks of the result along x; down it along y, and along z beyond 65,535. */
@@ -25,6 +26,9 @@ const vec4 = (wx: number, wy: number, ta: number, tb: number) =>
   kernel('matmul/direct_vec4', vec4Source, (p) => blocks(p, 4 * wy, 8 * wx), { overrides: { WX: wx, WY: wy, TA: ta, TB: tb } });
 const tiled = (tm: number, tn: number, bk: number) =>
   kernel('matmul/tiled', tiledSource, (p) => blocks(p, 16 * tm, 16 * tn), { constants: { TM: tm, TN: tn, BK: bk } });
+const tiledVec4 = (BM: number, BN: number, TM: number, TN: number) =>
+  kernel('matmul/tiled_vec4', tiledVec4Source, (p) => blocks(p, BM, BN), { constants: { BM, BN, TM, TN } });
+const narrow = kernel('matmul/narrow', narrowSource, (p) => [ceilDiv(p.m as number, 4), ceilDiv(p.n as number, 16)]);
 
 // Few candidates: each costs a measurement on devices where measuring is slow. Few columns want the invocations along the rows.
 const software = [direct(8, 1), direct(1, 4)];
@@ -32,45 +36,49 @@ const softwareVec4 = [0, 1, 2, 3].map((flags) => {
   const [wide, tall] = [vec4(8, 1, flags >> 1, flags & 1), vec4(1, 4, flags >> 1, flags & 1)];
   return { few: [tall, wide], many: [wide, direct(8, 1)] };
 });
-const tiledVec4 = (tm: number, tn: number) =>
-  kernel('matmul/tiled_vec4', tiledVec4Source, (p) => blocks(p, 16 * tm, 16 * tn), { constants: { TM: tm, TN: tn } });
 // Large blocks reuse more, small ones fill more of the device.
 const hardware = [tiled(4, 4, 16), tiled(2, 2, 32), tiled(4, 1, 32), direct(8, 8)];
-const hardwareVec4 = [tiledVec4(4, 4), tiledVec4(8, 4), tiledVec4(8, 8), ...hardware];
-/** Workgroup memory of the tiled kernels: tiles of a and b, each with a column of padding. */
-const tileBytes = ({ tuning }: Kernel) => 4 * (tuning.constants?.BK ?? 16) * (16 * ((tuning.constants?.TM ?? 0) + (tuning.constants?.TN ?? 0)) + 2);
+const hardwareVec4 = [tiledVec4(64, 64, 8, 4), tiledVec4(128, 64, 8, 4), tiledVec4(128, 128, 8, 8), tiledVec4(64, 32, 4, 4), tiledVec4(32, 32, 4, 4), direct(8, 8)];
+/** Workgroup memory of the tiled kernels: tiles of a and b, each row with its padding. */
+function tileBytes({ tuning: { constants } }: Kernel): number {
+  if (!constants) return 0;
+  const { BM, BN, TM, TN, BK } = constants;
+  return BM === undefined ? 4 * (BK as number) * (16 * ((TM as number) + (TN as number)) + 2) : 4 * 16 * (BM + (BN as number) + 8);
+}
+/** Columns up to which a product is a way into a low rank, and the terms from which sharing them out pays. */
+const NARROW = { columns: 64, terms: 64 };
 
 export const matmulFamily: Family = {
   name: 'matmul',
   reflection: (hardware[0] as (typeof hardware)[number]).reflection,
-  candidates: (profile, { m, n, k, ta, tb }) => {
-    const fours = [k, ta ? m : k, tb ? k : n].every((size) => (size as number) % 4 === 0);
-    if (!profile.software) return (fours ? hardwareVec4 : hardware).filter((kernel) => tileBytes(kernel) <= profile.workgroupBytes);
+  candidates: (profile, { m, n, k, k2, ta, tb }) => {
+    const fours = [k, n, ta ? m : k, tb ? k : n].every((size) => (size as number) % 4 === 0);
+    if (!profile.software) {
+      // It adds up in another order than the others, so shapes alone decide on it.
+      if (!ta && !k2 && (n as number) <= NARROW.columns && (k as number) >= NARROW.terms && profile.workgroupBytes > NARROW_BYTES) return [narrow];
+      return (fours ? hardwareVec4 : hardware).filter((kernel) => tileBytes(kernel) <= profile.workgroupBytes);
+    }
     const byFlags = softwareVec4[2 * (ta as number) + (tb as number)];
-    if (!fours || !byFlags) return software;
+    if (![k, ta ? m : k, tb ? k : n].every((size) => (size as number) % 4 === 0) || !byFlags) return software;
     return (n as number) <= 16 ? byFlags.few : byFlags.many;
   },
 };
+const NARROW_BYTES = 4 * (4 * 64 * 16 + 4 * 4 * 16);
 
 const THIN_SIZES = [4, 8, 12, 16, 20, 24, 28, 32];
-/** aᵀ b with one side of a few columns, split along k: a family of its own, since it adds up in another order. */
-const thinKernels = new Map(THIN_SIZES.map((thin) => {
-  const make = (WG: number) => kernel('matmul/thin', thinSource, (p) => [ceilDiv(p.columns as number, WG), ceilDiv(p.k as number, p.chunk as number)], { overrides: { WG, THIN: thin } });
-  const [software, gpu] = [make(8), make(64)];
-  return [thin, { name: 'matmul/thin', reflection: gpu.reflection, candidates: ({ software: soft }) => [soft ? software : gpu] } as Family];
+/** aᵀ b with one side of a few columns, the gradient of a low-rank factor: a family of its own, since its kernels add up in other orders. */
+const thinSplit = kernel('matmul/thin_split', splitSource, (p) => [ceilDiv(p.columns as number, 8), ceilDiv(p.thin_columns as number, 16)]);
+const thinKernels = new Map(THIN_SIZES.map((THIN) => {
+  const direct = kernel('matmul/thin', thinSource, (p) => [ceilDiv(p.columns as number, 8)], { overrides: { WG: 8, THIN } });
+  return [THIN, { name: 'matmul/thin', reflection: direct.reflection, candidates: ({ software: soft, workgroupBytes }) => [soft || workgroupBytes < 16384 ? direct : thinSplit] } as Family];
 }));
-const sumParts = elementwise('matmul/sum_parts', partsSource);
-/** Fewer terms than this are not worth a second kernel. */
-const SPLIT_FROM = 256;
+/** Fewer terms than this are not worth a kernel of their own. */
+const THIN_FROM = 256;
 
-/** aᵀ b (a [k, m], b [k, n]) in parts along k, into y. */
+/** aᵀ b (a [k, m], b [k, n]) with a thin side, into y. */
 function thinProduct(family: Family, a: Tensor, b: Tensor, y: Tensor, m: number, n: number, k: number, alpha: number, c: Tensor | undefined): void {
-  const chunk = Math.max(64, ceilDiv(k, 32));
-  const count = ceilDiv(k, chunk);
-  const parts = output('matmul.parts', [count, m, n]);
   const [wide, thin, turned] = n > m ? [b, a, 1] : [a, b, 0];
-  dispatch(family, { wide, thin, parts }, { k, columns: Math.max(m, n), chunk, turned }, 2 * m * n * k);
-  dispatch(sumParts, { parts, c: c ?? parts, y }, { size: m * n, count, add_c: Number(c !== undefined), alpha }, m * n * count);
+  dispatch(family, { wide, thin, c: c ?? wide, y }, { k, columns: Math.max(m, n), thin_columns: Math.min(m, n), turned, add_c: Number(c !== undefined), alpha }, 2 * m * n * k);
 }
 
 export interface MatmulOptions {
@@ -96,9 +104,13 @@ export function matmul(a: Tensor, b: Tensor, { ta = false, tb = false, alpha = 1
   const shape = ta ? [m, n] : [...a.shape.slice(0, -1), n];
   if (c && !sameShape(c.shape, shape)) throw new ShapeError(`matmul: c must be [${shape.join(', ')}], got ${describe(c)}`);
   const y = output('matmul', shape);
-  const thin = ta && !tb && k >= SPLIT_FROM ? thinKernels.get(Math.min(m, n)) : undefined;
+  const thin = ta && !tb && k >= THIN_FROM ? thinKernels.get(Math.min(m, n)) : undefined;
   if (thin) thinProduct(thin, a, b, y, m, n, k, alpha, c);
-  else dispatch(matmulFamily, { a, b, c: c ?? a, y }, { m, n, k, ta: Number(ta), tb: Number(tb), add_c: Number(c !== undefined), alpha }, 2 * m * n * k);
+  else {
+    // The second product and the bias are joined in by the fusion pass (tensor/fuse.ts), so no op has to know of them.
+    const params = { m, n, k, k2: 0, ta: Number(ta), tb: Number(tb), add_c: Number(c !== undefined), add_bias: 0, alpha, alpha2: 1 };
+    dispatch(matmulFamily, { a, b, a2: a, b2: b, c: c ?? a, bias: b, y }, params, 2 * m * n * k);
+  }
   node('matmul', { a, b, c }, [y], ([dy], needs) => {
     if (!dy) return {};
     // y = op(a) op(b):  d op(a) = dy op(b)ᵀ,  d op(b) = op(a)ᵀ dy; a transposed operand takes the transposed gradient.
@@ -108,3 +120,44 @@ export function matmul(a: Tensor, b: Tensor, { ta = false, tb = false, alpha = 1
   });
   return y;
 }
+
+const isProduct = ({ family }: Command) => family.name === matmulFamily.name;
+/** Terms of the second product up to which it is read one by one. */
+const SECOND_TERMS = 64;
+
+/** A residual: product + x. */
+supplyFusion({
+  consumer: 'elementwise/axpby',
+  bindings: ['x', 'y'],
+  join(sum, product, binding) {
+    if (sum.params.alpha !== 1 || sum.params.beta !== 1 || product.params.add_c !== 0) return null;
+    if (!isProduct(product) && product.family.name !== 'matmul/thin') return null;
+    return rebind(product, { c: bound(sum, binding === 'x' ? 'y' : 'x'), y: bound(sum, 'z') }, { add_c: 1 });
+  },
+});
+
+/** A bias: product + b, column by column. */
+supplyFusion({
+  consumer: 'elementwise/add_columns',
+  bindings: ['x'],
+  join(sum, product) {
+    if (!isProduct(product) || product.params.add_c !== 0 || product.params.add_bias !== 0 || product.params.n !== sum.params.columns) return null;
+    return rebind(product, { bias: bound(sum, 'b'), y: bound(sum, 'z') }, { add_bias: 1 });
+  },
+});
+
+/** The low-rank branch of an adapter: a product to which another one of the same shape was to be added. */
+supplyFusion({
+  consumer: 'matmul',
+  bindings: ['c'],
+  join(after, before) {
+    const [p, q] = [after.params, before.params];
+    if (!isProduct(before) || !p.add_c || p.add_bias || p.k2 || q.k2 || !p.alpha || !q.alpha) return null;
+    if ((['m', 'n', 'ta', 'tb'] as const).some((name) => p[name] !== q[name])) return null;
+    const [main, second] = (p.k as number) >= (q.k as number) ? [after, before] : [before, after];
+    const k2 = second.params.k as number;
+    if (k2 > SECOND_TERMS || (p.n as number) <= NARROW.columns) return null;
+    return rebind(main, { a2: bound(second, 'a'), b2: bound(second, 'b'), c: q.add_c ? bound(before, 'c') : bound(main, 'a'), bias: bound(before, 'bias'), y: bound(after, 'y') },
+      { k2, alpha2: (second.params.alpha as number) / (main.params.alpha as number), add_c: q.add_c as number, add_bias: q.add_bias as number });
+  },
+});

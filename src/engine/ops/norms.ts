@@ -5,6 +5,7 @@ import rmsSource from '../../../shaders/norm/rms_norm.wgsl?raw';
 import rmsBackwardSource from '../../../shaders/norm/rms_norm_backward.wgsl?raw';
 import { ceilDiv, grid1d, kernel } from '../gpu/kernel';
 import { rowFamily } from '../tensor/family';
+import { bound, rebind, supplyFusion } from '../tensor/fuse';
 import { dispatch, node, output } from '../tensor/graph';
 import { type Tensor, elements, lastOf, rowsOf, wantShape } from '../tensor/tensor';
 import { columnDot } from './columns';
@@ -27,7 +28,7 @@ export function rmsNorm(x: Tensor, w: Tensor, eps: number): Tensor {
     let dx: Tensor | undefined;
     if (needs('x')) {
       dx = output('rms_norm.dx', x.shape);
-      dispatch(rmsBackwardKernel, { x, w, r, dy, dx }, { rows, columns }, 8 * elements(x));
+      dispatch(rmsBackwardKernel, { x, w, r, dy, residual: dy, dx }, { rows, columns, add_residual: 0 }, 8 * elements(x));
       node('rms_norm_backward', { x, w, dy }, [dx], null);
     }
     return { x: dx, w: needs('w') ? columnDot(dy, x, r) : undefined };
@@ -47,10 +48,20 @@ export function layerNorm(x: Tensor, w: Tensor, b: Tensor, eps: number): Tensor 
     let dx: Tensor | undefined;
     if (needs('x')) {
       dx = output('layer_norm.dx', x.shape);
-      dispatch(layerBackwardKernel, { h, w, r, dy, dx }, { rows, columns }, 9 * elements(x));
+      dispatch(layerBackwardKernel, { h, w, r, dy, residual: dy, dx }, { rows, columns, add_residual: 0 }, 9 * elements(x));
       node('layer_norm_backward', { x, w, dy }, [dx], null);
     }
     return { x: dx, w: needs('w') ? columnDot(dy, h) : undefined, b: needs('b') ? columnDot(dy) : undefined };
   });
   return y;
 }
+
+/** The gradient that came past the norm, along the residual stream. */
+supplyFusion({
+  consumer: 'elementwise/axpby',
+  bindings: ['x', 'y'],
+  join(sum, norm, binding) {
+    if (!/^norm\/.*_backward$/.test(norm.family.name) || norm.params.add_residual !== 0 || sum.params.alpha !== 1 || sum.params.beta !== 1) return null;
+    return rebind(norm, { residual: bound(sum, binding === 'x' ? 'y' : 'x'), dx: bound(sum, 'z') }, { add_residual: 1 });
+  },
+});

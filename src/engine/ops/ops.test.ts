@@ -13,6 +13,7 @@ import * as attention from './attention.reference';
 import * as columns from './columns.reference';
 import * as lookup from './embedding.reference';
 import { l1Norm } from './l1.reference';
+import { matmul as product } from './matmul.reference';
 import * as losses from './loss.reference';
 import * as norms from './norms.reference';
 import { reshape } from './reshape.reference';
@@ -99,6 +100,22 @@ const lossCases = LOGITS.flatMap(([batch, time, vocab]) => ([0, 1] as const).fla
     testCase(`${name}: count`, inputs, ({ logits, labels }) => ops.crossEntropy(logits, labels, shift).count, ({ logits, labels }) => losses.crossEntropy(logits, labels, shift).count, { wrt: [] }),
   ];
 })));
+/** Three chunks of 64 rows, the last of them short; some labels are ignored, and one row has nothing to predict. */
+const HEAD = { batch: 5, time: 31, columns: 8, vocab: 13 };
+const headCases = ([0, 1] as const).flatMap((shift) => {
+  const { batch, time, columns: c, vocab } = HEAD;
+  const inputs = { hidden: normals([batch, time, c]), w: normals([vocab, c]), labels: i32([batch, time], (i) => (i % 7 === 3 ? -100 : i % vocab)) };
+  return [4 * 64 * vocab, 2 ** 30].map((chunkBytes) =>
+    testCase(`head_loss in chunks of ${chunkBytes} bytes, shift ${shift}`, inputs,
+      ({ hidden, w, labels }) => ops.headLoss(hidden, (rows) => ops.matmul(rows, w, { tb: true }), vocab, labels, shift, chunkBytes).loss,
+      ({ hidden, w, labels }) => {
+        const logits = product(hidden, w, { tb: true });
+        const { loss } = losses.crossEntropy({ shape: [batch, time, vocab], data: logits.data }, labels, shift);
+        // The loss follows its logits with a slope of at most two.
+        return { ...loss, error: loss.error.map((e) => e + 2 * Math.max(...logits.error)) };
+      }));
+});
+
 const extremeLoss = testCase('cross_entropy of logits ±80', { logits: normals([2, 3, 7], 80), labels: i32([2, 3], (i) => i % 7) }, ({ logits, labels }) => ops.crossEntropy(logits, labels, 0).loss, ({ logits, labels }) => losses.crossEntropy(logits, labels, 0).loss);
 
 const ropeCases = ([[1, 1, 1, 4], [2, 3, 3, 16], [1, 65, 2, 32], [1, 2, 1, 64], [1, 257, 1, 6]] as const).flatMap(([batch, time, heads, d]) => {
@@ -161,7 +178,7 @@ const attentionCases = [
 
 const CASES = [
   ...sumCases, ...l1Cases, ...otherSums, ...activationCases, ...extremeCases, ...columnCases, positionCase, ...sliceCases, ...normCases, ...otherNorms,
-  ...embeddingCases, ...lossCases, extremeLoss, ...ropeCases, ...attentionCases,
+  ...embeddingCases, ...lossCases, extremeLoss, ...headCases, ...ropeCases, ...attentionCases,
 ];
 
 let device: Device;

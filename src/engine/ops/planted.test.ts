@@ -75,7 +75,7 @@ const FAULTS: [what: string, test: Case, change: Change][] = [
   ['layer_norm backward without the mean', layer, text('norm/layer_norm_backward', '- plain', '')],
   ['cross_entropy backward without the label', loss, text('loss/cross_entropy_backward', 'd -= 1.0;', '')],
   ['cross_entropy backward of a sum instead of the mean', loss, text('loss/cross_entropy_backward', 'dy[0] / max(total[0], 1.0)', 'dy[0]')],
-  ['cross_entropy that counts ignored labels', loss, text('loss/mean', 'max(weights, 1.0)', 'f32(params.n)')],
+  ['cross_entropy that counts ignored labels', loss, text('loss/mean', 'max(total[0], 1.0)', 'f32(params.n)')],
   ['embedding backward without the last row', embed, text('elementwise/embedding_backward', 'n < params.rows', 'n + 1u < params.rows')],
   ['column sums without the last row', gate, text('reduce/column_dot', 'n < params.rows', 'n + 1u < params.rows')],
   ['slice backward one column off', slice, backwardParams('elementwise/slice_columns', (params) => ({ ...params, start: 3 }))],

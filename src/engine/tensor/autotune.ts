@@ -52,7 +52,7 @@ async function measure(device: Device, candidates: readonly Kernel[], params: Pa
       const pass = encoder.beginComputePass();
       pass.setPipeline(pipeline);
       pass.setBindGroup(0, group);
-      pass.setBindGroup(1, gpu.createBindGroup({ layout: device.groupLayouts.params, entries: [{ binding: 0, resource: { buffer: uniform, size: 256 } }] }), [0]);
+      pass.setBindGroup(1, gpu.createBindGroup({ layout: device.groupLayouts.params, entries: [{ binding: 0, resource: { buffer: uniform, size: 256 } }] }));
       pass.setBindGroup(2, gpu.createBindGroup({ layout: device.groupLayouts.step, entries: [{ binding: 0, resource: { buffer: step } }] }));
       for (let i = 0; i < repeats; i++) pass.dispatchWorkgroups(x, y, z);
       pass.end();

@@ -6,6 +6,8 @@ import type { Reflection } from '../gpu/wgsl';
 export interface Family {
   readonly name: string;
   readonly reflection: Reflection;
+  /** So little work that computing it twice may cost less than keeping its result: elementwise kernels and norms. */
+  readonly cheap?: boolean;
   /** Candidates for this device and these sizes, the safest guess first. More than one are measured, when there is a tuner. */
   candidates(profile: Profile, params: ParamValues): readonly Kernel[];
 }
@@ -18,5 +20,5 @@ export function single(kernel: Kernel): Family {
 /** Row kernels (common/reduce.wgsl): one invocation a row on software adapters, where barriers are ruinous; 64 lanes a row on a GPU. */
 export function rowFamily(make: (lanes: number, rows: number) => Kernel): Family {
   const [software, gpu] = [make(1, 4), make(64, 1)];
-  return { name: gpu.name, reflection: gpu.reflection, candidates: (profile) => [profile.software ? software : gpu] };
+  return { name: gpu.name, reflection: gpu.reflection, cheap: true, candidates: (profile) => [profile.software ? software : gpu] };
 }

@@ -11,7 +11,15 @@ export interface Command {
   readonly params: ParamValues;
   /** Floating-point operations, where the op knows them. */
   readonly flops: number;
+  /** Recorded by a reverse walk. */
+  readonly backward?: boolean;
+  /** Part of the model that may be recomputed as a whole: a block. */
+  readonly segment?: number;
 }
+
+/** What a command writes, and what it reads. */
+export const writesOf = ({ family, tensors }: Command) => tensors.filter((_, i) => family.reflection.bindings[i]?.access === 'read_write');
+export const readsOf = ({ family, tensors }: Command) => tensors.filter((_, i) => family.reflection.bindings[i]?.access !== 'read_write');
 
 /** Adjoint of one op: output gradients in (undefined where nothing flows), input gradients out. */
 export type Backward<I extends string> = (dys: readonly (Tensor | undefined)[], needs: (input: I) => boolean) => Partial<Record<I, Tensor | undefined>>;
@@ -26,6 +34,9 @@ interface Node {
 export class Graph {
   readonly commands: Command[] = [];
   private readonly tape: Node[] = [];
+  private walking = false;
+  private segments = 0;
+  private currentSegment: number | undefined;
 
   /** Runs `build` with this graph as the one that ops are recorded onto. Recording is synchronous. */
   record<T>(build: () => T): T {
@@ -57,11 +68,41 @@ export class Graph {
     for (const name of Object.keys(params)) {
       if (!declared.some((d) => d.name === name)) throw new BindingError(`${family.name}: '${name}' is not a parameter`);
     }
-    this.commands.push({ family, tensors: bound, params, flops });
+    this.commands.push({ family, tensors: bound, params, flops, ...(this.walking ? { backward: true } : {}), ...(this.currentSegment === undefined ? {} : { segment: this.currentSegment }) });
   }
 
   push(node: Node): void {
     this.tape.push(node);
+  }
+
+  /** Marks what `build` records as one part that can be recomputed as a whole. */
+  segment<T>(build: () => T): T {
+    const outer = this.currentSegment;
+    this.currentSegment ??= this.segments++;
+    try {
+      return build();
+    } finally {
+      this.currentSegment = outer;
+    }
+  }
+
+  /**
+   * Records `build` and, right behind it, the gradients of its one-element result with respect to all it reads, so that what it holds
+   * in between can be let go: a loss over a large vocabulary, chunk by chunk. Where no gradient is asked for, the planner drops them.
+   */
+  withGradients(name: string, build: () => Tensor): Tensor {
+    const ops = gradientOps();
+    const mark = this.tape.length;
+    const loss = build();
+    const nodes = this.tape.splice(mark);
+    const made = new Set(nodes.flatMap((node) => node.outputs.map((t) => t.id)));
+    const read = new Map(nodes.flatMap((node) => Object.values(node.inputs)).filter((t) => !made.has(t.id)).map((t) => [t.id, t]));
+    const inputs = [...read.values()].filter((t) => t.dtype === 'f32');
+    const gradients = this.walk(nodes, () => ops.fill([1], 1), loss, inputs);
+    this.tape.splice(mark);
+    node(name, Object.fromEntries(inputs.map((t, i) => [String(i), t])), [loss], ([dy], needs) =>
+      Object.fromEntries(inputs.flatMap((_, i) => (dy && needs(String(i)) ? [[String(i), dy === this.seed ? gradients[i] : ops.scaleBy(gradients[i] as Tensor, dy)]] : []))));
+    return loss;
   }
 
   /**
@@ -70,14 +111,25 @@ export class Graph {
    */
   grad(loss: Tensor, wrt: readonly Tensor[]): Tensor[] {
     if (elements(loss) !== 1) throw new StudioError(`grad: the loss must have one element, got ${describe(loss)}`);
+    const outer = [this.walking, this.currentSegment] as const;
+    [this.walking, this.currentSegment] = [true, undefined];
+    try {
+      return this.walk([...this.tape], () => { this.seed = gradientOps().fill(loss.shape, 1); return this.seed; }, loss, wrt);
+    } finally {
+      [this.walking, this.currentSegment] = outer;
+    }
+  }
+  /** The one that the last reverse walk began with. */
+  private seed: Tensor | null = null;
+
+  private walk(nodes: Node[], seed: () => Tensor, loss: Tensor, wrt: readonly Tensor[]): Tensor[] {
     const ops = gradientOps();
     const activeIds = new Set(wrt.map((t) => t.id));
-    const nodes = [...this.tape];
     for (const node of nodes) {
       if (Object.values(node.inputs).some((t) => activeIds.has(t.id))) for (const output of node.outputs) activeIds.add(output.id);
     }
     const cotangents = new Map<number, Tensor>();
-    if (activeIds.has(loss.id)) cotangents.set(loss.id, ops.fill(loss.shape, 1));
+    if (activeIds.has(loss.id)) cotangents.set(loss.id, seed());
     for (const node of nodes.reverse()) {
       const dys = node.outputs.map((output) => cotangents.get(output.id));
       const needs = (name: string) => activeIds.has(node.inputs[name]?.id ?? -1);
@@ -122,6 +174,8 @@ export function node<I extends string>(name: string, inputs: Readonly<Record<I, 
 interface GradientOps {
   fill(shape: Shape, value: number): Tensor;
   add(a: Tensor, b: Tensor): Tensor;
+  /** x·s[0] */
+  scaleBy(x: Tensor, s: Tensor): Tensor;
 }
 let supplied: GradientOps | null = null;
 export function supplyGradientOps(ops: GradientOps): void {

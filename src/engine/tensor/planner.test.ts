@@ -143,7 +143,7 @@ describe('any list of commands', () => {
       }
       for (const t of tensors) if (buffers.has(t.id)) expect(sizes[buffers.get(t.id) as number]).toBeGreaterThanOrEqual(byteLength(t));
       expect(bytes).toBeLessThanOrEqual(bytesWithoutSharing);
-      expect(plan(commands, tensors.slice(-2), [], false).bytes).toBe(bytesWithoutSharing);
+      expect(plan(commands, tensors.slice(-2), [], { share: false }).bytes).toBe(bytesWithoutSharing);
     }), { numRuns: 200 });
   });
 });

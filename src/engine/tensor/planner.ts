@@ -2,7 +2,9 @@
 // may share a buffer because one is dead before the next is born.
 import { StudioError } from '../../util/errors';
 import { roundUp } from '../gpu/device';
-import type { Command } from './graph';
+import { fuse } from './fuse';
+import { type Command, writesOf } from './graph';
+import { type Recompute, recompute } from './recompute';
 import { type Tensor, byteLength, describe } from './tensor';
 
 export interface MemoryPlan {
@@ -19,15 +21,13 @@ export interface MemoryPlan {
   readonly kept: ReadonlySet<number>;
 }
 
-const writes = (command: Command) => command.tensors.filter((_, i) => command.family.reflection.bindings[i]?.access === 'read_write');
-
 /** Commands that lead to a lasting tensor or to one of `keep`, in their order. */
 function needed(commands: readonly Command[], keep: ReadonlySet<number>): Command[] {
   const wanted = new Set(keep);
   const kept: Command[] = [];
   for (let i = commands.length - 1; i >= 0; i--) {
     const command = commands[i] as Command;
-    if (!writes(command).some((t) => t.life !== 'step' || wanted.has(t.id))) continue;
+    if (!writesOf(command).some((t) => t.life !== 'step' || wanted.has(t.id))) continue;
     kept.push(command);
     for (const t of command.tensors) wanted.add(t.id);
   }
@@ -38,10 +38,16 @@ function needed(commands: readonly Command[], keep: ReadonlySet<number>): Comman
  * `keep`: tensors that must hold their numbers after the run. `placed`: tensors that live elsewhere (an arena slice) and count as kept.
  * Buffers are shared by best fit: the smallest free one that is large enough but not over twice as large.
  */
-export function plan(all: readonly Command[], keep: readonly Tensor[], placed: readonly Tensor[] = [], share = true): MemoryPlan {
+export interface PlanOptions {
+  /** false gives every tensor a buffer of its own. */
+  readonly share?: boolean;
+  readonly recompute?: Recompute;
+}
+
+export function plan(all: readonly Command[], keep: readonly Tensor[], placed: readonly Tensor[] = [], { share = true, recompute: mode = 'cheap' }: PlanOptions = {}): MemoryPlan {
   const placedIds = new Set(placed.map((t) => t.id));
   const keptIds = new Set([...keep, ...placed].map((t) => t.id));
-  const commands = needed(all, keptIds);
+  const commands = recompute(fuse(needed(all, keptIds), keptIds), mode, keptIds);
   checkOrigins(commands);
 
   const last = new Map<number, number>();
@@ -77,7 +83,7 @@ export function plan(all: readonly Command[], keep: readonly Tensor[], placed: r
 function checkOrigins(commands: readonly Command[]): void {
   const written = new Set<number>();
   for (const command of commands) {
-    for (const t of writes(command)) written.add(t.id);
+    for (const t of writesOf(command)) written.add(t.id);
     const stray = command.tensors.find((t) => t.life === 'step' && !written.has(t.id));
     if (stray) throw new StudioError(`${command.family.name}: nothing in this graph computes ${describe(stray)}`, 'A step tensor belongs to the graph that recorded it; carry numbers over in a param or input tensor.');
   }

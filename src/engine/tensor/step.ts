@@ -8,6 +8,7 @@ import { choose } from './autotune';
 import type { Command, Graph } from './graph';
 import { readBytes, sliceOf, write } from './memory';
 import { type MemoryPlan, plan } from './planner';
+import type { Recompute } from './recompute';
 import { type HostData, type Tensor, describe, elements, rootOf } from './tensor';
 
 /** The step block of common/step.wgsl. `bias1`, `bias2`: 1 − βᵗ of Adam, computed in double precision by the host. */
@@ -26,6 +27,8 @@ export interface CompileOptions {
   readonly place?: ReadonlyMap<Tensor, Slice>;
   /** false gives every step tensor a buffer of its own: the planner's test. */
   readonly share?: boolean;
+  /** What is computed twice instead of being kept; default 'cheap'. */
+  readonly recompute?: Recompute;
   readonly progress?: (done: number, total: number) => void;
   /** Overrides the choice of kernel: tests and benches. */
   readonly kernels?: (command: Command) => Kernel;
@@ -36,11 +39,13 @@ interface Dispatch {
   readonly key: string;
   readonly pipeline: GPUComputePipeline;
   readonly bindings: GPUBindGroup;
-  readonly paramOffset: number;
+  readonly params: GPUBindGroup;
   readonly grid: readonly [number, number, number];
 }
 
 const PARAM_BLOCK = 256;
+/** Dispatches handed over at a time: some milliseconds of encoding where a call costs most, as in Node. */
+const SUBMIT_DISPATCHES = 192;
 
 export async function compile(device: Device, graph: Graph, options: CompileOptions = {}): Promise<Step> {
   const place = new Map<Tensor, Slice>();
@@ -48,7 +53,7 @@ export async function compile(device: Device, graph: Graph, options: CompileOpti
     if (place.has(rootOf(t))) throw new StudioError(`${describe(t)} is placed twice: a view and the tensor behind it are the same numbers`, 'Give one of them a copy.');
     place.set(rootOf(t), slice);
   }
-  const memory = plan(graph.commands, (options.keep ?? []).map(rootOf), [...place.keys()], options.share ?? true);
+  const memory = plan(graph.commands, (options.keep ?? []).map(rootOf), [...place.keys()], options);
   const kernels: Kernel[] = [];
   for (const [i, command] of memory.commands.entries()) {
     kernels.push(options.kernels?.(command) ?? (await choose(device, command.family, command.params, command.tensors)));
@@ -64,7 +69,6 @@ export class Step {
   private readonly buffers: GPUBuffer[];
   private readonly stepBlock: GPUBuffer;
   private readonly paramBlock: GPUBuffer;
-  private readonly paramGroup: GPUBindGroup;
   private readonly stepGroup: GPUBindGroup;
 
   constructor(private readonly device: Device, private readonly memory: MemoryPlan, pipelines: readonly Pipeline[], private readonly place: ReadonlyMap<Tensor, Slice>) {
@@ -75,7 +79,9 @@ export class Step {
     const { offsets, data } = packParams(memory.commands.map((command, i) => ({ values: command.params, types: (pipelines[i] as Pipeline).kernel.reflection.params })));
     this.paramBlock = gpu.createBuffer({ label: 'params', size: data.byteLength, usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST });
     gpu.queue.writeBuffer(this.paramBlock, 0, data);
-    this.paramGroup = gpu.createBindGroup({ layout: device.groupLayouts.params, entries: [{ binding: 0, resource: { buffer: this.paramBlock, size: PARAM_BLOCK } }] });
+    // A bind group a block: dynamic offsets cost more to encode.
+    const params = Array.from({ length: data.byteLength / PARAM_BLOCK }, (_, i) =>
+      gpu.createBindGroup({ layout: device.groupLayouts.params, entries: [{ binding: 0, resource: { buffer: this.paramBlock, offset: i * PARAM_BLOCK, size: PARAM_BLOCK } }] }));
     this.stepBlock = gpu.createBuffer({ label: 'step scalars', size: 32, usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST });
     this.stepGroup = gpu.createBindGroup({ layout: device.groupLayouts.step, entries: [{ binding: 0, resource: { buffer: this.stepBlock } }] });
 
@@ -96,11 +102,11 @@ export class Step {
         groups.set(key, bindings);
       }
       const [x, y = 1, z = 1] = kernel.grid(command.params);
-      this.dispatches.push({ key: kernel.key, pipeline, bindings, paramOffset: offsets[i] as number, grid: [x, y, z] });
+      this.dispatches.push({ key: kernel.key, pipeline, bindings, params: params[offsets[i] as number] as GPUBindGroup, grid: [x, y, z] });
     });
   }
 
-  /** Writes inputs and scalars, encodes and submits. `after` may add copies to the same command buffer. */
+  /** Writes inputs and scalars, encodes and submits, in parts so that the GPU starts on the first while the next is encoded. `after` may add copies behind the last. */
   run(inputs: ReadonlyMap<Tensor, HostData> | null = null, scalars: Partial<StepScalars> = {}, after?: (encoder: GPUCommandEncoder) => void): void {
     const { device } = this;
     device.check();
@@ -110,22 +116,34 @@ export class Step {
     new Float32Array(block).set([scalars.lr ?? 0, scalars.bias1 ?? 1, scalars.bias2 ?? 1], 2);
     device.gpu.queue.writeBuffer(this.stepBlock, 0, block);
 
-    const encoder = device.gpu.createCommandEncoder();
+    const { length } = this.dispatches;
+    for (let start = 0; start < Math.max(length, 1); start += SUBMIT_DISPATCHES) {
+      const encoder = device.gpu.createCommandEncoder();
+      this.encode(encoder, start, Math.min(start + SUBMIT_DISPATCHES, length));
+      if (start + SUBMIT_DISPATCHES >= length) after?.(encoder);
+      device.gpu.queue.submit([encoder.finish()]);
+    }
+  }
+
+  private encode(encoder: GPUCommandEncoder, start: number, end: number): void {
     const pass = encoder.beginComputePass();
     pass.setBindGroup(2, this.stepGroup);
     let pipeline: GPUComputePipeline | null = null;
-    for (const d of this.dispatches) {
+    let params: GPUBindGroup | null = null;
+    for (let i = start; i < end; i++) {
+      const d = this.dispatches[i] as Dispatch;
       if (d.pipeline !== pipeline) {
         pipeline = d.pipeline;
         pass.setPipeline(pipeline);
       }
       pass.setBindGroup(0, d.bindings);
-      pass.setBindGroup(1, this.paramGroup, [d.paramOffset]);
-      pass.dispatchWorkgroups(...d.grid);
+      if (d.params !== params) {
+        params = d.params;
+        pass.setBindGroup(1, params);
+      }
+      pass.dispatchWorkgroups(d.grid[0], d.grid[1], d.grid[2]);
     }
     pass.end();
-    after?.(encoder);
-    device.gpu.queue.submit([encoder.finish()]);
   }
 
   /**
@@ -146,7 +164,7 @@ export class Step {
         const pass = encoder.beginComputePass({ timestampWrites: { querySet: queries, beginningOfPassWriteIndex: 2 * i, endOfPassWriteIndex: 2 * i + 1 } });
         pass.setPipeline(d.pipeline);
         pass.setBindGroup(0, d.bindings);
-        pass.setBindGroup(1, this.paramGroup, [d.paramOffset]);
+        pass.setBindGroup(1, d.params);
         pass.setBindGroup(2, this.stepGroup);
         pass.dispatchWorkgroups(...d.grid);
         pass.end();
@@ -220,7 +238,7 @@ function packParams(commands: readonly { values: ParamValues; types: readonly { 
       blocks.set(key, number);
       packed.push(block);
     }
-    return number * PARAM_BLOCK;
+    return number;
   });
   const data = new Uint8Array(Math.max(packed.length, 1) * PARAM_BLOCK);
   packed.forEach((block, i) => data.set(new Uint8Array(block), i * PARAM_BLOCK));

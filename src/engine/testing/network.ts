@@ -3,7 +3,7 @@
 import { normal } from '../../util/random';
 import type { Device } from '../gpu/device';
 import { add, attention, crossEntropy, dropout, embedding, matmul, positionsUpTo, reshape, rmsNorm, rope, ropeTables, swiglu } from '../ops';
-import { Graph } from '../tensor/graph';
+import { Graph, current } from '../tensor/graph';
 import { upload } from '../tensor/memory';
 import { type HostData, type Shape, type Tensor, sizeOf, tensor } from '../tensor/tensor';
 
@@ -40,14 +40,14 @@ export function network(device: Device): Network {
   const forward = () => {
     let x = embedding(ids, table);
     let hidden = x;
-    blocks.forEach(({ norm, q, k, v, o, gate, up, down }, i) => {
+    blocks.forEach(({ norm, q, k, v, o, gate, up, down }, i) => current().segment(() => {
       const h = rmsNorm(x, norm, 1e-5);
       const turned = (w: Tensor) => rope(matmul(h, w, { tb: true }), tables, positionsUpTo(TIME), HEAD);
       const mixed = attention(turned(q), turned(k), matmul(h, v, { tb: true }), { heads: HEADS, kvHeads: KV_HEADS, causal: true });
       x = matmul(dropout(mixed, 0.1, i), o, { tb: true, c: x });
       x = add(x, matmul(swiglu(matmul(x, gate, { tb: true }), matmul(x, up, { tb: true })), down, { tb: true }));
       if (i === 0) hidden = x;
-    });
+    }));
     // The head is the embedding table again: its gradient comes from both uses. Flattened and back: views.
     const flat = matmul(reshape(x, [BATCH * TIME, WIDTH]), table, { tb: true });
     return { hidden, logits: reshape(flat, [BATCH, TIME, VOCAB]) };

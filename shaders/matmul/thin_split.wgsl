@@ -1,0 +1,54 @@
+// As thin.wgsl, for GPUs: a [columns, thin] result has too few numbers to fill one, so SLICES invocations share the terms of COLS
+// columns and 16 of the thin side's, and their partial sums are added in ascending order. Wants thin_columns to be a multiple of 4.
+// wide [k, columns], thin [k, thin_columns] row-major. Grid: ceil(columns / COLS), ceil(thin_columns / 16).
+const COLS: u32 = 8u;
+const SLICES: u32 = 32u;
+struct Params { k: u32, columns: u32, thin_columns: u32, turned: u32, add_c: u32, alpha: f32 }
+@group(0) @binding(0) var<storage, read> wide: array<f32>;
+@group(0) @binding(1) var<storage, read> thin: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> c: array<f32>;
+@group(0) @binding(3) var<storage, read_write> y: array<f32>;
+@group(1) @binding(0) var<uniform> params: Params;
+// [slice, column, four of the thin side]
+var<workgroup> parts: array<vec4<f32>, SLICES * COLS * 4u>;
+
+@compute @workgroup_size(COLS, SLICES)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>, @builtin(local_invocation_index) index: u32) {
+  let w = min(group.x * COLS + local.x, params.columns - 1u);
+  let fours = params.thin_columns / 4u;
+  let t0 = 4u * group.y;
+  let t = min(vec4<u32>(t0, t0 + 1u, t0 + 2u, t0 + 3u), vec4<u32>(fours - 1u));
+  var s0 = vec4<f32>();
+  var s1 = vec4<f32>();
+  var s2 = vec4<f32>();
+  var s3 = vec4<f32>();
+  for (var i = local.y; i < params.k; i += SLICES) {
+    let x = wide[i * params.columns + w];
+    let at = i * fours;
+    s0 += x * thin[at + t.x];
+    s1 += x * thin[at + t.y];
+    s2 += x * thin[at + t.z];
+    s3 += x * thin[at + t.w];
+  }
+  let mine = (local.y * COLS + local.x) * 4u;
+  parts[mine] = s0;
+  parts[mine + 1u] = s1;
+  parts[mine + 2u] = s2;
+  parts[mine + 3u] = s3;
+  workgroupBarrier();
+  // Slices are joined by halves; every invocation reaches every barrier.
+  for (var half = SLICES / 2u; half > 0u; half /= 2u) {
+    for (var i = index; i < half * COLS * 4u; i += SLICES * COLS) { parts[i] += parts[i + half * COLS * 4u]; }
+    workgroupBarrier();
+  }
+  if (index >= COLS * 4u) { return; }
+  let column = group.x * COLS + index / 4u;
+  let first = 4u * (t0 + index % 4u);
+  if (column >= params.columns || first >= params.thin_columns) { return; }
+  for (var e = 0u; e < 4u; e++) {
+    let out = select(column * params.thin_columns + first + e, (first + e) * params.columns + column, params.turned == 1u);
+    var v = params.alpha * parts[index][e];
+    if (params.add_c == 1u) { v += c[out]; }
+    y[out] = v;
+  }
+}
