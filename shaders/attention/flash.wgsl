@@ -1,12 +1,15 @@
-// The sums of attention.wgsl by tiles (Dao et al. 2022): a workgroup of 8 × 8 takes BQ = 16 query rows of one (b, h) and walks over
-// the keys by BK = 32, with both tiles and the probabilities of the tile in workgroup memory. y and lse as in attention.wgsl.
-// q, y [batch, time, heads·d]; k, v [batch, keys, kv_heads·d]; d = 4 D4. Grid: batch·heads·ceil(time / 16) workgroups.
+// The sums of attention.wgsl by tiles (Dao et al. 2022): a workgroup of 8 × BQ / 2 takes BQ query rows of one (b, h) and walks
+// over the keys by BK = 32, with both tiles and the probabilities of the tile in workgroup memory; the next tile is fetched into
+// registers meanwhile. y and lse as in attention.wgsl.
+// q, y [batch, time, heads·d]; k, v [batch, keys, kv_heads·d]; d = 4 D4. Grid: batch·heads·ceil(time / BQ) workgroups.
 // Loops over a head are bounded by params.d4, not D4: unrolled, they take software drivers minutes to compile.
 // Invocation (x, y) holds rows 2y, 2y + 1: their scores against keys x + 8j, and columns x + 8c of their output.
 #include "common/index.wgsl"
 const D4: u32 = 8u; // tunable
-const BQ: u32 = 16u;
+const BQ: u32 = 16u; // tunable
 const BK: u32 = 32u;
+const WG: u32 = 4u * BQ;
+const FETCH: u32 = (BK * D4 + WG - 1u) / WG;
 const ROW: u32 = D4 + 1u;
 const COLUMNS: u32 = (D4 + 7u) / 8u;
 struct Params { rows: u32, time: u32, keys: u32, heads: u32, kv_heads: u32, causal: u32, use_mask: u32, d4: u32, scale: f32 }
@@ -24,7 +27,16 @@ var<workgroup> p_tile: array<f32, BQ * (BK + 1u)>;
 var<workgroup> tops: array<f32, BQ * 8u>;
 var<workgroup> sums: array<f32, BQ * 8u>;
 
-@compute @workgroup_size(8, 8)
+fn key_at(s: u32, c: u32, b: u32, head: u32) -> vec4<f32> {
+  if (s < params.keys) { return k[((b * params.keys + s) * params.kv_heads + head) * D4 + c]; }
+  return vec4<f32>();
+}
+fn value_at(s: u32, c: u32, b: u32, head: u32) -> vec4<f32> {
+  if (s < params.keys) { return v[((b * params.keys + s) * params.kv_heads + head) * D4 + c]; }
+  return vec4<f32>();
+}
+
+@compute @workgroup_size(8, BQ / 2u)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>, @builtin(local_invocation_index) index: u32) {
   let tiles = (params.time + BQ - 1u) / BQ;
   let number = group_index(group, groups);
@@ -34,7 +46,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   let h = (number / tiles) % params.heads;
   let b = number / (tiles * params.heads);
   let kv_head = h / (params.heads / params.kv_heads);
-  for (var i = index; i < BQ * D4; i += 64u) {
+  for (var i = index; i < BQ * D4; i += WG) {
     let t = t0 + i / D4;
     var value = vec4<f32>();
     if (t < params.time) { value = params.scale * q[((b * params.time + t) * params.heads + h) * D4 + i % D4]; }
@@ -55,15 +67,17 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   var out_b: array<vec4<f32>, COLUMNS>;
   var top = vec2<f32>(-3.0e38);
   var total = vec2<f32>();
+  var next_k: array<vec4<f32>, FETCH>;
+  var next_v: array<vec4<f32>, FETCH>;
+  for (var i = 0u; i < FETCH; i++) { next_k[i] = key_at((index + WG * i) / D4, (index + WG * i) % D4, b, kv_head); }
   for (var s0 = 0u; s0 < last; s0 += BK) {
     workgroupBarrier();
-    for (var i = index; i < BK * D4; i += 64u) {
-      let s = s0 + i / D4;
-      var value = vec4<f32>();
-      if (s < params.keys) { value = k[((b * params.keys + s) * params.kv_heads + kv_head) * D4 + i % D4]; }
-      kv_tile[(i / D4) * ROW + i % D4] = value;
+    for (var i = 0u; i < FETCH; i++) {
+      let at = index + WG * i;
+      if (at < BK * D4) { kv_tile[(at / D4) * ROW + at % D4] = next_k[i]; }
     }
     workgroupBarrier();
+    for (var i = 0u; i < FETCH; i++) { next_v[i] = value_at(s0 + (index + WG * i) / D4, (index + WG * i) % D4, b, kv_head); }
     var score_a = vec4<f32>();
     var score_b = vec4<f32>();
     for (var c = 0u; c < params.d4; c++) {
@@ -87,11 +101,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     tops[(r0 + 1u) * 8u + local.x] = max(max(score_b.x, score_b.y), max(score_b.z, score_b.w));
     workgroupBarrier();
     // From here on nobody reads the keys: the values take their place.
-    for (var i = index; i < BK * D4; i += 64u) {
-      let s = s0 + i / D4;
-      var value = vec4<f32>();
-      if (s < params.keys) { value = v[((b * params.keys + s) * params.kv_heads + kv_head) * D4 + i % D4]; }
-      kv_tile[(i / D4) * ROW + i % D4] = value;
+    for (var i = 0u; i < FETCH; i++) {
+      let at = index + WG * i;
+      if (at < BK * D4) { kv_tile[(at / D4) * ROW + at % D4] = next_v[i]; }
+    }
+    if (s0 + BK < last) {
+      for (var i = 0u; i < FETCH; i++) { next_k[i] = key_at(s0 + BK + (index + WG * i) / D4, (index + WG * i) % D4, b, kv_head); }
     }
     var next = top;
     for (var x = 0u; x < 8u; x++) { next = max(next, vec2<f32>(tops[r0 * 8u + x], tops[(r0 + 1u) * 8u + x])); }

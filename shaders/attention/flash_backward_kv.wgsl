@@ -1,14 +1,18 @@
 // dk and dv of attention.wgsl by tiles, positions[t] = t:  dv[s] = Σ p dy,  dk[s] = scale Σ ds q, over the query rows t that see key
 // s and over the heads that share it, in ascending (h, t): deterministic. stats [batch, heads, time] = (lse, delta).
-// A workgroup of 8 × 8 takes 16 keys of one (b, kv head) and walks over the query rows by 16. d = 4 D4; rows = batch·kv_heads·keys.
+// A workgroup of QB / 2 × 8 takes 16 keys of one (b, kv head) and walks over the query rows by QB, fetching the next tile meanwhile. d = 4 D4; rows = batch·kv_heads·keys.
 // Loops over a head are bounded by params.d4, not D4: unrolled, they take software drivers minutes to compile.
-// Invocation (x, y) holds keys 2y, 2y + 1 against query rows 2x, 2x + 1, and columns x + 8c of their gradients.
+// Invocation (x, y) holds keys 2y, 2y + 1 against query rows 2x, 2x + 1, and columns x + QB / 2 · c of their gradients.
 // Grid: batch·kv_heads·ceil(keys / 16) workgroups.
 #include "common/index.wgsl"
 const D4: u32 = 8u; // tunable
+const QB: u32 = 16u; // tunable
 const B: u32 = 16u;
+const ACROSS: u32 = QB / 2u;
+const WG: u32 = 8u * ACROSS;
 const ROW: u32 = D4 + 1u;
-const COLUMNS: u32 = (D4 + 7u) / 8u;
+const COLUMNS: u32 = (D4 + ACROSS - 1u) / ACROSS;
+const FETCH: u32 = (QB * D4 + WG - 1u) / WG;
 struct Params { rows: u32, time: u32, keys: u32, heads: u32, kv_heads: u32, causal: u32, use_mask: u32, d4: u32, scale: f32 }
 @group(0) @binding(0) var<storage, read> q: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read> k: array<vec4<f32>>;
@@ -19,15 +23,24 @@ struct Params { rows: u32, time: u32, keys: u32, heads: u32, kv_heads: u32, caus
 @group(0) @binding(6) var<storage, read_write> dk: array<vec4<f32>>;
 @group(0) @binding(7) var<storage, read_write> dv: array<vec4<f32>>;
 @group(1) @binding(0) var<uniform> params: Params;
-var<workgroup> q_tile: array<vec4<f32>, B * ROW>;
-var<workgroup> dy_tile: array<vec4<f32>, B * ROW>;
+var<workgroup> q_tile: array<vec4<f32>, QB * ROW>;
+var<workgroup> dy_tile: array<vec4<f32>, QB * ROW>;
 var<workgroup> k_tile: array<vec4<f32>, B * ROW>;
 var<workgroup> v_tile: array<vec4<f32>, B * ROW>;
 // [key, query row]
-var<workgroup> p_tile: array<f32, B * (B + 1u)>;
-var<workgroup> ds_tile: array<f32, B * (B + 1u)>;
+var<workgroup> p_tile: array<f32, B * (QB + 1u)>;
+var<workgroup> ds_tile: array<f32, B * (QB + 1u)>;
 
-@compute @workgroup_size(8, 8)
+fn query_at(t: u32, c: u32, b: u32, head: u32) -> vec4<f32> {
+  if (t < params.time) { return params.scale * q[((b * params.time + t) * params.heads + head) * D4 + c]; }
+  return vec4<f32>();
+}
+fn dy_at(t: u32, c: u32, b: u32, head: u32) -> vec4<f32> {
+  if (t < params.time) { return dy[((b * params.time + t) * params.heads + head) * D4 + c]; }
+  return vec4<f32>();
+}
+
+@compute @workgroup_size(ACROSS, 8)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>, @builtin(local_invocation_index) index: u32) {
   let tiles = (params.keys + B - 1u) / B;
   let number = group_index(group, groups);
@@ -36,7 +49,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   let s0 = (number % tiles) * B;
   let kv_head = (number / tiles) % params.kv_heads;
   let b = number / (tiles * params.kv_heads);
-  for (var i = index; i < B * D4; i += 64u) {
+  for (var i = index; i < B * D4; i += WG) {
     let s = s0 + i / D4;
     let at = (i / D4) * ROW + i % D4;
     k_tile[at] = vec4<f32>();
@@ -56,20 +69,28 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   let first = select(0u, s0, params.causal == 1u);
   for (var g = 0u; g < shared_heads; g++) {
     let h = kv_head * shared_heads + g;
-    for (var t0 = first; t0 < params.time; t0 += B) {
+    var next_q: array<vec4<f32>, FETCH>;
+    var next_dy: array<vec4<f32>, FETCH>;
+    for (var i = 0u; i < FETCH; i++) {
+      next_q[i] = query_at(first + (index + WG * i) / D4, (index + WG * i) % D4, b, h);
+      next_dy[i] = dy_at(first + (index + WG * i) / D4, (index + WG * i) % D4, b, h);
+    }
+    for (var t0 = first; t0 < params.time; t0 += QB) {
       workgroupBarrier();
-      for (var i = index; i < B * D4; i += 64u) {
-        let t = t0 + i / D4;
-        let at = (i / D4) * ROW + i % D4;
-        q_tile[at] = vec4<f32>();
-        dy_tile[at] = vec4<f32>();
-        if (t < params.time) {
-          let source = ((b * params.time + t) * params.heads + h) * D4 + i % D4;
-          q_tile[at] = params.scale * q[source];
-          dy_tile[at] = dy[source];
+      for (var i = 0u; i < FETCH; i++) {
+        let at = index + WG * i;
+        if (at < QB * D4) {
+          q_tile[(at / D4) * ROW + at % D4] = next_q[i];
+          dy_tile[(at / D4) * ROW + at % D4] = next_dy[i];
         }
       }
       workgroupBarrier();
+      if (t0 + QB < params.time) {
+        for (var i = 0u; i < FETCH; i++) {
+          next_q[i] = query_at(t0 + QB + (index + WG * i) / D4, (index + WG * i) % D4, b, h);
+          next_dy[i] = dy_at(t0 + QB + (index + WG * i) / D4, (index + WG * i) % D4, b, h);
+        }
+      }
       // (key a, row 0), (key a, row 1), (key b, row 0), (key b, row 1)
       var score = vec4<f32>();
       var dp = vec4<f32>();
@@ -97,18 +118,18 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         var hidden = s >= params.keys || t >= params.time || (params.causal == 1u && s > t);
         if (params.use_mask == 1u && !hidden) { hidden = mask[b * params.keys + s] == 0u; }
         if (hidden) { p[j] = 0.0; }
-        let at = (r0 + j / 2u) * (B + 1u) + 2u * local.x + j % 2u;
+        let at = (r0 + j / 2u) * (QB + 1u) + 2u * local.x + j % 2u;
         p_tile[at] = p[j];
         ds_tile[at] = p[j] * slope[j];
       }
       workgroupBarrier();
-      for (var t = 0u; t < B; t++) {
-        let pa = p_tile[r0 * (B + 1u) + t];
-        let pb = p_tile[(r0 + 1u) * (B + 1u) + t];
-        let da = ds_tile[r0 * (B + 1u) + t];
-        let db = ds_tile[(r0 + 1u) * (B + 1u) + t];
+      for (var t = 0u; t < QB; t++) {
+        let pa = p_tile[r0 * (QB + 1u) + t];
+        let pb = p_tile[(r0 + 1u) * (QB + 1u) + t];
+        let da = ds_tile[r0 * (QB + 1u) + t];
+        let db = ds_tile[(r0 + 1u) * (QB + 1u) + t];
         for (var c = 0u; c < COLUMNS; c++) {
-          let column = min(local.x + 8u * c, D4 - 1u);
+          let column = min(local.x + ACROSS * c, D4 - 1u);
           let qv = q_tile[t * ROW + column];
           let dyv = dy_tile[t * ROW + column];
           dk_a[c] += da * qv;
@@ -120,7 +141,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     }
   }
   for (var c = 0u; c < COLUMNS; c++) {
-    let column = local.x + 8u * c;
+    let column = local.x + ACROSS * c;
     if (column < D4) {
       let s = s0 + r0;
       let at = ((b * params.keys + s) * params.kv_heads + kv_head) * D4 + column;

@@ -25,9 +25,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) l
   var starts: array<u32, COLS>;
   for (var j = 0u; j < COLS; j++) { starts[j] = min(col0 + j, params.n - 1u) * select(1u, params.k, params.tb == 1u); }
   var sum: array<f32, COLS>;
-  for (var i = local.x; i < params.k; i += LANES) {
-    let x = a[row * params.k + i];
-    for (var j = 0u; j < COLS; j++) { sum[j] += x * b[starts[j] + i * step]; }
+  for (var i = local.x; i < params.k; i += 2u * LANES) {
+    // Two terms at once, so that one's loads do not wait for the other's.
+    let next = min(i + LANES, params.k - 1u);
+    let x0 = a[row * params.k + i];
+    let x1 = select(0.0, a[row * params.k + next], i + LANES < params.k);
+    for (var j = 0u; j < COLS; j++) { sum[j] += x0 * b[starts[j] + i * step] + x1 * b[starts[j] + next * step]; }
   }
   for (var j = 0u; j < COLS; j++) { parts[(local.y * LANES + local.x) * COLS + j] = sum[j]; }
   workgroupBarrier();

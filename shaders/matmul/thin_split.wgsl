@@ -22,13 +22,16 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) l
   var s1 = vec4<f32>();
   var s2 = vec4<f32>();
   var s3 = vec4<f32>();
-  for (var i = local.y; i < params.k; i += SLICES) {
-    let x = wide[i * params.columns + w];
-    let at = i * fours;
-    s0 += x * thin[at + t.x];
-    s1 += x * thin[at + t.y];
-    s2 += x * thin[at + t.z];
-    s3 += x * thin[at + t.w];
+  for (var i = local.y; i < params.k; i += 4u * SLICES) {
+    // Four terms at once, so that their loads do not wait for one another.
+    let terms = vec4<u32>(i, i + SLICES, i + 2u * SLICES, i + 3u * SLICES);
+    let there = min(terms, vec4<u32>(params.k - 1u));
+    let x = select(vec4<f32>(), vec4<f32>(wide[there.x * params.columns + w], wide[there.y * params.columns + w], wide[there.z * params.columns + w], wide[there.w * params.columns + w]), terms < vec4<u32>(params.k));
+    let at = there * fours;
+    s0 += x.x * thin[at.x + t.x] + x.y * thin[at.y + t.x] + x.z * thin[at.z + t.x] + x.w * thin[at.w + t.x];
+    s1 += x.x * thin[at.x + t.y] + x.y * thin[at.y + t.y] + x.z * thin[at.z + t.y] + x.w * thin[at.w + t.y];
+    s2 += x.x * thin[at.x + t.z] + x.y * thin[at.y + t.z] + x.z * thin[at.z + t.z] + x.w * thin[at.w + t.z];
+    s3 += x.x * thin[at.x + t.w] + x.y * thin[at.y + t.w] + x.z * thin[at.z + t.w] + x.w * thin[at.w + t.w];
   }
   let mine = (local.y * COLS + local.x) * 4u;
   parts[mine] = s0;

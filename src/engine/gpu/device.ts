@@ -10,6 +10,8 @@ export interface Profile {
   readonly id: string;
   /** Workgroup memory that a kernel may use. */
   readonly workgroupBytes: number;
+  /** Invocations that a workgroup may have. */
+  readonly invocations: number;
 }
 
 export interface Slice {
@@ -46,7 +48,7 @@ export class Device {
 
   private constructor(readonly gpu: GPUDevice, readonly info: GPUAdapterInfo) {
     const software = info.isFallbackAdapter || /swiftshader|llvmpipe|lavapipe|software|basic render/i.test(`${info.vendor} ${info.architecture} ${info.device} ${info.description}`);
-    this.profile = { software, id: [info.vendor, info.architecture, info.device, info.description].filter(Boolean).join(' '), workgroupBytes: gpu.limits.maxComputeWorkgroupStorageSize };
+    this.profile = { software, id: [info.vendor, info.architecture, info.device, info.description].filter(Boolean).join(' '), workgroupBytes: gpu.limits.maxComputeWorkgroupStorageSize, invocations: gpu.limits.maxComputeInvocationsPerWorkgroup };
     const uniform = () => gpu.createBindGroupLayout({ entries: [{ binding: 0, visibility: GPUShaderStage.COMPUTE, buffer: { type: 'uniform' } }] });
     this.groupLayouts = { params: uniform(), step: uniform() };
     void gpu.lost.then((lost) => {

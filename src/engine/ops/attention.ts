@@ -23,7 +23,7 @@ const cacheKernel = elementwise('attention/cache_write', cacheSource);
  * invocation a row in small workgroups; unrolled, heads of 64 run no faster there, and lavapipe compiles each kernel for 10 to 35
  * seconds instead of one. A GPU gets tiles in workgroup memory, where they fit.
  */
-function rowsKernel(name: string, source: string, flash: { name: string; source: string; words: (d: number) => number; over: 'time' | 'keys' }): (d: number) => Family {
+function rowsKernel(name: string, source: string, flash: { name: string; source: string; rows: 'BQ' | 'QB'; words: (d: number, rows: number) => number; tile: (rows: number) => number; over: 'time' | 'keys' }): (d: number) => Family {
   const bySize = new Map<number, Family>();
   return (d) => {
     let family = bySize.get(d);
@@ -31,8 +31,10 @@ function rowsKernel(name: string, source: string, flash: { name: string; source:
       const constants = { D4: d / 4 };
       const rows = (WG: number, ROLLED: number) => kernel(name, source, (p) => grid1d(ceilDiv(p.rows as number, WG)), { overrides: { WG, ROLLED }, constants });
       const [software, plain] = [rows(8, Number(d >= 64)), rows(64, 0)];
-      const tiled = kernel(flash.name, flash.source, (p) => grid1d(((p.rows as number) / (p[flash.over] as number)) * ceilDiv(p[flash.over] as number, 16)), { constants });
-      const fits = ({ workgroupBytes }: { workgroupBytes: number }) => 4 * flash.words(d) <= workgroupBytes;
+      // Tall tiles hide the wait for the next one; heads too large for them take low ones.
+      const tall = 4 * flash.words(d, 32) <= COMMON_WORKGROUP_BYTES ? 32 : 16;
+      const tiled = kernel(flash.name, flash.source, (p) => grid1d(((p.rows as number) / (p[flash.over] as number)) * ceilDiv(p[flash.over] as number, flash.tile(tall))), { constants: { ...constants, [flash.rows]: tall } });
+      const fits = ({ workgroupBytes }: { workgroupBytes: number }) => 4 * flash.words(d, tall) <= workgroupBytes;
       // A single query, as in writing text, has no tile to fill.
       family = { name, reflection: plain.reflection, candidates: (profile, p) => [profile.software ? software : fits(profile) && (p.time as number) > 1 ? tiled : plain] };
       bySize.set(d, family);
@@ -40,9 +42,11 @@ function rowsKernel(name: string, source: string, flash: { name: string; source:
     return family;
   };
 }
-const forwardKernel = rowsKernel('attention/attention', attentionSource, { name: 'attention/flash', source: flashSource, words: (d) => 48 * (d + 4) + 16 * 33 + 256, over: 'time' });
-const backwardQKernel = rowsKernel('attention/attention_backward_q', backwardQSource, { name: 'attention/flash_backward_q', source: flashQSource, words: (d) => 64 * (d + 4) + 16 * 17, over: 'time' });
-const backwardKvKernel = rowsKernel('attention/attention_backward_kv', backwardKvSource, { name: 'attention/flash_backward_kv', source: flashKvSource, words: (d) => 64 * (d + 4) + 2 * 16 * 17, over: 'keys' });
+/** What nearly every GPU has. */
+const COMMON_WORKGROUP_BYTES = 32768;
+const forwardKernel = rowsKernel('attention/attention', attentionSource, { name: 'attention/flash', source: flashSource, rows: 'BQ', words: (d, r) => (r + 32) * (d + 4) + r * (33 + 16), tile: (r) => r, over: 'time' });
+const backwardQKernel = rowsKernel('attention/attention_backward_q', backwardQSource, { name: 'attention/flash_backward_q', source: flashQSource, rows: 'BQ', words: (d, r) => (2 * r + 32) * (d + 4) + r * 17, tile: (r) => r, over: 'time' });
+const backwardKvKernel = rowsKernel('attention/attention_backward_kv', backwardKvSource, { name: 'attention/flash_backward_kv', source: flashKvSource, rows: 'QB', words: (d, r) => (2 * r + 32) * (d + 4) + 2 * 16 * (r + 1), tile: () => 16, over: 'keys' });
 const statsKernels = new Map<number, Family>();
 function statsKernel(d: number): Family {
   const found = statsKernels.get(d) ?? single(kernel('attention/attention_stats', statsSource, (p) => grid1d(ceilDiv(p.rows as number, 64)), { constants: { D4: d / 4 } }));

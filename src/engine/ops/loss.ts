@@ -7,13 +7,13 @@ import { ShapeError } from '../../util/errors';
 import { ceilDiv, grid1d, kernel } from '../gpu/kernel';
 import { rowFamily } from '../tensor/family';
 import { current, dispatch, node, output } from '../tensor/graph';
-import { type Tensor, describe, elements, lastOf, rowsOf } from '../tensor/tensor';
-import { add } from './add';
+import { type Tensor, describe, elements, lastOf, rowsOf, view } from '../tensor/tensor';
+import { add, copy } from './add';
 import { sliceColumns } from './columns';
 import { elementwise } from './elementwise';
 import { reshape } from './reshape';
 
-const rowsKernel = rowFamily((LANES, ROWS) => kernel('loss/cross_entropy', source, (p) => grid1d(ceilDiv(p.rows as number, ROWS)), { overrides: { LANES, ROWS } }));
+const rowsKernel = rowFamily((LANES, ROWS) => kernel('loss/cross_entropy', source, (p) => grid1d(ceilDiv(p.rows as number, ROWS)), { overrides: { LANES, ROWS } }), 256);
 const meanKernel = rowFamily((LANES, ROWS) => kernel('loss/mean', meanSource, () => [1], { overrides: { LANES, ROWS } }));
 const countKernel = rowFamily((LANES, ROWS) => kernel('loss/count_labels', countSource, () => [1], { overrides: { LANES, ROWS } }));
 const backwardKernel = elementwise('loss/cross_entropy_backward', backwardSource);
@@ -24,6 +24,7 @@ interface Part {
   readonly first: number;
   /** [1] */
   readonly total: Tensor;
+  readonly own?: boolean;
 }
 
 /** How many labels [batch, time] take part, [1]. */
@@ -33,16 +34,17 @@ function countLabels(labels: Tensor, vocab: number, shift: 0 | 1): Tensor {
   return total;
 }
 
-/** Σ of the losses of these rows over the number of all labels, [1]. */
-function partOf(logits: Tensor, labels: Tensor, shift: 0 | 1, { first, total }: Part): Tensor {
+/** Σ of the losses of these rows over the number of all labels, [1]. `own`: nothing else reads the logits, before or after. */
+function partOf(logits: Tensor, labels: Tensor, shift: 0 | 1, { first, total, own = false }: Part): Tensor {
   const [vocab, rows, time] = [lastOf(logits), rowsOf(logits), lastOf(labels)];
   const [lse, losses, loss] = [output('cross_entropy.lse', [rows]), output('cross_entropy.rows', [rows]), output('loss', [1])];
   dispatch(rowsKernel, { logits, labels, lse, losses }, { rows, first, time, vocab, shift }, 4 * elements(logits));
   dispatch(meanKernel, { x: losses, total, mean: loss }, { n: rows });
   node('cross_entropy', { logits }, [loss], ([dy]) => {
     if (!dy) return {};
-    const dlogits = output('cross_entropy.dlogits', logits.shape);
-    dispatch(backwardKernel, { logits, labels, lse, total, dy, dlogits }, { size: elements(logits), first, time, vocab, shift }, 4 * elements(logits));
+    // Nobody reads the logits of a chunk again, so their gradient may take their place.
+    const dlogits = own ? view(logits, logits.shape) : copy(logits);
+    dispatch(backwardKernel, { labels, lse, total, dy, logits: dlogits }, { size: elements(logits), first, time, vocab, shift }, 4 * elements(logits));
     node('cross_entropy_backward', { logits, dy }, [dlogits], null);
     return { logits: dlogits };
   });
@@ -70,8 +72,8 @@ export function crossEntropy(logits: Tensor, labels: Tensor, shift: 0 | 1): Loss
   return { loss: partOf(logits, labels, shift, { first: 0, total: count }), count };
 }
 
-/** Logits of a chunk take at most this much, and their gradient as much again. */
-const CHUNK_BYTES = 64 * 2 ** 20;
+/** Logits of a chunk, or their gradient, take at most this much. */
+const CHUNK_BYTES = 128 * 2 ** 20;
 /** Rows of a chunk are a multiple of this: a tile of the matrix product. */
 const CHUNK_ROWS = 64;
 
@@ -84,14 +86,19 @@ export function headLoss(hidden: Tensor, head: (rows: Tensor) => Tensor, vocab: 
   wantLabels(labels, rows, hidden);
   const count = countLabels(labels, vocab, shift);
   const chunks = Math.min(ceilDiv(4 * rows * vocab, chunkBytes), ceilDiv(rows, CHUNK_ROWS));
-  if (chunks <= 1) return { loss: partOf(head(hidden), labels, shift, { first: 0, total: count }), count };
+  // The gradient of a plain product does not need its result; of what else a head may end in, one does not know.
+  const part = (x: Tensor, first: number): Tensor => {
+    const logits = head(x);
+    return partOf(logits, labels, shift, { first, total: count, own: current().madeBy(logits) === 'matmul' });
+  };
+  if (chunks <= 1) return { loss: part(hidden, 0), count };
   const size = CHUNK_ROWS * ceilDiv(rows, chunks * CHUNK_ROWS);
   const flat = reshape(hidden, [1, rows * columns]);
   let loss: Tensor | undefined;
   for (let first = 0; first < rows; first += size) {
-    const part = Math.min(size, rows - first);
-    const chunk = reshape(sliceColumns(flat, first * columns, part * columns), [part, columns]);
-    const own = current().withGradients('head_loss', () => partOf(head(chunk), labels, shift, { first, total: count }));
+    const height = Math.min(size, rows - first);
+    const chunk = reshape(sliceColumns(flat, first * columns, height * columns), [height, columns]);
+    const own = current().withGradients('head_loss', () => part(chunk, first));
     loss = loss ? add(loss, own) : own;
   }
   return { loss: loss as Tensor, count };

@@ -36,6 +36,9 @@ const PRODUCTS: Product[] = [
   { m: 8, n: 65, k: 300, alpha: 2, withC: true },
   { m: 70, n: 16, k: 257 },
   { m: 12, n: 32, k: 520 },
+  // Few blocks and many terms: k is cut into two and four slices.
+  { m: 68, n: 132, k: 132, alpha: 2, withC: true },
+  { m: 36, n: 68, k: 260 },
 ];
 
 function productCase({ m, n, k, alpha = 1, withC = false, batch = 1 }: Product, ta: boolean, tb: boolean): Case {
@@ -82,6 +85,7 @@ const JOINED: Joined[] = [
   ...[1, 3, 16, 63].map((rank) => ({ m: 33, n: 132, k: 68, tb: true, rank, residual: rank === 16, bias: rank === 3 })),
   ...[2, 16].map((rank) => ({ m: 66, n: 65, k: 33, tb: false, rank })),
   { m: 9, n: 68, k: 72, tb: false, rank: 8, residual: true },
+  { m: 36, n: 68, k: 260, tb: true, rank: 16, residual: true },
 ];
 
 function joinedCase({ m, n, k, tb, rank = 0, bias = false, residual = false }: Joined): Case {
@@ -141,9 +145,9 @@ describe('the family', () => {
   });
 
   it('leaves out tiles that the workgroup memory of the device does not hold', () => {
-    const largest = (workgroupBytes: number) => matmulFamily.candidates({ software: false, id: '', workgroupBytes }, sizes).map(({ key }) => key);
-    expect(largest(32768)).toContain('matmul/tiled_vec4 BM=128 BN=128 TM=8 TN=8');
-    expect(largest(16384)).not.toContain('matmul/tiled_vec4 BM=128 BN=128 TM=8 TN=8');
-    expect(largest(16384)).toContain('matmul/tiled_vec4 BM=64 BN=64 TM=8 TN=4');
+    const largest = (workgroupBytes: number) => matmulFamily.candidates({ software: false, id: '', workgroupBytes, invocations: 256 }, sizes).map(({ key }) => key);
+    expect(largest(32768)).toContain('matmul/tiled_vec4 BM=128 BN=128 TM=8 TN=8 S=1');
+    expect(largest(16384)).not.toContain('matmul/tiled_vec4 BM=128 BN=128 TM=8 TN=8 S=1');
+    expect(largest(16384)).toContain('matmul/tiled_vec4 BM=64 BN=64 TM=8 TN=4 S=1');
   });
 });

@@ -2,6 +2,7 @@
 import directSource from '../../../shaders/matmul/direct.wgsl?raw';
 import vec4Source from '../../../shaders/matmul/direct_vec4.wgsl?raw';
 import narrowSource from '../../../shaders/matmul/narrow.wgsl?raw';
+import narrowRowsSource from '../../../shaders/matmul/narrow_rows.wgsl?raw';
 import thinSource from '../../../shaders/matmul/thin.wgsl?raw';
 import splitSource from '../../../shaders/matmul/thin_split.wgsl?raw';
 import tiledSource from '../../../shaders/matmul/tiled.wgsl?raw';
@@ -26,9 +27,10 @@ const vec4 = (wx: number, wy: number, ta: number, tb: number) =>
   kernel('matmul/direct_vec4', vec4Source, (p) => blocks(p, 4 * wy, 8 * wx), { overrides: { WX: wx, WY: wy, TA: ta, TB: tb } });
 const tiled = (tm: number, tn: number, bk: number) =>
   kernel('matmul/tiled', tiledSource, (p) => blocks(p, 16 * tm, 16 * tn), { constants: { TM: tm, TN: tn, BK: bk } });
-const tiledVec4 = (BM: number, BN: number, TM: number, TN: number) =>
-  kernel('matmul/tiled_vec4', tiledVec4Source, (p) => blocks(p, BM, BN), { constants: { BM, BN, TM, TN } });
-const narrow = kernel('matmul/narrow', narrowSource, (p) => [ceilDiv(p.m as number, 4), ceilDiv(p.n as number, 16)]);
+const tiledVec4 = (BM: number, BN: number, TM: number, TN: number, S: number) =>
+  kernel('matmul/tiled_vec4', tiledVec4Source, (p) => blocks(p, BM, BN), { constants: { BM, BN, TM, TN, S } });
+const narrow = (name: string, source: string) => kernel(name, source, (p) => [ceilDiv(p.m as number, 4), ceilDiv(p.n as number, 16)]);
+const [narrowColumns, narrowRows] = [narrow('matmul/narrow', narrowSource), narrow('matmul/narrow_rows', narrowRowsSource)];
 
 // Few candidates: each costs a measurement on devices where measuring is slow. Few columns want the invocations along the rows.
 const software = [direct(8, 1), direct(1, 4)];
@@ -38,12 +40,26 @@ const softwareVec4 = [0, 1, 2, 3].map((flags) => {
 });
 // Large blocks reuse more, small ones fill more of the device.
 const hardware = [tiled(4, 4, 16), tiled(2, 2, 32), tiled(4, 1, 32), direct(8, 8)];
-const hardwareVec4 = [tiledVec4(64, 64, 8, 4), tiledVec4(128, 64, 8, 4), tiledVec4(128, 128, 8, 8), tiledVec4(64, 32, 4, 4), tiledVec4(32, 32, 4, 4), direct(8, 8)];
+const hardwareVec4 = new Map<number, Kernel[]>([
+  [1, [tiledVec4(64, 64, 8, 4, 1), tiledVec4(32, 32, 4, 4, 1), tiledVec4(128, 64, 8, 4, 1), tiledVec4(128, 128, 8, 8, 1)]],
+  ...[2, 4].map((S): [number, Kernel[]] => [S, [tiledVec4(64, 64, 8, 4, S), tiledVec4(32, 32, 4, 4, S)]]),
+]);
+/** Into how many slices k is cut: enough work for some hundred blocks. By shape alone, since it changes the order of the sum. */
+function slicesOf(m: number, n: number, k: number): number {
+  const blocks = ceilDiv(m, 64) * ceilDiv(n, 64);
+  if (k < 128 || blocks >= 768) return 1;
+  return blocks >= 384 || k < 256 ? 2 : 4;
+}
 /** Workgroup memory of the tiled kernels: tiles of a and b, each row with its padding. */
 function tileBytes({ tuning: { constants } }: Kernel): number {
   if (!constants) return 0;
-  const { BM, BN, TM, TN, BK } = constants;
-  return BM === undefined ? 4 * (BK as number) * (16 * ((TM as number) + (TN as number)) + 2) : 4 * 16 * (BM + (BN as number) + 8);
+  const { BM, BN, TM, TN, BK, S } = constants;
+  return BM === undefined ? 4 * (BK as number) * (16 * ((TM as number) + (TN as number)) + 2) : 4 * 16 * (S as number) * (BM + (BN as number) + 8);
+}
+/** Invocations of a workgroup. */
+function invocations({ tuning: { constants } }: Kernel): number {
+  const { BM, BN, TM, TN, S } = constants ?? {};
+  return BM === undefined ? 256 : ((BM * (BN as number)) / ((TM as number) * (TN as number))) * (S as number);
 }
 /** Columns up to which a product is a way into a low rank, and the terms from which sharing them out pays. */
 const NARROW = { columns: 64, terms: 64 };
@@ -55,8 +71,10 @@ export const matmulFamily: Family = {
     const fours = [k, n, ta ? m : k, tb ? k : n].every((size) => (size as number) % 4 === 0);
     if (!profile.software) {
       // It adds up in another order than the others, so shapes alone decide on it.
-      if (!ta && !k2 && (n as number) <= NARROW.columns && (k as number) >= NARROW.terms && profile.workgroupBytes > NARROW_BYTES) return [narrow];
-      return (fours ? hardwareVec4 : hardware).filter((kernel) => tileBytes(kernel) <= profile.workgroupBytes);
+      if (!ta && !k2 && (n as number) <= NARROW.columns && (k as number) >= NARROW.terms && profile.workgroupBytes > NARROW_BYTES) return [!tb && (n as number) % 4 === 0 ? narrowRows : narrowColumns];
+      const fits = (kernel: Kernel) => tileBytes(kernel) <= profile.workgroupBytes && invocations(kernel) <= profile.invocations;
+      const fast = fours ? (hardwareVec4.get(slicesOf(m as number, n as number, (k as number) + (k2 as number))) ?? []).filter(fits) : [];
+      return fast.length > 0 ? fast : hardware.filter(fits);
     }
     const byFlags = softwareVec4[2 * (ta as number) + (tb as number)];
     if (![k, ta ? m : k, tb ? k : n].every((size) => (size as number) % 4 === 0) || !byFlags) return software;

@@ -6,7 +6,7 @@ import type { Family } from './family';
 import { type Tensor, byteLength } from './tensor';
 
 /** Bumped when kernels change so that old measurements no longer count. */
-const VERSION = 1;
+const VERSION = 2;
 
 /** Sizes fall into classes of a factor of two; what is small enough counts alone. */
 const sizeClass = (value: number) => (value <= 16 ? String(value) : `2^${Math.round(Math.log2(value))}`);
@@ -35,6 +35,9 @@ async function measure(device: Device, candidates: readonly Kernel[], params: Pa
   const buffers = tensors.map((t) => device.allocate(byteLength(t), 'autotune'));
   const uniform = gpu.createBuffer({ size: 256, usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST });
   const step = gpu.createBuffer({ size: 32, usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST });
+  const clock = gpu.features.has('timestamp-query')
+    ? { queries: gpu.createQuerySet({ type: 'timestamp', count: 2 }), times: gpu.createBuffer({ size: 16, usage: GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC }) }
+    : null;
   let best = candidates[0] as Kernel;
   let bestTime = Number.POSITIVE_INFINITY;
   for (const kernel of candidates) {
@@ -49,17 +52,22 @@ async function measure(device: Device, candidates: readonly Kernel[], params: Pa
     const [x, y = 1, z = 1] = kernel.grid(params);
     const time = async (repeats: number) => {
       const encoder = gpu.createCommandEncoder();
-      const pass = encoder.beginComputePass();
+      const pass = encoder.beginComputePass(clock ? { timestampWrites: { querySet: clock.queries, beginningOfPassWriteIndex: 0, endOfPassWriteIndex: 1 } } : {});
       pass.setPipeline(pipeline);
       pass.setBindGroup(0, group);
       pass.setBindGroup(1, gpu.createBindGroup({ layout: device.groupLayouts.params, entries: [{ binding: 0, resource: { buffer: uniform, size: 256 } }] }));
       pass.setBindGroup(2, gpu.createBindGroup({ layout: device.groupLayouts.step, entries: [{ binding: 0, resource: { buffer: step } }] }));
       for (let i = 0; i < repeats; i++) pass.dispatchWorkgroups(x, y, z);
       pass.end();
+      if (clock) encoder.resolveQuerySet(clock.queries, 0, 2, clock.times, 0);
       const start = performance.now();
       gpu.queue.submit([encoder.finish()]);
       await device.idle();
-      return (performance.now() - start) / repeats;
+      const waited = (performance.now() - start) / repeats;
+      if (!clock) return waited;
+      const [begin, end] = new BigUint64Array(await device.read({ buffer: clock.times, offset: 0, size: 16 })) as unknown as [bigint, bigint];
+      // Browsers round their clocks: what they call nothing is told by waiting.
+      return end > begin ? Number(end - begin) / 1e6 / repeats : waited;
     };
     // The first run also pays for lazy compilation in the driver, so it only counts when it is slow enough to rule the kernel out.
     const warm = await time(1);
@@ -71,6 +79,8 @@ async function measure(device: Device, candidates: readonly Kernel[], params: Pa
   }
   for (const buffer of buffers) device.release(buffer);
   uniform.destroy();
+  clock?.queries.destroy();
+  clock?.times.destroy();
   step.destroy();
   return best;
 }

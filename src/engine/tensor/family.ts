@@ -17,8 +17,8 @@ export function single(kernel: Kernel): Family {
   return { name: kernel.name, reflection: kernel.reflection, candidates: () => [kernel] };
 }
 
-/** Row kernels (common/reduce.wgsl): one invocation a row on software adapters, where barriers are ruinous; 64 lanes a row on a GPU. */
-export function rowFamily(make: (lanes: number, rows: number) => Kernel): Family {
-  const [software, gpu] = [make(1, 4), make(64, 1)];
+/** Row kernels (common/reduce.wgsl): one invocation a row on software adapters, where barriers are ruinous; `lanes` a row on a GPU. */
+export function rowFamily(make: (lanes: number, rows: number) => Kernel, lanes = 64): Family {
+  const [software, gpu] = [make(1, 4), make(lanes, 1)];
   return { name: gpu.name, reflection: gpu.reflection, cheap: true, candidates: (profile) => [profile.software ? software : gpu] };
 }

@@ -75,6 +75,12 @@ export class Graph {
     this.tape.push(node);
   }
 
+  /** Name of the op that made `t`, while nothing read it yet. */
+  madeBy(t: Tensor): string | undefined {
+    if (this.tape.some((node) => Object.values(node.inputs).some((input) => rootOf(input) === rootOf(t)))) return undefined;
+    return this.tape.find((node) => node.outputs.includes(t))?.name;
+  }
+
   /** Marks what `build` records as one part that can be recomputed as a whole. */
   segment<T>(build: () => T): T {
     const outer = this.currentSegment;

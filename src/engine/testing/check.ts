@@ -13,9 +13,9 @@ import { EPSILON, type Expected, type Host, TINY } from './reference';
 
 /** The kinds of device that kernel choice tells apart, whatever the tests run on; the last has room for no tile. */
 export const PROFILES: readonly Profile[] = [
-  { software: true, id: 'software', workgroupBytes: 32768 },
-  { software: false, id: 'hardware', workgroupBytes: 32768 },
-  { software: false, id: 'hardware without room for tiles', workgroupBytes: 1024 },
+  { software: true, id: 'software', workgroupBytes: 32768, invocations: 256 },
+  { software: false, id: 'hardware', workgroupBytes: 32768, invocations: 256 },
+  { software: false, id: 'hardware without room for tiles', workgroupBytes: 1024, invocations: 256 },
 ];
 
 /** An input: its shape, and its numbers from a seed. Only f32 inputs are differentiated. */
