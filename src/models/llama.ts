@@ -1,6 +1,6 @@
 // The Llama layout: RMSNorm, rotary positions, grouped-query attention, SwiGLU (Touvron et al. 2023).
 import type { Scope } from '../engine/nn/network';
-import { add, rope, ropeTables, swiglu } from '../engine/ops';
+import { add, ropeBoth, ropeTables, swiglu } from '../engine/ops';
 import type { Tensor } from '../engine/tensor/tensor';
 import { ConfigError } from '../util/errors';
 import { ConfigReader, type LanguageModel } from './model';
@@ -76,8 +76,8 @@ function block(m: Scope, x: Tensor, c: LlamaConfig): Tensor {
   const tables = ropeTables(c.theta, c.headSize, c.context);
   const bias = c.attentionBias;
   const h = m.rmsNorm('input_layernorm', x, c.eps);
-  const q = rope(attn.linear('q_proj', h, c.heads * c.headSize, { bias }), tables, m.positions(), c.headSize);
-  const k = rope(attn.linear('k_proj', h, c.kvHeads * c.headSize, { bias }), tables, m.positions(), c.headSize);
+  const [q0, k0] = [attn.linear('q_proj', h, c.heads * c.headSize, { bias }), attn.linear('k_proj', h, c.kvHeads * c.headSize, { bias })];
+  const { q, k } = ropeBoth(q0, k0, tables, m.positions(), c.headSize);
   const v = attn.linear('v_proj', h, c.kvHeads * c.headSize, { bias });
   const y = add(x, attn.linear('o_proj', attn.attention(q, k, v, c.heads, c.kvHeads), c.hidden, { bias }));
   const mlp = m.at('mlp');

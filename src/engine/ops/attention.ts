@@ -57,21 +57,43 @@ function statsKernel(d: number): Family {
 /** Positions 0 … time − 1. */
 export const positionsUpTo = (time: number): Tensor => constant(`positions ${time}`, [time], 'u32', () => Uint32Array.from({ length: time }, (_, i) => i));
 
+interface Tables { cosines: Tensor; sines: Tensor }
+
 /** Cosine and sine of t·θ_j, θ_j = base^(−2j/d), as tables [context, d/2], computed in double precision. */
-export function ropeTables(base: number, d: number, context: number): { cosines: Tensor; sines: Tensor } {
+export function ropeTables(base: number, d: number, context: number): Tables {
   const table = (name: string, of: (x: number) => number) =>
     constant(`rope ${name} ${base} ${d} ${context}`, [context, d / 2], 'f32', () => Float32Array.from({ length: (context * d) / 2 }, (_, i) => of(Math.floor(i / (d / 2)) * base ** ((-2 * (i % (d / 2))) / d))));
   return { cosines: table('cos', Math.cos), sines: table('sin', Math.sin) };
 }
 
+/** Turns q, and k where there is one, in one kernel. */
+function turn(q: Tensor, k: Tensor | undefined, tables: Tables, positions: Tensor, d: number, sign: number): { q: Tensor; k: Tensor } {
+  for (const x of k ? [q, k] : [q]) {
+    const [, time, width] = x.shape;
+    if (x.shape.length !== 3 || time === undefined || width === undefined || width % d !== 0) throw new ShapeError(`rope: x must be [batch, time, heads·${d}], got ${describe(x)}`);
+    wantShape('rope: positions', positions, [time]);
+  }
+  const heads = (x: Tensor) => (x.shape[2] as number) / d;
+  const [yq, yk] = [output('rope', q.shape), output('rope.k', k ? k.shape : [1])];
+  const [qPairs, kPairs] = [elements(q) / 2, k ? elements(k) / 2 : 0];
+  dispatch(ropeKernel, { q, k: k ?? q, ...tables, positions, yq, yk }, { pairs: qPairs + kPairs, q_pairs: qPairs, time: q.shape[1] as number, heads: heads(q), kv_heads: heads(k ?? q), half_d: d / 2, sign }, 6 * (qPairs + kPairs));
+  return { q: yq, k: yk };
+}
+
 /** x [batch, time, heads·d] turned by its positions u32 [time] (Su et al. 2021), half-split order. */
-export function rope(x: Tensor, tables: { cosines: Tensor; sines: Tensor }, positions: Tensor, d: number, sign = 1): Tensor {
-  const [, time, width] = x.shape;
-  if (x.shape.length !== 3 || time === undefined || width === undefined || width % d !== 0) throw new ShapeError(`rope: x must be [batch, time, heads·${d}], got ${describe(x)}`);
-  wantShape('rope: positions', positions, [time]);
-  const y = output('rope', x.shape);
-  dispatch(ropeKernel, { x, ...tables, positions, y }, { pairs: elements(x) / 2, time, heads: width / d, half_d: d / 2, sign }, 3 * elements(x));
+export function rope(x: Tensor, tables: Tables, positions: Tensor, d: number, sign = 1): Tensor {
+  const y = turn(x, undefined, tables, positions, d, sign).q;
   node('rope', { x }, [y], ([dy]) => ({ x: dy && rope(dy, tables, positions, d, -sign) }));
+  return y;
+}
+
+/** `rope` of queries and keys in one kernel. */
+export function ropeBoth(q: Tensor, k: Tensor, tables: Tables, positions: Tensor, d: number, sign = 1): { q: Tensor; k: Tensor } {
+  const y = turn(q, k, tables, positions, d, sign);
+  node('rope', { q, k }, [y.q, y.k], ([dq, dk]) => {
+    if (dq && dk) return ropeBoth(dq, dk, tables, positions, d, -sign);
+    return { q: dq && rope(dq, tables, positions, d, -sign), k: dk && rope(dk, tables, positions, d, -sign) };
+  });
   return y;
 }
 

@@ -1,7 +1,7 @@
 // All ops: functions from tensors to tensors that record themselves onto the current graph.
 export { geluTanh, swiglu } from './activations';
 export { add, axpby, copy, fill, scale } from './add';
-export { type AttentionOptions, attention, positionsUpTo, rope, ropeTables, writeCache } from './attention';
+export { type AttentionOptions, attention, positionsUpTo, rope, ropeBoth, ropeTables, writeCache } from './attention';
 export { addColumns, addPositions, columnDot, placeColumns, scaleColumns, sliceColumns } from './columns';
 export { dropout } from './dropout';
 export { embedding } from './embedding';

@@ -146,8 +146,8 @@ describe('the family', () => {
 
   it('leaves out tiles that the workgroup memory of the device does not hold', () => {
     const largest = (workgroupBytes: number) => matmulFamily.candidates({ software: false, id: '', workgroupBytes, invocations: 256 }, sizes).map(({ key }) => key);
-    expect(largest(32768)).toContain('matmul/tiled_vec4 BM=128 BN=128 TM=8 TN=8 S=1');
-    expect(largest(16384)).not.toContain('matmul/tiled_vec4 BM=128 BN=128 TM=8 TN=8 S=1');
-    expect(largest(16384)).toContain('matmul/tiled_vec4 BM=64 BN=64 TM=8 TN=4 S=1');
+    expect(largest(32768)).toContain('matmul/tiled_vec4 BM=128 BN=64 TM=8 TN=4 S=1');
+    expect(largest(8192)).not.toContain('matmul/tiled_vec4 BM=128 BN=64 TM=8 TN=4 S=1');
+    expect(largest(8192)).toContain('matmul/tiled_vec4 BM=64 BN=32 TM=4 TN=4 S=1');
   });
 });

@@ -41,14 +41,14 @@ const softwareVec4 = [0, 1, 2, 3].map((flags) => {
 // Large blocks reuse more, small ones fill more of the device.
 const hardware = [tiled(4, 4, 16), tiled(2, 2, 32), tiled(4, 1, 32), direct(8, 8)];
 const hardwareVec4 = new Map<number, Kernel[]>([
-  [1, [tiledVec4(64, 64, 8, 4, 1), tiledVec4(32, 32, 4, 4, 1), tiledVec4(128, 64, 8, 4, 1), tiledVec4(128, 128, 8, 8, 1)]],
-  ...[2, 4].map((S): [number, Kernel[]] => [S, [tiledVec4(64, 64, 8, 4, S), tiledVec4(32, 32, 4, 4, S)]]),
+  [1, [tiledVec4(64, 64, 8, 4, 1), tiledVec4(128, 64, 8, 4, 1), tiledVec4(64, 32, 4, 4, 1), tiledVec4(32, 32, 4, 4, 1)]],
+  ...[2, 4].map((S): [number, Kernel[]] => [S, [tiledVec4(64, 32, 4, 4, S), tiledVec4(64, 64, 8, 4, S), tiledVec4(32, 32, 4, 4, S)]]),
 ]);
-/** Into how many slices k is cut: enough work for some hundred blocks. By shape alone, since it changes the order of the sum. */
+/** Into how many slices k is cut where blocks are too few to fill a GPU. By shape alone, since it changes the order of the sum. */
 function slicesOf(m: number, n: number, k: number): number {
   const blocks = ceilDiv(m, 64) * ceilDiv(n, 64);
-  if (k < 128 || blocks >= 768) return 1;
-  return blocks >= 384 || k < 256 ? 2 : 4;
+  if (k < 128 || blocks > 160) return 1;
+  return blocks > 80 || k < 192 ? 2 : 4;
 }
 /** Workgroup memory of the tiled kernels: tiles of a and b, each row with its padding. */
 function tileBytes({ tuning: { constants } }: Kernel): number {

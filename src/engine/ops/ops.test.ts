@@ -125,6 +125,12 @@ const ropeCases = ([[1, 1, 1, 4], [2, 3, 3, 16], [1, 65, 2, 32], [1, 2, 1, 64], 
     testCase(`rope [${batch}, ${time}, ${heads}×${d}] sign ${sign}`, inputs, ({ x, positions }) => ops.rope(x, tables, positions, d, sign), ({ x, positions }) => attention.rope(x, 10000, positions, d, sign)));
 });
 
+/** Queries and keys in one kernel: each result against the reference of its own input. */
+const ropeBothCases = (['q', 'k'] as const).map((which) => {
+  const inputs = { q: normals([2, 5, 24]), k: normals([2, 5, 8]), positions: u32([5], (t) => 2 * t) };
+  return testCase(`rope of both: ${which}`, inputs, ({ q, k, positions }) => ops.ropeBoth(q, k, ops.ropeTables(10000, 8, 16), positions, 8)[which], (h) => attention.rope(h[which], 10000, h.positions, 8), { wrt: [which] });
+});
+
 interface AttentionShape {
   batch?: number;
   time: number;
@@ -178,7 +184,7 @@ const attentionCases = [
 
 const CASES = [
   ...sumCases, ...l1Cases, ...otherSums, ...activationCases, ...extremeCases, ...columnCases, positionCase, ...sliceCases, ...normCases, ...otherNorms,
-  ...embeddingCases, ...lossCases, extremeLoss, ...headCases, ...ropeCases, ...attentionCases,
+  ...embeddingCases, ...lossCases, extremeLoss, ...headCases, ...ropeCases, ...ropeBothCases, ...attentionCases,
 ];
 
 let device: Device;
