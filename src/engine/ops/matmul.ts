@@ -10,7 +10,7 @@ import tiledVec4Source from '../../../shaders/matmul/tiled_vec4.wgsl?raw';
 import { ShapeError } from '../../util/errors';
 import { type Grid, type Kernel, type ParamValues, ceilDiv, grid1d, kernel } from '../gpu/kernel';
 import type { Family } from '../tensor/family';
-import { bound, rebind, supplyFusion } from '../tensor/fuse';
+import { bound, rebind, supplyFusion, supplyTwins } from '../tensor/fuse';
 import { type Command, dispatch, node, output } from '../tensor/graph';
 import { type Tensor, describe, elements, lastOf, sameShape } from '../tensor/tensor';
 import { reshape } from './reshape';
@@ -85,9 +85,10 @@ const NARROW_BYTES = 4 * (4 * 64 * 16 + 4 * 4 * 16);
 
 const THIN_SIZES = [4, 8, 12, 16, 20, 24, 28, 32];
 /** aᵀ b with one side of a few columns, the gradient of a low-rank factor: a family of its own, since its kernels add up in other orders. */
-const thinSplit = kernel('matmul/thin_split', splitSource, (p) => [ceilDiv(p.columns as number, 8), ceilDiv(p.thin_columns as number, 16)]);
+const thinGroups = (p: ParamValues, width: number) => ceilDiv(p.columns as number, width) + ceilDiv(p.columns2 as number, width);
+const thinSplit = kernel('matmul/thin_split', splitSource, (p) => [thinGroups(p, 8), ceilDiv(p.thin_columns as number, 16)]);
 const thinKernels = new Map(THIN_SIZES.map((THIN) => {
-  const direct = kernel('matmul/thin', thinSource, (p) => [ceilDiv(p.columns as number, 8)], { overrides: { WG: 8, THIN } });
+  const direct = kernel('matmul/thin', thinSource, (p) => [thinGroups(p, 8)], { overrides: { WG: 8, THIN } });
   return [THIN, { name: 'matmul/thin', reflection: direct.reflection, candidates: ({ software: soft, workgroupBytes }) => [soft || workgroupBytes < 16384 ? direct : thinSplit] } as Family];
 }));
 /** Fewer terms than this are not worth a kernel of their own. */
@@ -96,7 +97,8 @@ const THIN_FROM = 256;
 /** aᵀ b (a [k, m], b [k, n]) with a thin side, into y. */
 function thinProduct(family: Family, a: Tensor, b: Tensor, y: Tensor, m: number, n: number, k: number, alpha: number, c: Tensor | undefined): void {
   const [wide, thin, turned] = n > m ? [b, a, 1] : [a, b, 0];
-  dispatch(family, { wide, thin, c: c ?? wide, y }, { k, columns: Math.max(m, n), thin_columns: Math.min(m, n), turned, add_c: Number(c !== undefined), alpha }, 2 * m * n * k);
+  const params = { k, columns: Math.max(m, n), columns2: 0, thin_columns: Math.min(m, n), turned, turned2: 0, add_c: Number(c !== undefined), alpha, alpha2: 1 };
+  dispatch(family, { wide, thin, c: c ?? wide, y, wide2: wide, thin2: thin, y2: output('none', [4]) }, params, 2 * m * n * k);
 }
 
 export interface MatmulOptions {
@@ -146,7 +148,8 @@ const SECOND_TERMS = 64;
 /** A residual: product + x. */
 supplyFusion({
   consumer: 'elementwise/axpby',
-  bindings: ['x', 'y'],
+  // The later one first: then what it was added to can still take in a low-rank branch.
+  bindings: ['y', 'x'],
   join(sum, product, binding) {
     if (sum.params.alpha !== 1 || sum.params.beta !== 1 || product.params.add_c !== 0) return null;
     if (!isProduct(product) && product.family.name !== 'matmul/thin') return null;
@@ -178,4 +181,12 @@ supplyFusion({
     return rebind(main, { a2: bound(second, 'a'), b2: bound(second, 'b'), c: q.add_c ? bound(before, 'c') : bound(main, 'a'), bias: bound(before, 'bias'), y: bound(after, 'y') },
       { k2, alpha2: (second.params.alpha as number) / (main.params.alpha as number), add_c: q.add_c as number, add_bias: q.add_bias as number });
   },
+});
+
+/** The gradients of both factors of one adapter, over the same rows and rank. */
+supplyTwins('matmul/thin', (first, second) => {
+  const [p, q] = [first.params, second.params];
+  if (p.k !== q.k || p.thin_columns !== q.thin_columns || p.columns2 || q.columns2 || q.add_c) return null;
+  const tensors = { wide2: bound(second, 'wide'), thin2: bound(second, 'thin'), y2: bound(second, 'y') };
+  return rebind(first, tensors, { columns2: q.columns as number, turned2: q.turned as number, alpha2: q.alpha as number });
 });

@@ -26,11 +26,12 @@ describe('joined', () => {
     expect(planned(() => [add(product(), product())])).toEqual(['matmul', 'matmul']);
   });
 
-  it('a low-rank layer into two kernels forward and four backward', () => {
-    const [a, q, dy] = [param('A', 16, 96), param('B', 128, 16), param('dy', 8, 128)];
+  it('a low-rank layer into two kernels forward and three backward', () => {
+    const rows = 256;
+    const [a, q, dy, x, c] = [param('A', 16, 96), param('B', 128, 16), param('dy', rows, 128), param('x', rows, 96), param('c', rows, 128)];
     const graph = new Graph();
     const keep = graph.record(() => {
-      const y = matmul(matmul(x, a, { tb: true }), q, { tb: true, alpha: 2, c: product() });
+      const y = add(c, matmul(matmul(x, a, { tb: true }), q, { tb: true, alpha: 2, c: matmul(x, w, { tb: true }) }));
       const loss = output('loss', [1]);
       node('probe', { y }, [loss], () => ({ y: dy }));
       return [y, ...graph.grad(loss, [x, a, q])];
@@ -38,7 +39,7 @@ describe('joined', () => {
     const { commands } = plan(graph.commands, keep);
     expect(commands.map((command) => [command.family.name, command.params.k2])).toEqual([
       ['matmul', 0], ['matmul', 16], // low = x Aᵀ;  y = x Wᵀ + low Bᵀ
-      ['matmul', 0], ['matmul', 0], ['matmul', 0], ['matmul', 16], // u = dy B;  dB = dyᵀ low;  dA = uᵀ x;  dx = dy W + u A
+      ['matmul', 0], ['matmul/thin', undefined], ['matmul', 16], // u = dy B;  dB = dyᵀ low and dA = uᵀ x;  dx = dy W + u A
     ]);
   });
 

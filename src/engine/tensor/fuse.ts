@@ -18,6 +18,13 @@ export function supplyFusion(rule: FusionRule): void {
   rules.set(rule.consumer, [...(rules.get(rule.consumer) ?? []), rule]);
 }
 
+/** Two commands of one family as one, where neither waits for the other; null where they do not fit. */
+export type Twin = (first: Command, second: Command) => Command | null;
+const twins = new Map<string, Twin>();
+export function supplyTwins(family: string, twin: Twin): void {
+  twins.set(family, twin);
+}
+
 /** The tensor that a command binds under a name. */
 export const bound = ({ family, tensors }: Command, name: string): Tensor => tensors[family.reflection.bindings.findIndex((b) => b.name === name)] as Tensor;
 /** A command with some bindings and params replaced. */
@@ -58,6 +65,31 @@ export function fuse(commands: readonly Command[], kept: ReadonlySet<number>): C
     for (let next = joinOnce(command); next; next = joinOnce(command)) command = next;
     for (const t of writesOf(command)) (t.life === 'step' ? producers : lastWrite).set(t.id, at);
     out.push(command);
+  });
+  return pairUp(out.filter((command) => command !== null));
+}
+
+/** How far back a twin is looked for: moving a command further would keep its inputs too long. */
+const NEAR = 8;
+
+/** Joins commands that lie close together; the pair stands where the later one stood. */
+function pairUp(commands: readonly Command[]): Command[] {
+  const out: (Command | null)[] = [];
+  commands.forEach((command, at) => {
+    out.push(command);
+    const twin = twins.get(command.family.name);
+    if (!twin) return;
+    for (let before = at - 1; before >= Math.max(0, at - NEAR); before--) {
+      const other = out[before];
+      if (!other || other.family.name !== command.family.name) continue;
+      const made = new Set(writesOf(other).map((t) => t.id));
+      if (commands.slice(before + 1, at + 1).some((between) => readsOf(between).some((t) => made.has(t.id)))) continue;
+      const merged = twin(other, command);
+      if (!merged) continue;
+      out[before] = null;
+      out[at] = { ...merged, flops: other.flops + command.flops, ...marks(command) };
+      return;
+    }
   });
   return out.filter((command) => command !== null);
 }

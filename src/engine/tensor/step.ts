@@ -210,10 +210,12 @@ export class Step {
   }
 }
 
-/** WebGPU refuses a buffer that one dispatch writes and binds again, even where the ranges do not touch. */
+/** WebGPU refuses a buffer that one dispatch writes and reads, even where the ranges do not touch, and ranges written twice. */
 function checkWrites({ family, tensors }: Command, slices: readonly Slice[]): void {
   family.reflection.bindings.forEach(({ access }, i) => {
-    const other = access === 'read_write' ? slices.findIndex((s, j) => j !== i && s.buffer === slices[i]?.buffer) : -1;
+    const mine = slices[i] as Slice;
+    const clash = (s: Slice, j: number) => j !== i && s.buffer === mine.buffer && (family.reflection.bindings[j]?.access === 'read' || (s.offset < mine.offset + mine.size && mine.offset < s.offset + s.size));
+    const other = access === 'read_write' ? slices.findIndex(clash) : -1;
     if (other >= 0) throw new StudioError(`${family.name}: ${describe(tensors[i] as Tensor)} is written into the buffer in which ${describe(tensors[other] as Tensor)} stands`, 'Compute one of them elsewhere and copy it.');
   });
 }
