@@ -17,7 +17,7 @@ import { type HostData, type Tensor, byteLength, elements, rootOf, sizeOf, tenso
 import { type Case, type Input, findings, i32, testCase } from '../../engine/testing/check';
 import { timeKernel } from '../../engine/testing/measure';
 import { noise } from '../../engine/testing/noise';
-import { sampledError } from '../../engine/testing/product';
+import { sampledError, shareOff } from '../../engine/testing/product';
 import { type Limits, limitsOf, rooflineShare } from '../../engine/testing/roofline';
 import { type LlamaConfig, llama } from '../../models/llama';
 import { shapes } from '../../models/shapes';
@@ -109,7 +109,7 @@ async function time(device: Device, subject: Subject, limits: Limits, runs: numb
       const values = await read(other);
       other.dispose();
       for (const [i, want] of wanted.entries()) {
-        const error = share(values[i] as Float32Array, want);
+        const error = shareOff(values[i] as Float32Array, want);
         if (!(error <= AGREE)) wrong.push(`${[...new Set(graph.commands.map((c) => onTurn(turn)(c).key))].join(', ')}: ${outputs[i]?.label} differs by ${error.toExponential(1)} of the largest`);
       }
     }
@@ -142,16 +142,6 @@ async function time(device: Device, subject: Subject, limits: Limits, runs: numb
 function traffic({ family, tensors }: Command): number {
   const once = [...new Set(tensors)].reduce((sum, t) => sum + byteLength(t), 0);
   return family.name === 'optim/adamw' ? once + 3 * byteLength(tensors.at(-1) as Tensor) : once;
-}
-
-function share(got: Float32Array, want: Float32Array): number {
-  let [worst, largest] = [0, 0];
-  want.forEach((w, i) => {
-    const off = Math.abs((got[i] as number) - w);
-    if (!(off <= worst)) worst = off;
-    largest = Math.max(largest, Math.abs(w));
-  });
-  return worst / largest;
 }
 
 interface Sizes {
@@ -293,7 +283,7 @@ function adamw(n: number): Subject {
       const want = p.map((x, i) => x * (1 - lr * 0.01) - (lr * (g[i] as number)) / (Math.abs(g[i] as number) + settings.eps));
       step.dispose();
       dispose();
-      const error = share(got, want);
+      const error = shareOff(got, want);
       return error <= AGREE ? [] : [`the first update differs by ${error.toExponential(1)} of the largest`];
     },
     prepare(device) {

@@ -11,7 +11,7 @@ import { free, readF32, upload } from '../../engine/tensor/memory';
 import { compile } from '../../engine/tensor/step';
 import { type Tensor, tensor } from '../../engine/tensor/tensor';
 import { noise } from '../../engine/testing/noise';
-import { sampledError } from '../../engine/testing/product';
+import { sampledError, shareOff } from '../../engine/testing/product';
 import type { LlamaConfig } from '../../models/llama';
 import { defaultTraining } from '../../training/config';
 import { UsageError } from '../options';
@@ -97,18 +97,6 @@ async function interleave(device: Device, runs: number, ours: () => Promise<void
   return times;
 }
 
-/** Largest difference as a share of the largest wanted number. */
-function share(got: Float32Array, want: Float32Array): number {
-  if (got.length !== want.length) return Number.POSITIVE_INFINITY;
-  let [worst, largest] = [0, 0];
-  want.forEach((w, i) => {
-    const off = Math.abs((got[i] as number) - w);
-    if (!(off <= worst)) worst = off;
-    largest = Math.max(largest, Math.abs(w));
-  });
-  return worst / largest;
-}
-
 function insist(what: string, error: number): void {
   // Written so that NaN is wrong.
   if (!(error <= AGREE)) throw new Error(`not timed, it disagrees with ours: ${what} differs by ${error.toExponential(1)} of its size, allowed ${AGREE}`);
@@ -174,7 +162,7 @@ async function compareGradients(device: Device, { step, attachment, recorded }: 
   let worst = 0;
   for (const [i, { name }] of trained.entries()) {
     const got = theirs.gradients.get(name.replace(/lora_([AB])$/, '$1'));
-    const error = got ? share(got, await step.read(recorded.gradients[i] as Tensor)) : Number.NaN;
+    const error = got ? shareOff(got, await step.read(recorded.gradients[i] as Tensor)) : Number.NaN;
     insist(`the gradient of ${name}`, error);
     worst = Math.max(worst, error);
   }

@@ -1,4 +1,4 @@
-// A matrix product judged by samples, for sizes at which the host cannot compute all of it.
+// How far numbers are off, for benches: a product by samples, where the host cannot compute all of it, or against other numbers.
 
 export interface ProductShape {
   readonly m: number;
@@ -22,9 +22,19 @@ export function sampledError(y: Float32Array, a: Float32Array, b: Float32Array, 
       exact += term;
       size += Math.abs(term);
     }
-    const error = Math.abs((y[at] as number) - exact) / size;
-    // Written so that NaN counts.
-    if (!(error <= worst)) worst = error;
+    // max keeps a NaN.
+    worst = Math.max(worst, Math.abs((y[at] as number) - exact) / size);
   }
   return worst;
+}
+
+/** Largest |got − want| as a share of the largest |want|; NaN where a number is. */
+export function shareOff(got: Float32Array, want: Float32Array): number {
+  if (got.length !== want.length) return Number.NaN;
+  let [worst, largest] = [0, 0];
+  want.forEach((w, i) => {
+    worst = Math.max(worst, Math.abs((got[i] as number) - w));
+    largest = Math.max(largest, Math.abs(w));
+  });
+  return worst / largest;
 }
