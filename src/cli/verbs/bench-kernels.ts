@@ -12,6 +12,7 @@ import * as normsReference from '../../engine/ops/norms.reference';
 import { AdamW } from '../../engine/optim/adamw';
 import { type Command, Graph, node, output as stepTensor } from '../../engine/tensor/graph';
 import { free, readF32, sliceOf, upload } from '../../engine/tensor/memory';
+import { plan } from '../../engine/tensor/planner';
 import { type Step, compile } from '../../engine/tensor/step';
 import { type HostData, type Tensor, byteLength, elements, rootOf, sizeOf, tensor } from '../../engine/tensor/tensor';
 import { type Case, type Input, findings, i32, testCase } from '../../engine/testing/check';
@@ -87,7 +88,10 @@ async function time(device: Device, subject: Subject, limits: Limits, runs: numb
   const prepared = subject.prepare(device);
   const { graph, outputs } = prepared;
   const candidates = (command: Command) => command.family.candidates(device.profile, command.params);
-  const own = [...new Set([...graph.commands.flatMap((c) => c.tensors), ...outputs].map(rootOf))].filter((t) => t.life === 'step');
+  // As a step would run them: with what joins joined, and nothing computed twice.
+  const options = { share: false, recompute: 'none' } as const;
+  const { commands } = plan(graph.commands, outputs.map(rootOf), [], options);
+  const own = [...new Set([...commands.flatMap((c) => c.tensors), ...outputs].map(rootOf))].filter((t) => t.life === 'step');
   const onTurn = (turn: number) => (command: Command): Kernel => {
     const all = candidates(command);
     return all[turn % all.length] as Kernel;
@@ -100,23 +104,23 @@ async function time(device: Device, subject: Subject, limits: Limits, runs: numb
   };
   let plain: Step | undefined;
   try {
-    plain = await compile(device, graph, { keep: own, share: false, kernels: onTurn(0) });
+    plain = await compile(device, graph, { keep: own, ...options, kernels: onTurn(0) });
     const wanted = await read(plain);
     const wrong = prepared.judge?.(wanted) ?? [];
-    const turns = Math.max(...graph.commands.map((c) => candidates(c).length));
+    const turns = Math.max(...commands.map((c) => candidates(c).length));
     for (let turn = 1; turn < turns; turn++) {
-      const other = await compile(device, graph, { keep: outputs.filter((t) => t.life === 'step'), kernels: onTurn(turn) });
+      const other = await compile(device, graph, { keep: outputs.filter((t) => t.life === 'step'), ...options, kernels: onTurn(turn) });
       const values = await read(other);
       other.dispose();
       for (const [i, want] of wanted.entries()) {
         const error = shareOff(values[i] as Float32Array, want);
-        if (!(error <= AGREE)) wrong.push(`${[...new Set(graph.commands.map((c) => onTurn(turn)(c).key))].join(', ')}: ${outputs[i]?.label} differs by ${error.toExponential(1)} of the largest`);
+        if (!(error <= AGREE)) wrong.push(`${[...new Set(commands.map((c) => onTurn(turn)(c).key))].join(', ')}: ${outputs[i]?.label} differs by ${error.toExponential(1)} of the largest`);
       }
     }
     if (wrong.length > 0) return wrong;
     const slices = (command: Command): Slice[] => command.tensors.map((t) => (rootOf(t).life === 'step' ? (plain as Step).slice(t) : sliceOf(device, rootOf(t))));
     const seen = new Set<string>();
-    for (const command of graph.commands) {
+    for (const command of commands) {
       for (const kernel of candidates(command)) {
         // The same kernel over the same sizes is timed once: rope turns back as it turned.
         const key = `${kernel.key} ${command.flops} ${command.tensors.map((t) => t.shape.join()).join(' ')}`;
@@ -126,8 +130,8 @@ async function time(device: Device, subject: Subject, limits: Limits, runs: numb
         const bytes = traffic(command);
         const roofline = rooflineShare(limits, { flops: command.flops, bytes, ms });
         output.event(
-          { event: 'kernel', name: command.family.name, variant: kernel.key, shape: subject.shape, ms, gflops: command.flops / ms / 1e6, gbps: bytes / ms / 1e6, roofline, spread, timed },
-          `${ms.toFixed(4).padStart(10)} ms ± ${(50 * spread).toFixed(0).padStart(2)} %  ${(command.flops / ms / 1e6).toFixed(1).padStart(9)} GFLOP/s  ${(bytes / ms / 1e6).toFixed(1).padStart(7)} GB/s  ${(100 * roofline).toFixed(0).padStart(4)} % of the roofline  ${subject.shape}  ${kernel.key}`,
+          { event: 'kernel', name: command.family.name, variant: kernel.key, shape: sizesText(command, subject.shape), ms, gflops: command.flops / ms / 1e6, gbps: bytes / ms / 1e6, roofline, spread, timed },
+          `${ms.toFixed(4).padStart(10)} ms ± ${(50 * spread).toFixed(0).padStart(2)} %  ${(command.flops / ms / 1e6).toFixed(1).padStart(9)} GFLOP/s  ${(bytes / ms / 1e6).toFixed(1).padStart(7)} GB/s  ${(100 * roofline).toFixed(0).padStart(4)} % of the roofline  ${sizesText(command, subject.shape)}  ${kernel.key}`,
         );
       }
     }
@@ -136,6 +140,11 @@ async function time(device: Device, subject: Subject, limits: Limits, runs: numb
     plain?.dispose();
     prepared.dispose();
   }
+}
+
+/** A product by its own sizes, with the inner size of a second one that is joined in; others by their subject's. */
+function sizesText({ family, params: { m, n, k, k2, ta, tb } }: Command, otherwise: string): string {
+  return family.name === 'matmul' ? `${m}×${n}×${k}${k2 ? ` + ${k2}` : ''} ${ta ? 'T' : 'N'}${tb ? 'T' : 'N'}` : otherwise;
 }
 
 /** Bytes that must move at the least: every tensor once, AdamW's state in and out. */
@@ -176,6 +185,7 @@ function subjects(sizes: Sizes, software: boolean): Subject[] {
   const time = Math.min(seq, 9);
   return [
     ...products.map((p) => product(...p)),
+    ofCase('lora', `${rows}×${hidden} r ${rank}`, loraCase(9, 20, 16, 4), loraCase(rows, hidden, hidden, rank), ['x', 'A', 'B']),
     ofCase('attention', `${batch}×${seq}, ${heads}/${kvHeads} heads of ${headSize}`, attentionCase(1, 19, 2, 1, headSize), attentionCase(batch, seq, heads, kvHeads, headSize)),
     ofCase('rope', `${batch}×${seq}×${heads * headSize}`, ropeCase(2, time, 2, headSize), ropeCase(batch, seq, heads, headSize)),
     ofCase('rms_norm', `${rows}×${hidden}`, normCase(5, 65), normCase(rows, hidden), ['x']),
@@ -188,6 +198,22 @@ function subjects(sizes: Sizes, software: boolean): Subject[] {
 /** Cheap random numbers at full size, where drawing them well would take longer than the bench. */
 const spread = (shape: readonly number[], seed: number): Input => ({ shape, dtype: 'f32', make: () => noise(sizeOf(shape), seed) });
 
+/** A projection with its adapter, y = x Wᵀ + 2 (x Aᵀ) Bᵀ, and its backward without dW. */
+const loraCase = (rows: number, inn: number, out: number, rank: number): Case =>
+  testCase(`lora ${rows}×${inn}×${out} r ${rank}`, { x: spread([rows, inn], 1), W: spread([out, inn], 2), A: spread([rank, inn], 3), B: spread([out, rank], 4) },
+    ({ x, W, A, B }) => matmul(matmul(x, A, { tb: true }), B, { tb: true, alpha: 2, c: matmul(x, W, { tb: true }) }),
+    ({ x, W, A, B }) => {
+      const [low, base] = [matmulReference.matmul(x, A, { tb: true }), matmulReference.matmul(x, W, { tb: true })];
+      const y = matmulReference.matmul(low, B, { tb: true, alpha: 2, c: base });
+      // What the two products before it are off by goes on into the sum.
+      const inherited = (i: number) => {
+        const [row, column] = [Math.floor(i / out), i % out];
+        let total = base.error[i] as number;
+        for (let r = 0; r < rank; r++) total += 2 * Math.abs(B.data[column * rank + r] as number) * (low.error[row * rank + r] as number);
+        return total;
+      };
+      return { ...y, error: y.error.map((own, i) => own + inherited(i)) };
+    });
 const attentionCase = (batch: number, time: number, heads: number, kvHeads: number, d: number): Case => {
   const options = { heads, kvHeads, causal: true };
   return testCase(`attention ${batch}×${time}`, { q: spread([batch, time, heads * d], 1), k: spread([batch, time, kvHeads * d], 2), v: spread([batch, time, kvHeads * d], 3) },

@@ -36,7 +36,7 @@ export async function timeKernel(device: Device, kernel: Kernel, params: ParamVa
     const run = encoder.beginComputePass(clock?.descriptor);
     run.setPipeline(pipeline);
     run.setBindGroup(0, groups[0]);
-    run.setBindGroup(1, groups[1], [0]);
+    run.setBindGroup(1, groups[1]);
     run.setBindGroup(2, groups[2]);
     for (let i = 0; i < repeats; i++) run.dispatchWorkgroups(x, y, z);
     run.end();
