@@ -61,7 +61,7 @@ describe('bench kernels', () => {
   });
 
   it('a filter that fits nothing names what there is', async () => {
-    await expect(benchKernels(device, { ...kernels, filter: 'conv' }, collect().output)).rejects.toThrow(/fits none of matmul, attention/);
+    await expect(benchKernels(device, { ...kernels, filter: 'conv' }, collect().output)).rejects.toThrow(/fits none of matmul, lora, attention/);
   });
 });
 
