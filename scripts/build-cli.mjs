@@ -1,11 +1,11 @@
 // Bundles src/cli/main.ts into dist/cli.mjs: one file with the shaders inside; `webgpu` (Dawn, native) stays outside.
+// With --peers also bench/peers into dist/peers.mjs, for `lowrank bench peers`; its packages are installed when they are missing.
 import { chmodSync, existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { main, Problem, root } from './process.mjs';
+import { main, Problem, root, runQuietly } from './process.mjs';
 
-await main(async () => {
-  const entry = join(root, 'src', 'cli', 'main.ts');
-  if (!existsSync(entry)) throw new Problem('src/cli/main.ts is missing: there is no command line to build.');
+async function bundle(entry, file, banner = '') {
+  if (!existsSync(entry)) throw new Problem(`${entry} is missing: there is nothing to build.`);
   const { build } = await import('vite');
   await build({
     root,
@@ -19,8 +19,16 @@ await main(async () => {
       emptyOutDir: false, // the page is in dist too
       target: 'node20',
       minify: false, // a stack trace should name the function
-      rolldownOptions: { output: { entryFileNames: 'cli.mjs', codeSplitting: false, banner: '#!/usr/bin/env node' } },
+      rolldownOptions: { output: { entryFileNames: file, codeSplitting: false, banner } },
     },
   });
+}
+
+await main(async () => {
+  await bundle(join(root, 'src', 'cli', 'main.ts'), 'cli.mjs', '#!/usr/bin/env node');
   chmodSync(join(root, 'dist', 'cli.mjs'), 0o755);
+  if (!process.argv.includes('--peers')) return;
+  const peers = join(root, 'bench', 'peers');
+  if (!existsSync(join(peers, 'node_modules'))) await runQuietly('installing the peers', 'npm', ['ci', '--prefix', peers, '--no-audit', '--no-fund']);
+  await bundle(join(peers, 'peers.ts'), 'peers.mjs');
 });

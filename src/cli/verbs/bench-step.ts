@@ -1,0 +1,162 @@
+// What one training step costs, on a model of a known shape with random weights. Also the step that `peers` and `growth` time.
+import { type Init, initial } from '../../engine/nn/init';
+import { Network } from '../../engine/nn/network';
+import { noAdapters } from '../../engine/nn/site';
+import type { Device } from '../../engine/gpu/device';
+import { Graph } from '../../engine/tensor/graph';
+import { free, upload, write } from '../../engine/tensor/memory';
+import { type Step, compile } from '../../engine/tensor/step';
+import { type Tensor, tensor } from '../../engine/tensor/tensor';
+import { methodFor } from '../../methods/registry';
+import { forward } from '../../models/model';
+import { modelFor } from '../../models/registry';
+import { shapes } from '../../models/shapes';
+import { type Attachment, attach, initialise } from '../../training/attach';
+import { type TrainingConfig, defaultTraining } from '../../training/config';
+import { bind } from '../../training/contract';
+import type { LoadedModel } from '../../training/loaded';
+import { type TrainingStep, groupSettings, recordTraining } from '../../training/step';
+import { UsageError } from '../options';
+import { type Output, bytesText } from '../output';
+
+export const DTYPES = ['f32', 'f16'] as const;
+export type BenchDtype = (typeof DTYPES)[number];
+
+export interface StepSpec {
+  readonly shape: string;
+  readonly method: string;
+  readonly rank: number;
+  readonly batch: number;
+  readonly seq: number;
+  /** Of frozen weights and activations. */
+  readonly dtype: BenchDtype;
+  /** Blocks, where not the shape's own number. */
+  readonly layers?: number;
+}
+
+export const median = (xs: readonly number[]): number => [...xs].sort((a, b) => a - b)[Math.floor(xs.length / 2)] as number;
+
+/** config.json of a known shape, with another number of blocks where that is asked for. */
+function configOf(shape: string, layers?: number): object {
+  const json = shapes[shape];
+  if (!json) throw new UsageError(`bench: there is no shape '${shape}'; the shapes are ${Object.keys(shapes).join(', ')}`);
+  return layers === undefined ? json : { ...json, ...('n_layer' in json ? { n_layer: layers } : { num_hidden_layers: layers }) };
+}
+
+/** A start for a frozen weight: ones for norms, small uniform numbers for the rest. */
+const weightInit = ({ shape }: Tensor): Init => (shape.length === 1 ? { kind: 'ones' } : { kind: 'kaimingUniform', fanIn: 3 * (shape[1] as number) });
+export const randomWeight = (t: Tensor): Float32Array => initial(weightInit(t), t.shape, 1, t.label);
+
+/** A model of a known shape with small random weights on the device. */
+export function randomModel(device: Device, shape: string, layers?: number): LoadedModel {
+  const json = configOf(shape, layers);
+  const model = modelFor(json);
+  const config = model.parse(json);
+  const network = new Network();
+  const ids = tensor('ids', [1, 2], 'input', 'u32');
+  new Graph().record(() => forward(model, network.scope({ ids, adapters: noAdapters, training: false }), config));
+  for (const { tensor: t } of network.weights.values()) upload(device, t, randomWeight(t));
+  return { name: shape, model, config, info: model.info(config), network, folder: null as never, tokenizer: null, fileBytes: 0, dtype: 'F32' };
+}
+
+/** Token ids that look like nothing in particular. */
+export const idsOf = (count: number, vocab: number): Uint32Array => Uint32Array.from({ length: count }, (_, i) => (i * 7919) % vocab);
+
+export interface PreparedStep {
+  readonly loaded: LoadedModel;
+  readonly attachment: Attachment;
+  readonly recorded: TrainingStep;
+  readonly step: Step;
+  /** Milliseconds from recording to the last pipeline. */
+  readonly compileMs: number;
+  /** Encodes and submits one step; waits for nothing. */
+  run(): void;
+  dispose(): void;
+}
+
+/** Everything that a step needs, on the device. The labels are the ids. */
+export async function prepareStep(device: Device, spec: StepSpec, settings: Partial<TrainingConfig> = {}, progress?: (done: number, total: number) => void): Promise<PreparedStep> {
+  const { shape, method, rank, batch, seq, layers } = spec;
+  const loaded = randomModel(device, shape, layers);
+  if (seq > loaded.info.context) throw new UsageError(`bench: --seq ${seq}: ${shape} takes at most ${loaded.info.context} tokens`);
+  const bound = bind(methodFor(method), { rank });
+  const training = { ...defaultTraining, batch, seq, ...settings };
+  const start = performance.now();
+  const attachment = attach(loaded.network, bound, '');
+  const recorded = recordTraining(loaded, bound, attachment, training);
+  recorded.adamw.allocate(device, groupSettings(bound, training));
+  recorded.ring.allocate(device);
+  initialise(device, attachment.params, 1);
+  const step = await compile(device, recorded.graph, { place: recorded.adamw.places(device, recorded.gradients), ...(progress ? { progress } : {}) });
+  const compileMs = performance.now() - start;
+  // What choosing kernels took is gone again, and is no part of a step.
+  device.peakBytes = device.bytes;
+  const ids = idsOf(batch * seq, loaded.info.vocab);
+  write(device, recorded.ids, ids);
+  write(device, recorded.labels, Int32Array.from(ids));
+  let number = 0;
+  return {
+    loaded, attachment, recorded, step, compileMs,
+    run: () => step.run(null, { step: ++number, seed: 1, lr: settings.lr ?? 1e-4, ...recorded.adamw.bias(number) }),
+    dispose() {
+      step.dispose();
+      recorded.adamw.dispose(device);
+      recorded.ring.dispose(device);
+      for (const t of [recorded.ids, recorded.labels]) free(device, t);
+      for (const { tensor: t } of loaded.network.weights.values()) free(device, t);
+    },
+  };
+}
+
+/** Milliseconds of `runs` steps, each waited for. */
+export async function timeEach(device: Device, run: () => void, runs: number): Promise<number[]> {
+  const times: number[] = [];
+  for (let i = 0; i < runs; i++) {
+    const start = performance.now();
+    run();
+    await device.idle();
+    times.push(performance.now() - start);
+  }
+  return times;
+}
+
+export async function benchStep(device: Device, spec: StepSpec & { runs: number; profile: boolean }, output: Output): Promise<void> {
+  const { shape, method, rank, batch, seq, dtype, runs } = spec;
+  const prepared = await prepareStep(device, spec, {}, (done, total) => output.progress(`compiling ${done}/${total}`));
+  const { step } = prepared;
+  for (let i = 0; i < 3; i++) prepared.run();
+  await device.idle();
+  const times = await timeEach(device, prepared.run, runs);
+  const start = performance.now();
+  for (let i = 0; i < runs; i++) prepared.run();
+  const encode = (performance.now() - start) / runs;
+  await device.idle();
+  const pipelined = (performance.now() - start) / runs;
+  const [ms, least] = [median(times), Math.min(...times)];
+  output.event(
+    { event: 'step', shape, method, rank, batch, seq, dtype, ms, ms_min: least, ms_pipelined: pipelined, ms_encode: encode, tokens_per_s: Math.round((1000 * batch * seq) / ms), dispatches: step.cost.dispatches, gflop: step.cost.flops / 1e9, gflops: step.cost.flops / ms / 1e6, peak_bytes: device.peakBytes },
+    `${shape}, ${method} r ${rank}, ${batch} × ${seq}: ${ms.toFixed(2)} ms a step (least ${least.toFixed(2)}, in a row ${pipelined.toFixed(2)}, of that encoding ${encode.toFixed(2)}), ${Math.round((1000 * batch * seq) / ms)} tokens/s, ${step.cost.dispatches} dispatches, ${(step.cost.flops / ms / 1e9).toFixed(2)} TFLOP/s, peak ${bytesText(device.peakBytes)}`,
+  );
+  if (spec.profile) await showProfile(step, output);
+  prepared.dispose();
+}
+
+/** Where a step's time goes, kernel by kernel and product by product, the dearest first. */
+async function showProfile(step: Step, output: Output): Promise<void> {
+  const rows = await step.profile();
+  if (!rows) {
+    output.note('this device has no timestamps: no profile');
+    return;
+  }
+  const groups = new Map<string, { count: number; ms: number; flops: number }>();
+  for (const row of rows) {
+    const { m, n, k, ta, tb } = row.params;
+    const name = row.family === 'matmul' ? `${row.kernel} ${m}×${n}×${k} ${ta ? 'T' : 'N'}${tb ? 'T' : 'N'}` : row.kernel;
+    const group = groups.get(name) ?? { count: 0, ms: 0, flops: 0 };
+    groups.set(name, { count: group.count + 1, ms: group.ms + row.ms, flops: group.flops + row.flops });
+  }
+  const total = rows.reduce((sum, row) => sum + row.ms, 0);
+  for (const [name, { count, ms: spent, flops }] of [...groups].sort((a, b) => b[1].ms - a[1].ms)) {
+    output.event({ event: 'profile', kernel: name, count, ms: spent, share: spent / total, gflops: flops / spent / 1e6 }, `${((100 * spent) / total).toFixed(1).padStart(5)} %  ${spent.toFixed(3).padStart(9)} ms  ${String(count).padStart(4)} ×  ${(flops / spent / 1e6).toFixed(0).padStart(7)} GFLOP/s  ${name}`);
+  }
+}
