@@ -61,7 +61,7 @@ async function benchStep(device: Device, { shape, method, rank, batch, seq, runs
   const recorded = recordTraining(loaded, bound, attachment, training);
   recorded.adamw.allocate(device, groupSettings(bound, training));
   recorded.ring.allocate(device);
-  initialise(device, attachment.params, 1);
+  initialise(device, attachment, 1);
   const step = await compile(device, recorded.graph, { place: recorded.adamw.places(device, recorded.gradients), progress: (done, total) => output.progress(`compiling ${done}/${total}`) });
   const ids = Uint32Array.from({ length: batch * seq }, (_, i) => (i * 7919) % loaded.info.vocab);
   write(device, recorded.ids, ids);
