@@ -4,7 +4,11 @@ import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { Device, type TuneStore } from '../engine/gpu/device';
 import { openHfFolder } from '../formats/hf-folder';
-import { type PeftAdapter, readPeft } from '../formats/peft';
+import type { Files } from '../formats/folder';
+import { readPeft } from '../formats/peft';
+import { methods } from '../methods/registry';
+import { attachFiles } from '../training/attach';
+import { type Attached, attachFolder } from '../training/import';
 import { type LoadedModel, describeModel, uploadWeights } from '../training/loaded';
 import type { TokenBatch } from '../training/evaluate';
 import { DataError } from '../util/errors';
@@ -56,7 +60,12 @@ export async function loadFolder(device: Device, directory: string, output: Outp
   return loaded;
 }
 
-export const loadAdapters = (directories: readonly string[]): Promise<PeftAdapter[]> => Promise.all(directories.map(async (directory) => readPeft(await folderSources(directory))));
+/** Adapter folders attached: any number of plain LoRAs, whose updates add up, or one of another format. */
+export async function attachFolders(device: Device, loaded: LoadedModel, directories: readonly string[]): Promise<Attached> {
+  const folders = await Promise.all(directories.map(folderSources));
+  if (folders.length === 1) return attachFolder(device, loaded, folders[0] as Files, methods.values());
+  return { attachment: attachFiles(device, loaded.network, await Promise.all(folders.map(readPeft))) };
+}
 
 export interface Tokens extends TokenBatch {
   readonly shape: readonly [number, number];

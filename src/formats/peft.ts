@@ -6,9 +6,9 @@ import { isObject, type JsonObject } from './json';
 import { escapeRegex, fullMatcher } from './python-regex';
 import { type NewTensor, openSafetensors, type SafetensorsFile, type TensorEntry, writeSafetensors } from './safetensors';
 
-const CONFIG = 'adapter_config.json';
-const WEIGHTS = 'adapter_model.safetensors';
-const PREFIX = 'base_model.model.';
+export const CONFIG = 'adapter_config.json';
+export const WEIGHTS = 'adapter_model.safetensors';
+export const PREFIX = 'base_model.model.';
 const TASKS = ['CAUSAL_LM', 'SEQ_CLS', 'SEQ_2_SEQ_LM', 'TOKEN_CLS', 'QUESTION_ANS', 'FEATURE_EXTRACTION'] as const;
 export type PeftTask = (typeof TASKS)[number];
 
@@ -227,7 +227,7 @@ function patternFor(name: string, names: readonly string[]): string {
 }
 
 /** The shortest list that selects exactly `adapted` among `all`: ends of names such as 'q_proj', full names where an end would say too much. */
-function targetsFor(adapted: readonly string[], all: readonly string[] | null): string[] | string {
+export function targetsFor(adapted: readonly string[], all: readonly string[] | null): string[] | string {
   const wanted = new Set(adapted);
   const counts = new Map<string, { all: number; wanted: number }>();
   for (const name of new Set([...adapted, ...(all ?? [])])) {
@@ -258,7 +258,7 @@ function endsOf(name: string): string[] {
 }
 
 /** As Python's json.dumps(sort_keys=True), all the way down. */
-function sortKeys(value: unknown): unknown {
+export function sortKeys(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(sortKeys);
   if (!isObject(value)) return value;
   return Object.fromEntries(Object.keys(value).sort().map((key) => [key, sortKeys(value[key])]));

@@ -59,13 +59,13 @@ test.each([
 });
 
 test('A starts as torch’s kaiming_uniform(a = √5): uniform within ±1 / √in; B at zero', async () => {
-  const { run } = await createRun(setup({ rank: 64 }, { targets: '' }));
+  const { run } = await createRun(setup({ rank: 32 }, { targets: 'q_proj|o_proj|mlp' }));
   for (const inn of [32, 48]) {
     const sites = run.attachment.sites.filter((site) => site.shape[1] === inn);
     const values = (await Promise.all(sites.map((site) => readF32(device, run.attachment.adapters.get(site.name)!.params.A!.tensor)))).flatMap((x) => [...x]);
     const bound = 1 / Math.sqrt(inn);
     expect(Math.max(...values.map(Math.abs))).toBeLessThanOrEqual(bound);
-    // 6,144 draws and more: the largest of them stands within a thousandth of the bound but for one time in 400.
+    // 3,072 draws and more, always the same: of 20 seeds 19 have one within a thousandth of the bound.
     expect(Math.max(...values.map(Math.abs))).toBeGreaterThan(0.999 * bound);
     const mean = values.reduce((a, b) => a + b, 0) / values.length;
     const variance = values.reduce((sum, x) => sum + (x - mean) ** 2, 0) / values.length;

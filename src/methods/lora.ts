@@ -1,6 +1,6 @@
 // LoRA: y = W x + s B A x with A and B trained and W frozen (Hu et al. 2021, arXiv 2106.09685).
 import { defineMethod } from '../training/contract';
-import { alphaField, branchApply, branchWeight, dropoutField, rankField, scaleOf, scalingField } from './shared/low-rank';
+import { alphaField, branchApply, branchWeight, checkRank, dropoutField, rankField, scaleOf, scalingField } from './shared/low-rank';
 
 export const lora = defineMethod({
   info: {
@@ -21,6 +21,8 @@ export const lora = defineMethod({
     series: [],
     views: [],
   },
+
+  check: (sites, { rank }) => checkRank(sites, rank),
 
   attach(site, config, context) {
     const [out, inn] = site.shape;

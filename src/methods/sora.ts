@@ -5,7 +5,7 @@ import { countNonzero } from '../engine/optim/count-nonzero';
 import { add, l1Norm, scale as scaled } from '../engine/ops';
 import { type SiteValues, defineMethod } from '../training/contract';
 import type { HeatmapData } from '../training/card';
-import { alphaField, branchApply, branchWeight, dropoutField, rankField, scaleOf } from './shared/low-rank';
+import { alphaField, branchApply, branchWeight, checkRank, dropoutField, rankField, scaleOf } from './shared/low-rank';
 
 /** The paper's runs are about this long; a threshold per step means little without it. */
 const PAPER_STEPS = 8000;
@@ -57,6 +57,8 @@ export const sora = defineMethod({
     views: [{ id: 'gates', kind: 'heatmap', title: 'Gates', rows: 'module', columns: 'rank', help: '|g| of every rank. Zero is closed: it leaves the adapter, unless its gradient opens it again.' }],
   },
 
+  check: (sites, { rank }) => checkRank(sites, rank),
+
   attach(site, config, context) {
     const [out, inn] = site.shape;
     const { rank } = config;
@@ -65,7 +67,7 @@ export const sora = defineMethod({
     const A = site.param('lora_A', [rank, inn], { kind: 'kaimingUniform', fanIn: inn });
     const B = site.param('lora_B', [out, rank], { kind: 'zeros' });
     const gate = site.param('lora_gate', [rank], config.gateInit === 'ones' ? { kind: 'ones' } : { kind: 'normal', std: 1 }, { group: GATE, trainable: config.trainGates });
-    const branch = { A, B, gate, scale, dropout: config.dropout, stream: context.stream(site.name) };
+    const branch = { A, B, gate: gate.tensor, scale, dropout: config.dropout, stream: context.stream(site.name) };
     return {
       params: { A, B, gate },
       weight: () => branchWeight(site, branch),
@@ -76,23 +78,22 @@ export const sora = defineMethod({
 
   groups: (config, training) => ({ [GATE]: { lrScale: config.gateLr * stretch(config, training.steps), weightDecay: 0 } }),
 
-  loss(task, adapters, config) {
+  loss(task, { adapters }, config) {
     if (config.lambda === 0) return task;
-    const gates = adapters.flatMap(({ params }) => (params.gate ? [params.gate.tensor] : []));
+    const gates = [...adapters.values()].flatMap(({ params }) => (params.gate ? [params.gate.tensor] : []));
     const count = gates.length * config.rank;
     return gates.map((g) => scaled(l1Norm(g), config.lambda / count)).reduce(add, task);
   },
 
-  scalars: ['xi'],
   beforeStep(host, config, training) {
     const share = config.xiRule === 'lr' ? host.lrShare : 1;
-    host.setScalar('xi', stageXi(config, host.phase) * stretch(config, training.steps) * share);
+    host.set('xi', stageXi(config, host.phase) * stretch(config, training.steps) * share);
   },
 
-  afterUpdate({ params, blocks, control, group, scalar, report }, config) {
-    if (config.trainGates) softThreshold(params, blocks, control, scalar('xi'), group(GATE), config.deadZone);
+  afterUpdate({ params, blocks, control, group, input, report }, config) {
+    if (config.trainGates) softThreshold(params, blocks, control, input('xi'), group(GATE), config.deadZone);
     if (config.trainGates) report('ranks', countNonzero(params, blocks, group(GATE)));
-    report('xi', scalar('xi'));
+    report('xi', input('xi'));
   },
 
   phases(config, training) {

@@ -2,19 +2,35 @@
 import type { Device } from '../engine/gpu/device';
 import type { Network } from '../engine/nn/network';
 import { initial } from '../engine/nn/init';
-import { type Adapter, type Adapters, type LinearSite, type Param, type Site, noAdapters } from '../engine/nn/site';
+import { type Adapter, type Adapters, type LinearSite, type Param, type Site, makeParam, noAdapters } from '../engine/nn/site';
 import { matmul } from '../engine/ops';
 import { free, upload } from '../engine/tensor/memory';
-import { elements } from '../engine/tensor/tensor';
+import { type Tensor, elements, sameShape, tensor } from '../engine/tensor/tensor';
 import type { LoraModule, PeftAdapter } from '../formats/peft';
-import { CheckpointError, ConfigError } from '../util/errors';
+import { CheckpointError, ConfigError, ShapeError } from '../util/errors';
 import type { BoundMethod } from './contract';
+import type { RunState } from './host';
 
 export interface Attachment {
   readonly adapters: Adapters;
   /** In the order of the model's sites, then of each adapter. */
   readonly params: readonly Param[];
+  /** Those that have an adapter. */
   readonly sites: readonly Site[];
+  /** What the host writes between steps, by name. Recorded hooks may add to it. */
+  readonly inputs: Map<string, HostInput>;
+}
+
+export interface HostInput {
+  readonly tensor: Tensor;
+  readonly start: number | Float32Array;
+}
+
+/** What a method sees of the run while it attaches. */
+export interface AttachGiven {
+  readonly shared?: unknown;
+  readonly state?: Readonly<RunState>;
+  readonly seed?: number;
 }
 
 /** The sites that `targets` selects: a regular expression that may match anywhere in the name; '' = every linear layer of the blocks. */
@@ -37,26 +53,52 @@ export function selectSites(network: Network, targets: string): Site[] {
 }
 
 /** Makes the parameters and adapters; allocates nothing. */
-export function attach(network: Network, { method, config }: BoundMethod, targets: string): Attachment {
+export function attach(network: Network, { method, config }: BoundMethod, targets: string, { shared = null, state = {}, seed = 0 }: AttachGiven = {}): Attachment {
   const adapters = new Map<string, Adapter>();
+  const common = new Map<string, Param>();
+  const inputs = new Map<string, HostInput>();
   let streams = 0;
-  const sites = selectSites(network, targets).filter((site) => {
-    const adapter = method.attach(site, config, { stream: () => streams++ });
+  const chosen = selectSites(network, targets);
+  const context = {
+    shared, state, seed, sites: chosen, stream: () => streams++,
+    param(...[name, shape, init, options]: Parameters<typeof makeParam>) {
+      const found = common.get(name) ?? makeParam(name, shape, init, options);
+      if (!sameShape(found.tensor.shape, shape)) throw new ShapeError(`${name}: shared as [${shape.join(', ')}] and as [${found.tensor.shape.join(', ')}]`);
+      common.set(name, found);
+      return found;
+    },
+    input: (name: string, shape: readonly number[], start: number | Float32Array) => inputOf(inputs, name, shape, start),
+  };
+  const sites = chosen.filter((site) => {
+    const adapter = method.attach(site, config, context);
     if (adapter) adapters.set(site.name, adapter);
     return adapter !== null;
   });
   const params = [...new Set([...adapters.values()].flatMap((adapter) => Object.values(adapter.params)))];
-  return { adapters, params, sites };
+  return { adapters, params, sites, inputs };
 }
 
-/** Writes every parameter's start, drawn from the seed. Tensors of an arena must have been placed before. */
-export function initialise(device: Device, params: readonly Param[], seed: number): void {
+/** The input of this name, made where there is none yet. */
+export function inputOf(inputs: Map<string, HostInput>, name: string, shape: readonly number[], start: number | Float32Array): Tensor {
+  const found = inputs.get(name) ?? { tensor: tensor(`input ${name}`, shape, 'input'), start };
+  if (!sameShape(found.tensor.shape, shape)) throw new ShapeError(`input '${name}': asked for as [${shape.join(', ')}] and as [${found.tensor.shape.join(', ')}]`);
+  inputs.set(name, found);
+  return found.tensor;
+}
+
+/** Writes every parameter's start, drawn from the seed, and every input's. Tensors of an arena must have been placed before. */
+export function initialise(device: Device, { params, inputs }: Attachment, seed: number): void {
   for (const { tensor: t, init, name } of params) upload(device, t, initial(init, t.shape, seed, name));
+  for (const { tensor: t, start } of inputs.values()) writeInput(device, t, start);
+}
+
+export function writeInput(device: Device, t: Tensor, values: number | Float32Array): void {
+  upload(device, t, typeof values === 'number' ? new Float32Array(elements(t)).fill(values) : values);
 }
 
 /** An adapter file attached as it is: nothing is trained. Several may be given; their updates add up. */
 export function attachFiles(device: Device, network: Network, files: readonly PeftAdapter[]): Attachment {
-  if (files.length === 0) return { adapters: noAdapters, params: [], sites: [] };
+  if (files.length === 0) return { adapters: noAdapters, params: [], sites: [], inputs: new Map() };
   // All is checked before anything is allocated.
   const found = files.map((file) => file.modules.map((module) => ({ module, site: siteOf(network, module) })));
   const branches = new Map<string, { site: LinearSite; parts: { A: Param; B: Param; scale: number }[] }>();
@@ -79,7 +121,7 @@ export function attachFiles(device: Device, network: Network, files: readonly Pe
       apply: (x) => parts.reduce((y, { A, B, scale }) => matmul(matmul(x, A.tensor, { tb: true }), B.tensor, { tb: true, alpha: scale, c: y }), site.base(x)),
     });
   }
-  return { adapters, params: [...adapters.values()].flatMap((a) => Object.values(a.params)), sites: [...branches.values()].map((b) => b.site) };
+  return { adapters, params: [...adapters.values()].flatMap((a) => Object.values(a.params)), sites: [...branches.values()].map((b) => b.site), inputs: new Map() };
 }
 
 function siteOf(network: Network, { name, out, inn }: LoraModule): LinearSite {
@@ -92,7 +134,7 @@ function siteOf(network: Network, { name, out, inn }: LoraModule): LinearSite {
 }
 
 export function detach(device: Device, attachment: Attachment): void {
-  for (const { tensor: t } of attachment.params) free(device, t);
+  for (const { tensor: t } of [...attachment.params, ...attachment.inputs.values()]) free(device, t);
 }
 
 export const countTrainable = (params: readonly Param[]): number => params.filter((p) => p.trainable).reduce((sum, p) => sum + elements(p.tensor), 0);

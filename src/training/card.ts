@@ -25,8 +25,8 @@ export interface MethodCard {
   family: 'baseline' | 'low-rank' | 'sparse' | 'initialisation' | 'optimiser' | 'quantised' | 'routing' | 'other';
   /** Kinds of model it can adapt. */
   models: ('decoder' | 'encoder' | 'vit' | 'clip' | 'conv')[];
-  /** 'lora-exact': exports as ordinary PEFT LoRA without loss. */
-  exports: 'lora-exact' | 'lora-svd' | 'native';
+  /** As ordinary PEFT LoRA, without loss or by SVD; as another PEFT type; in the studio's own format; or not at all. */
+  exports: 'lora-exact' | 'lora-svd' | 'peft' | 'native' | 'none';
   fields: Fields;
   /** Extra series it reports each step, with labels. */
   series: { id: string; label: string }[];

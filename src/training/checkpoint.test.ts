@@ -6,7 +6,7 @@ import { bytesSource, openSafetensors, writeSafetensors } from '../formats/safet
 import { type RunSetup, createRun, edited, numbersOf, randomData, sameBytes, trained } from '../methods/testing/runs';
 import { LLAMA, loadTiny, tinyTensors } from '../methods/testing/tiny';
 import { CheckpointError } from '../util/errors';
-import { readCheckpoint } from './checkpoint';
+import { type Live, loadCheckpoint, openCheckpoint } from './checkpoint';
 import { type LoadedModel, freeWeights } from './loaded';
 
 let device: Device;
@@ -72,8 +72,9 @@ describe.each(refusals)('%s', (_, make, words) => {
     const { run } = await createRun(base({ resume: good }));
     const before = await run.checkpoint();
     // The parts that Run.create hands to it.
-    const { attachment, recorded } = run as unknown as { attachment: Parameters<typeof readCheckpoint>[1]; recorded: { adamw: Parameters<typeof readCheckpoint>[2] } };
-    await expect(readCheckpoint(device, attachment, recorded.adamw, bytesSource('c', bytes), 'a'.repeat(64))).rejects.toThrow(CheckpointError);
+    const { live } = run as unknown as { live: Live };
+    const read = async () => loadCheckpoint(device, live, await openCheckpoint(bytesSource('c', bytes), 'a'.repeat(64)));
+    await expect(read()).rejects.toThrow(CheckpointError);
     expect(sameBytes(await run.checkpoint(), before)).toBe(true);
     run.dispose();
   });

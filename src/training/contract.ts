@@ -1,15 +1,80 @@
-// The plug-in contract: what a method is. A method is one object in one file with the hooks it needs.
-import type { Adapter, LinearSite, Param } from '../engine/nn/site';
+// The plug-in contract: what a method is. A method is one object in one file with the hooks it needs (docs/methods.md).
+// Recorded hooks call ops and become part of the step that is replayed; host hooks run between steps.
+import type { Adapter, Adapters, CallOptions, LinearSite, Param, ParamOptions } from '../engine/nn/site';
+import type { Init } from '../engine/nn/init';
 import type { GroupSettings } from '../engine/optim/adamw';
-import type { Tensor } from '../engine/tensor/tensor';
+import type { Shape, Tensor } from '../engine/tensor/tensor';
 import type { MethodCard } from './card';
 import type { TrainingConfig } from './config';
 import { type ConfigOf, type Fields, resolveFields } from './fields';
+import type { AfterStep, BeforeStep, Preparation, RunState, Trainer } from './host';
+
+export interface Method<F extends Fields = Fields, S = unknown> {
+  readonly info: MethodCard & { readonly fields: F };
+  /** Refuses what no field's range can say, for the chosen sites: a ConfigError with the valid range. Before anything is made. */
+  check?(sites: readonly LinearSite[], config: ConfigOf<F>, training: TrainingConfig): void;
+  /** Host, once, before the step is recorded: spectra, gradients, scores. A resumed run does without: the checkpoint has the parameters. */
+  prepare?(host: Preparation, config: ConfigOf<F>): Promise<S>;
+  /** Attaches to a layer, or leaves it alone. */
+  attach(site: LinearSite, config: ConfigOf<F>, context: AttachContext<S>): Adapter | null;
+  /** Optimiser groups beyond 'default'; decay 0 unless said. */
+  groups?(config: ConfigOf<F>, training: TrainingConfig): Readonly<Record<string, GroupSettings>>;
+  /** Recorded: wraps one call of the model, training or not. */
+  call?(next: (adapters: Adapters) => Tensor, adapters: Adapters, options: CallOptions, config: ConfigOf<F>): Tensor;
+  /** Recorded: what is minimised, from the task's loss [1]; default the task's loss itself. */
+  loss?(task: Tensor, forward: Forward, config: ConfigOf<F>): Tensor;
+  /** Recorded, between gradients and update: what is stepped along instead of some gradients. */
+  optimizer?(recorded: RecordedGradients, config: ConfigOf<F>): Directions;
+  /** Recorded once, after the optimiser's update: prox, projection, reported series. */
+  afterUpdate?(recorded: Recorded, config: ConfigOf<F>): void;
+  /** Host, before each step: writes inputs and masks. Must depend on nothing but step, seed and state. */
+  beforeStep?(host: BeforeStep, config: ConfigOf<F>, training: TrainingConfig): void;
+  /** Host, after each step: growth, freezing, scores. 'reattach' attaches and records anew; what keeps its name keeps its numbers. */
+  afterStep?(host: AfterStep, config: ConfigOf<F>, training: TrainingConfig): Promise<'reattach' | void> | void;
+  /** Stretches of the run; default one of training.steps. */
+  phases?(config: ConfigOf<F>, training: TrainingConfig): readonly Phase[];
+  /** Drives the run instead of training the phases one after another. On resuming it runs again, and steps already done are passed over. */
+  recipe?(run: Trainer, config: ConfigOf<F>): Promise<void>;
+  /** What its views show now. */
+  views?(sites: readonly SiteValues[], config: ConfigOf<F>): Readonly<Record<string, unknown>>;
+  /** What is worth a line between two looks at the parameters: whole sentences. */
+  events?(before: readonly SiteValues[], now: readonly SiteValues[], config: ConfigOf<F>): readonly string[];
+  /** A PEFT adapter type of its own ('peft' in info.exports). */
+  readonly peft?: PeftForm<F>;
+  /** Trainable parameters of a site of this shape: the specification's formula. */
+  trainable(shape: readonly [number, number], config: ConfigOf<F>): number;
+  /** Trainable parameters that sites share. */
+  shared?(sites: readonly LinearSite[], config: ConfigOf<F>): number;
+}
 
 /** A stretch of a run with its own learning-rate schedule. */
 export interface Phase {
   readonly name: string;
   readonly steps: number;
+}
+
+export interface AttachContext<S = unknown> {
+  /** What `prepare` returned; null in a plan and on resuming. Only initial values may need it: read it inside an Init of kind 'values'. */
+  readonly shared: S | null;
+  readonly state: Readonly<RunState>;
+  /** Every chosen site, in the model's order. */
+  readonly sites: readonly LinearSite[];
+  readonly seed: number;
+  /** A number of its own for each use of dropout. */
+  stream(name: string): number;
+  /** A parameter that sites share: the first call makes it, later ones get it. */
+  param(name: string, shape: Shape, init: Init, options?: ParamOptions): Param;
+  /** f32 numbers that the host writes between steps, shared by name; `start` is what they are until then. */
+  input(name: string, shape: Shape, start: number | Float32Array): Tensor;
+}
+
+/** What a loss may look at beside the task's own. */
+export interface Forward {
+  readonly adapters: Adapters;
+  /** Of the call that the task's loss is made of; recorded when asked for, since large vocabularies do without. */
+  logits(): Tensor;
+  /** The logits of the same batch with other adapters: `noAdapters` is the base as a teacher. */
+  again(adapters: Adapters): Tensor;
 }
 
 /** What recorded hooks may touch: every trainable tensor is a slice of `params`; blocks[i / 64] says to which group element i belongs. */
@@ -18,61 +83,60 @@ export interface Recorded {
   readonly blocks: Tensor;
   /** (norm, clip factor, go, halted): an update must do nothing where go is 0. */
   readonly control: Tensor;
+  /** Adapted sites with their parameters, in order. */
+  readonly sites: readonly SiteParams[];
   group(name: string): number;
-  /** A number that `beforeStep` writes, as a tensor [1]. */
-  scalar(name: string): Tensor;
+  /** An input by the name it was attached under; made here if it was not. */
+  input(name: string): Tensor;
   /** Reports x[0] as this step's value of one of the card's series. */
   report(series: string, x: Tensor): void;
+  /** A tensor that lasts from step to step and stands in checkpoints; zero at the start. */
+  lasting(name: string, shape: Shape): Tensor;
+  /** Gives a parameter or a lasting tensor new numbers, unless the step was bad. */
+  keep(target: Tensor, value: Tensor): void;
 }
 
-/** What host hooks may do. */
-export interface Host {
-  readonly phase: number;
-  /** Step within the phase, from 1. */
-  readonly phaseStep: number;
-  /** This step's learning rate as a share of the peak. */
-  readonly lrShare: number;
-  setScalar(name: string, value: number): void;
+export interface RecordedGradients extends Recorded {
+  /** Of the loss with respect to a trainable parameter, before clipping. */
+  gradient(param: Param): Tensor;
 }
 
-/** Numbers of all parameters of a site's adapter, by short name. */
-export interface SiteValues {
+/** Parameters in neither map follow their gradients. */
+export interface Directions {
+  /** What AdamW, with its clipping, gets in place of the gradient. */
+  readonly gradients?: ReadonlyMap<Param, Tensor>;
+  /** p ← p − lr · direction: without AdamW and without clipping; decay as the group says. */
+  readonly steps?: ReadonlyMap<Param, Tensor>;
+}
+
+export interface SiteParams {
   readonly site: LinearSite;
   readonly params: Readonly<Record<string, Param>>;
+}
+/** Numbers of all parameters of a site's adapter, by short name. Tables of whole numbers come as numbers, too. */
+export interface SiteValues extends SiteParams {
   readonly values: Readonly<Record<string, Float32Array>>;
 }
 
-export interface Method<F extends Fields = Fields> {
-  readonly info: MethodCard & { readonly fields: F };
-  /** Attaches to a layer, or leaves it alone. */
-  attach(site: LinearSite, config: ConfigOf<F>, context: AttachContext): Adapter | null;
-  /** Optimiser groups beyond 'default'; decay 0 unless said. */
-  groups?(config: ConfigOf<F>, training: TrainingConfig): Readonly<Record<string, GroupSettings>>;
-  /** Scalars that `beforeStep` sets, named. */
-  readonly scalars?: readonly string[];
-  /** Recorded: what is minimised, from the task's loss [1]; default the task's loss itself. */
-  loss?(task: Tensor, adapters: readonly Adapter[], config: ConfigOf<F>): Tensor;
-  /** Recorded once, after the optimiser's update: prox, projection, masks, reported series. */
-  afterUpdate?(recorded: Recorded, config: ConfigOf<F>): void;
-  /** Host, before each step: writes scalars. */
-  beforeStep?(host: Host, config: ConfigOf<F>, training: TrainingConfig): void;
-  /** Stretches of the run; default one of training.steps. */
-  phases?(config: ConfigOf<F>, training: TrainingConfig): readonly Phase[];
-  /** What its views show now. */
-  views?(sites: readonly SiteValues[], config: ConfigOf<F>): Readonly<Record<string, unknown>>;
-  /** What is worth a line between two looks at the parameters: whole sentences. */
-  events?(before: readonly SiteValues[], now: readonly SiteValues[], config: ConfigOf<F>): readonly string[];
-  /** Trainable parameters of a site of this shape: the specification's formula, for the plan and its test. */
-  trainable(shape: readonly [number, number], config: ConfigOf<F>): number;
+/** How a method writes PEFT's files of a type other than LORA, and reads them back. */
+export interface PeftForm<F extends Fields = Fields> {
+  readonly type: string;
+  /** Whether an adapter_config.json is of this form. */
+  reads(config: Readonly<Record<string, unknown>>): boolean;
+  /** Whether a tensor of this name, after 'base_model.model.', belongs to all layers. */
+  shared?(name: string): boolean;
+  /** Keys of adapter_config.json beside those that every type has. */
+  config(sites: readonly SiteValues[], config: ConfigOf<F>): Readonly<Record<string, unknown>>;
+  /** Tensors by the name after 'base_model.model.'. */
+  tensors(sites: readonly SiteValues[], config: ConfigOf<F>): ReadonlyMap<string, { shape: Shape; data: Float32Array }>;
+  /** The method's fields that attach what such a configuration describes. */
+  fields(config: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>>;
+  /** The numbers of one site's parameters from the file's tensors, by short name. */
+  values(site: LinearSite, get: (name: string) => Promise<Float32Array>): Promise<Readonly<Record<string, Float32Array>>>;
 }
 
-export interface AttachContext {
-  /** A number of its own for each use of dropout. */
-  stream(name: string): number;
-}
-
-/** Types `config` in every hook from `info.fields`. */
-export const defineMethod = <F extends Fields>(method: Method<F>): Method<F> => method;
+/** Types `config` in every hook from `info.fields`, and `shared` from what `prepare` returns. */
+export const defineMethod = <F extends Fields, S = unknown>(method: Method<F, S>): Method<F, S> => method;
 
 /** A method with its config resolved: what a run drives. Hooks keep their meaning. */
 export interface BoundMethod {

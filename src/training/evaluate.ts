@@ -6,10 +6,10 @@ import { Graph } from '../engine/tensor/graph';
 import { free } from '../engine/tensor/memory';
 import { type Step, compile } from '../engine/tensor/step';
 import { type Tensor, tensor } from '../engine/tensor/tensor';
-import { forward } from '../models/model';
 import { StudioError } from '../util/errors';
+import type { BoundMethod } from './contract';
 import type { LoadedModel } from './loaded';
-import { taskLoss } from './task-loss';
+import { callModel, taskLoss } from './task-loss';
 
 export interface TokenBatch {
   /** [batch, time] */
@@ -25,6 +25,8 @@ export interface EvaluationOptions {
   readonly logits?: boolean;
   /** Batches come with padding masks. */
   readonly mask?: boolean;
+  /** The method through whose hooks a call goes. */
+  readonly bound?: BoundMethod;
 }
 
 /** Records a forward pass with its loss; allocates nothing. */
@@ -33,9 +35,9 @@ export function recordEvaluation(loaded: LoadedModel, adapters: Adapters, shape:
   const mask = options.mask ? tensor('attention_mask', shape, 'input', 'u32') : undefined;
   const graph = new Graph();
   return graph.record(() => {
-    const scope = loaded.network.scope({ ids, adapters, training: false, ...(mask ? { mask } : {}) });
-    if (!options.logits) return { graph, ids, labels, mask, logits: undefined, ...taskLoss(loaded, scope, labels) };
-    const logits = forward(loaded.model, scope, loaded.config);
+    const call = { ids, training: false, ...(mask ? { mask } : {}) };
+    if (!options.logits) return { graph, ids, labels, mask, ...taskLoss(loaded, adapters, call, labels, options.bound), logits: undefined };
+    const logits = callModel(loaded, adapters, call, options.bound);
     return { graph, ids, labels, mask, logits, ...crossEntropy(logits, labels, 1) };
   });
 }

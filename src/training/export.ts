@@ -2,15 +2,20 @@
 import type { Device } from '../engine/gpu/device';
 import { type Adapters, type LoraFactors, noAdapters } from '../engine/nn/site';
 import { Graph } from '../engine/tensor/graph';
-import { readF32 } from '../engine/tensor/memory';
+import { readBytes, readF32 } from '../engine/tensor/memory';
 import { compile } from '../engine/tensor/step';
 import type { Tensor } from '../engine/tensor/tensor';
-import { type PeftFolder, readPeft, writePeft } from '../formats/peft';
+import { writeNative } from '../formats/native-adapter';
+import { type PeftFolder, writePeft } from '../formats/peft';
+import { writePeftForm } from '../formats/peft-form';
 import { type NewTensor, bytesSource, writeSafetensors } from '../formats/safetensors';
-import { ConfigError } from '../util/errors';
-import { type Attachment, attachFiles, detach } from './attach';
-import type { SiteValues } from './contract';
+import { ConfigError, StudioError } from '../util/errors';
+import { type Attachment, detach } from './attach';
+import { entryOf } from './checkpoint';
+import type { BoundMethod, SiteValues } from './contract';
 import { Evaluator, type TokenBatch } from './evaluate';
+import type { RunState } from './host';
+import { attachFolder } from './import';
 import { type LoadedModel, transpose } from './loaded';
 
 export interface Receipt {
@@ -31,16 +36,51 @@ export interface Receipt {
 export async function readSites(device: Device, { adapters, sites }: Attachment): Promise<SiteValues[]> {
   return Promise.all(sites.map(async (site) => {
     const params = adapters.get(site.name)?.params ?? {};
-    const read = await Promise.all(Object.entries(params).map(async ([name, p]) => [name, await readF32(device, p.tensor)] as const));
+    const read = await Promise.all(Object.entries(params).map(async ([name, p]) => [name, await numbersOf(device, p.tensor)] as const));
     return { site, params, values: Object.fromEntries(read) };
   }));
 }
 
-/** adapter_model.safetensors and adapter_config.json for PEFT. */
-export async function exportPeft(device: Device, loaded: LoadedModel, attachment: Attachment, baseModel: string): Promise<PeftFolder> {
+async function numbersOf(device: Device, t: Tensor): Promise<Float32Array> {
+  if (t.dtype === 'f32') return readF32(device, t);
+  const bytes = await readBytes(device, t);
+  return Float32Array.from(t.dtype === 'u32' ? new Uint32Array(bytes) : new Int32Array(bytes));
+}
+
+/** What an adapter is exported of, beside its numbers. */
+export interface Exported {
+  readonly attachment: Attachment;
+  readonly bound: BoundMethod;
+  readonly state: RunState;
+}
+
+/** The files of an adapter, in the form that its method names. */
+export async function exportAdapter(device: Device, loaded: LoadedModel, exported: Exported, baseModel: string): Promise<PeftFolder> {
+  const { attachment, bound: { method, config }, state } = exported;
+  const names = attachment.sites.map(({ name }) => name);
+  switch (method.info.exports) {
+    case 'none': throw new ConfigError(`${method.info.name} has no adapter to export`, 'Save the merged model instead.');
+    case 'native': {
+      const tensors = await Promise.all(attachment.params.map(async ({ name, tensor: t }) => entryOf(`param.${name}`, t, await readBytes(device, t))));
+      const file = writeNative({ method: method.info.slug, fields: { ...config }, sites: names, state: { ...state }, baseModel }, tensors);
+      return { files: [file], dropped: [], ranks: {} };
+    }
+    case 'peft': {
+      if (!method.peft) throw new StudioError(`${method.info.name}: exports as a PEFT type but does not say how`);
+      const sites = await readSites(device, attachment);
+      const { type } = method.peft;
+      const form = { type, config: method.peft.config(sites, config), tensors: method.peft.tensors(sites, config), adapted: names };
+      return { files: writePeftForm({ ...form, allModules: [...loaded.network.sites.keys()], baseModel, taskType: 'CAUSAL_LM' }), dropped: [], ranks: {} };
+    }
+    default: return exportLora(device, loaded, attachment, baseModel);
+  }
+}
+
+/** adapter_model.safetensors and adapter_config.json of a plain LoRA. */
+async function exportLora(device: Device, loaded: LoadedModel, attachment: Attachment, baseModel: string): Promise<PeftFolder> {
   const modules = (await readSites(device, attachment)).map(({ site, values }) => {
     const factors = attachment.adapters.get(site.name)?.lora?.(values);
-    if (!factors) throw new ConfigError(`${site.name}: this method does not export as LoRA`, 'Save the native checkpoint instead.');
+    if (!factors) throw new StudioError(`${site.name}: the method says that it exports as LoRA but does not say how`);
     return { name: site.name, ...(factors as LoraFactors), out: site.shape[0], inn: site.shape[1], transposed: loaded.network.weights.get(`${site.name}.weight`)?.transposed ?? false };
   });
   const { model, network } = loaded;
@@ -48,17 +88,17 @@ export async function exportPeft(device: Device, loaded: LoadedModel, attachment
 }
 
 /** Reads the written files back, attaches them afresh to the same base, and compares logits with the adapter they came from. */
-export async function receiptOf(device: Device, loaded: LoadedModel, attachment: Attachment, folder: PeftFolder, batch: TokenBatch, shape: readonly [number, number]): Promise<Receipt> {
+export async function receiptOf(device: Device, loaded: LoadedModel, { attachment, bound }: Exported, folder: PeftFolder, batch: TokenBatch, shape: readonly [number, number]): Promise<Receipt> {
   const files = new Map(folder.files.map(({ name, bytes }) => [name, bytesSource(name, bytes)]));
-  const fresh = attachFiles(device, loaded.network, [await readPeft(files)]);
-  const logits = async (adapters: Adapters) => {
-    const evaluator = await Evaluator.create(device, loaded, adapters, shape, { logits: true });
+  const fresh = await attachFolder(device, loaded, files, [bound.method]);
+  const logits = async (adapters: Adapters, through?: BoundMethod) => {
+    const evaluator = await Evaluator.create(device, loaded, adapters, shape, { logits: true, ...(through ? { bound: through } : {}) });
     const values = await evaluator.logitsOf(batch);
     evaluator.dispose();
     return values;
   };
   try {
-    const [trained, reloaded, base] = [await logits(attachment.adapters), await logits(fresh.adapters), await logits(noAdapters)];
+    const [trained, reloaded, base] = [await logits(attachment.adapters, bound), await logits(fresh.attachment.adapters, fresh.bound), await logits(noAdapters)];
     const weights = folder.files.find((f) => f.name.endsWith('.safetensors'))?.bytes ?? new Uint8Array();
     const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', weights));
     return {
@@ -67,12 +107,12 @@ export async function receiptOf(device: Device, loaded: LoadedModel, attachment:
       tokens: shape[0] * shape[1],
       bytes: weights.length,
       sha256: [...digest].map((b) => b.toString(16).padStart(2, '0')).join(''),
-      modules: Object.keys(folder.ranks).length,
+      modules: attachment.sites.length - folder.dropped.length,
       droppedModules: folder.dropped,
       ranks: folder.ranks,
     };
   } finally {
-    detach(device, fresh);
+    detach(device, fresh.attachment);
   }
 }
 
@@ -92,7 +132,12 @@ export async function mergedWeights(device: Device, loaded: LoadedModel, adapter
   const graph = new Graph();
   const merged = new Map<string, Tensor>();
   graph.record(() => {
-    for (const [name, adapter] of adapters) merged.set(`${name}.weight`, adapter.weight());
+    for (const [name, adapter] of adapters) {
+      merged.set(`${name}.weight`, adapter.weight());
+      if (!adapter.bias) continue;
+      if (!loaded.network.weights.has(`${name}.bias`)) throw new ConfigError(`${name}: the adapter has a bias, the model's layer does not`, 'Export the adapter by itself instead.');
+      merged.set(`${name}.bias`, adapter.bias());
+    }
   });
   const step = await compile(device, graph, { keep: [...merged.values()] });
   step.run();

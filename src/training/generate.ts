@@ -9,8 +9,9 @@ import { type Step, compile } from '../engine/tensor/step';
 import { type Tensor, tensor } from '../engine/tensor/tensor';
 import { ConfigError } from '../util/errors';
 import { uniform } from '../util/random';
+import type { BoundMethod } from './contract';
 import type { LoadedModel } from './loaded';
-import { forward } from '../models/model';
+import { callModel } from './task-loss';
 
 export interface GenerateOptions {
   readonly maxTokens: number;
@@ -30,11 +31,11 @@ export class Generator {
   ) {}
 
   /** For at most `capacity` tokens, prompt included; more than the model's context is cut to it. */
-  static async create(device: Device, loaded: LoadedModel, adapters: Adapters, capacity: number): Promise<Generator> {
+  static async create(device: Device, loaded: LoadedModel, adapters: Adapters, capacity: number, bound?: BoundMethod): Promise<Generator> {
     const [id, position] = [tensor('token', [1, 1], 'input', 'u32'), tensor('position', [1], 'input', 'u32')];
     const cache: KvCache = { capacity: Math.min(capacity, loaded.info.context), layers: new Map() };
     const graph = new Graph();
-    const logits = graph.record(() => forward(loaded.model, loaded.network.scope({ ids: id, positions: position, cache, adapters, training: false }), loaded.config));
+    const logits = graph.record(() => callModel(loaded, adapters, { ids: id, positions: position, cache, training: false }, bound));
     return new Generator(device, loaded, await compile(device, graph, { keep: [logits] }), cache, id, position, logits);
   }
 

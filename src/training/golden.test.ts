@@ -98,7 +98,8 @@ describe.each(['tale-1m', 'gpt2-tiny'] as const)('%s', (id) => {
       const logits = forward(loaded.model, loaded.network.scope({ ids, adapters: attachment.adapters, training: true }), loaded.config);
       const { loss } = crossEntropy(logits, labels, 1);
       const grads = graph.grad(loss, attachment.params.map((p) => p.tensor));
-      adamw.update(loss);
+      adamw.guard(loss);
+      adamw.update();
       return { logits, loss, grads };
     });
     const step = await compile(device, graph, { keep: [logits, loss], place: adamw.places(device, grads) });

@@ -1,11 +1,12 @@
 // What a run will take, before anything is allocated: the real train step, recorded on no device.
 import { plan as planMemory } from '../engine/tensor/planner';
+import type { Param } from '../engine/nn/site';
 import { type Tensor, byteLength, elements, rootOf } from '../engine/tensor/tensor';
 import { ConfigError, DeviceLimitError } from '../util/errors';
-import { attach, countTrainable } from './attach';
+import { attach, countTrainable, selectSites } from './attach';
 import type { Plan, PlanPart } from './card';
-import type { RunConfig } from './config';
-import type { BoundMethod } from './contract';
+import type { RunConfig, TrainingConfig } from './config';
+import type { BoundMethod, Phase } from './contract';
 import { recordEvaluation } from './evaluate';
 import type { LoadedModel } from './loaded';
 import { recordTraining } from './step';
@@ -15,16 +16,25 @@ export interface DeviceAllowance {
   readonly largestBuffer: number;
 }
 
+export const phasesOf = ({ method, config }: BoundMethod, training: TrainingConfig): readonly Phase[] => method.phases?.(config, training) ?? [{ name: 'training', steps: training.steps }];
+
 /** Every step of every phase. */
-export const totalSteps = ({ method, config }: BoundMethod, run: RunConfig): number =>
-  method.phases?.(config, run.training).reduce((sum, phase) => sum + phase.steps, 0) ?? run.training.steps;
+export const totalSteps = (bound: BoundMethod, run: RunConfig): number => phasesOf(bound, run.training).reduce((sum, phase) => sum + phase.steps, 0);
+
+/** Refuses what cannot be trained, with what would do, before anything is made. */
+export function checkRun({ model, network, info }: LoadedModel, { method, config }: BoundMethod, run: RunConfig): void {
+  const { training } = run;
+  if (training.seq > info.context) throw new ConfigError(`training.seq: ${training.seq} tokens are more than the model's context of ${info.context}`, `Give a sequence length of at most ${info.context}.`);
+  if (!method.info.models.includes(model.kind)) throw new ConfigError(`${method.info.name} adapts models of kind ${method.info.models.join(', ')}; this one is a ${model.kind}`, 'Choose another method, or another model.');
+  method.check?.(selectSites(network, run.targets), config, training);
+}
 
 export function planRun(loaded: LoadedModel, bound: BoundMethod, run: RunConfig, allowance: DeviceAllowance): Plan {
   const { training } = run;
-  checkLengths(loaded, run);
-  const attachment = attach(loaded.network, bound, run.targets);
+  checkRun(loaded, bound, run);
+  const attachment = attach(loaded.network, bound, run.targets, { seed: training.seed });
   const step = recordTraining(loaded, bound, attachment, training);
-  const memory = planMemory(step.graph.commands, [], step.gradients.map(rootOf));
+  const memory = planMemory(step.graph.commands, [], [...step.gradients, ...step.directions].map(rootOf));
   const evaluation = recordEvaluation(loaded, attachment.adapters, [training.batch, training.seq]);
   const held = planMemory(evaluation.graph.commands, [evaluation.loss, evaluation.count]);
 
@@ -38,17 +48,21 @@ export function planRun(loaded: LoadedModel, bound: BoundMethod, run: RunConfig,
     { part: 'Base weights', bytes: sum(weights), kind: 'base' },
     { part: 'Activations', bytes: memory.bytes, kind: 'base' },
     { part: 'Evaluation', bytes: held.bytes, kind: 'base' },
-    { part: 'Tables and batch', bytes: sum(constants) + sum([step.ids, step.labels, evaluation.ids, evaluation.labels, step.ring.tensor]), kind: 'base' },
+    { part: 'Tables and batch', bytes: sum(constants) + sum([step.ids, step.labels, evaluation.ids, evaluation.labels, step.ring.tensor, ...[...attachment.inputs.values()].map((input) => input.tensor)]), kind: 'base' },
     { part: 'Adapter', bytes: optimiser.params + sum(frozen), kind: 'adapter' },
     { part: 'Gradients', bytes: optimiser.gradients, kind: 'adapter' },
     { part: 'AdamW moments', bytes: optimiser.moments, kind: 'adapter' },
+    ...(step.lasting.size > 0 ? [{ part: 'Optimiser of the method', bytes: sum(step.lasting.values()), kind: 'adapter' } as const] : []),
   ];
   const largestWeight = Math.max(...weights.map(byteLength));
   const largestBuffer = Math.max(...memory.sizes, ...held.sizes, largestWeight, optimiser.params);
+  const counted = new Set<Param>();
   const byModule = new Map<string, { trainable: number; sites: number }>();
   for (const site of attachment.sites) {
     const entry = byModule.get(site.module) ?? { trainable: 0, sites: 0 };
-    const params = Object.values(attachment.adapters.get(site.name)?.params ?? {});
+    // What sites share is counted where it first stands.
+    const params = Object.values(attachment.adapters.get(site.name)?.params ?? {}).filter((p) => !counted.has(p));
+    for (const p of params) counted.add(p);
     byModule.set(site.module, { trainable: entry.trainable + params.filter((p) => p.trainable).reduce((n, p) => n + elements(p.tensor), 0), sites: entry.sites + 1 });
   }
   return {
@@ -70,10 +84,6 @@ function problem(largest: number, weight: number, { largestBuffer }: DeviceAllow
   const share = Math.floor((batch * largestBuffer) / largest);
   const hint = weight > largestBuffer ? 'No batch is small enough, since a weight of the model alone takes more: choose a smaller model.' : share >= 1 ? `Lower the batch from ${batch} to ${share}.` : `Lower the sequence length from ${seq} to ${Math.max(2, Math.floor((seq * batch * largestBuffer) / largest))} and the batch to 1.`;
   return { problem: { message: `the plan needs ${mib(largest)} in one buffer, this device allows ${mib(largestBuffer)}`, hint } };
-}
-
-function checkLengths({ info }: LoadedModel, { training }: RunConfig): void {
-  if (training.seq > info.context) throw new ConfigError(`training.seq: ${training.seq} tokens are more than the model's context of ${info.context}`, `Give a sequence length of at most ${info.context}.`);
 }
 
 /** Throws where the plan has a problem. */

@@ -5,23 +5,25 @@ import type { Device } from '../engine/gpu/device';
 import { noAdapters } from '../engine/nn/site';
 import { scheduleShare } from '../engine/optim/schedule';
 import { RING_COLUMNS } from '../engine/optim/ring';
-import { free, write } from '../engine/tensor/memory';
-import { type Step, compile } from '../engine/tensor/step';
+import { readF32, write } from '../engine/tensor/memory';
 import type { HostData, Tensor } from '../engine/tensor/tensor';
 import type { PeftFolder } from '../formats/peft';
-import type { ByteSource } from '../formats/safetensors';
-import { NonFiniteError, toFailure } from '../util/errors';
-import { type Attachment, attach, detach, initialise } from './attach';
-import { readCheckpoint, writeCheckpoint } from './checkpoint';
+import { type ByteSource, bytesSource, openSafetensors } from '../formats/safetensors';
+import { NonFiniteError, StudioError, toFailure } from '../util/errors';
+import { type Attachment, selectSites, writeInput } from './attach';
+import { openCheckpoint, writeCheckpoint } from './checkpoint';
 import type { HeatmapData } from './card';
 import type { RunConfig } from './config';
 import type { BoundMethod, Phase, SiteValues } from './contract';
-import { Evaluator } from './evaluate';
 import type { RunEvent, SampleResult } from './events';
-import { type Receipt, exportPeft, readSites, receiptOf } from './export';
+import { type Receipt, exportAdapter, readSites, receiptOf } from './export';
 import { Generator, promptIds } from './generate';
+import type { AfterStep, RunState, Trainer } from './host';
+import { type LiveRun, goLive, releaseNumbers, releaseStep } from './live';
 import type { LoadedModel } from './loaded';
-import { type TrainingStep, groupSettings, recordTraining } from './step';
+import { checkRun, phasesOf } from './plan';
+import { prepare, randomOf } from './prepare';
+import { fineTune } from './recipes/fine-tune';
 
 /** Steps handed to the GPU but not done. Enough to keep it busy, few enough that pausing feels immediate. */
 const IN_FLIGHT = 3;
@@ -41,6 +43,10 @@ export interface RunOptions {
   readonly save?: (bytes: Uint8Array, step: number) => Promise<void>;
   /** Kernels compiled, and measured where there is a choice, out of all. */
   readonly progress?: (done: number, total: number) => void;
+  /** How far the method's own preparation is. */
+  readonly preparing?: (done: number, total: number) => void;
+  /** Stops the preparation: `create` then rejects with a StoppedError. */
+  readonly signal?: AbortSignal;
   /** Whether samples are written at all; the command line does without. */
   readonly samples: boolean;
 }
@@ -60,35 +66,27 @@ export class Run {
   private released = false;
   private readonly generators = new Map<string, Generator>();
 
-  private constructor(
-    private readonly options: RunOptions, readonly attachment: Attachment, private readonly recorded: TrainingStep, private readonly compiled: Step,
-    private readonly evaluator: Evaluator, readonly phases: readonly Phase[],
-  ) {}
+  /** Stretches trained so far, the present one included: the learning rate of any step follows from them. */
+  private readonly stretches: Phase[] = [];
 
-  /** Attaches, compiles and initialises; on failure nothing stays allocated. */
+  private constructor(private readonly options: RunOptions, private live: LiveRun, private readonly state: RunState, readonly phases: readonly Phase[], readonly prepareSeconds: number | null) {}
+
+  /** Checks, prepares, attaches, compiles and initialises; on failure nothing stays allocated. */
   static async create(options: RunOptions): Promise<Run> {
-    const { device, loaded, bound, config, data } = options;
-    const { training } = config;
-    const attachment = attach(loaded.network, bound, config.targets);
-    const recorded = recordTraining(loaded, bound, attachment, training);
-    const { adamw, ring } = recorded;
-    try {
-      adamw.allocate(device, groupSettings(bound, training));
-      ring.allocate(device);
-      initialise(device, attachment.params, training.seed);
-      const done = options.resume ? await readCheckpoint(device, attachment, adamw, options.resume, data.summary.hash) : 0;
-      const compiled = await compile(device, recorded.graph, { place: adamw.places(device, recorded.gradients), ...(options.progress ? { progress: options.progress } : {}) });
-      const evaluator = await Evaluator.create(device, loaded, attachment.adapters, [training.batch, training.seq]);
-      const phases = bound.method.phases?.(bound.config, training) ?? [{ name: 'training', steps: training.steps }];
-      const run = new Run(options, attachment, recorded, compiled, evaluator, phases);
-      run.step = run.lastMetrics.step = done;
-      return run;
-    } catch (error) {
-      adamw.dispose(device);
-      ring.dispose(device);
-      detach(device, attachment);
-      throw error;
-    }
+    const { device, loaded, bound, config, data, signal, preparing } = options;
+    checkRun(loaded, bound, config);
+    const checkpoint = options.resume ? await openCheckpoint(options.resume, data.summary.hash) : null;
+    const { shared, state, seconds } = checkpoint
+      ? { shared: null, state: checkpoint.state, seconds: null }
+      : await prepare(bound, selectSites(loaded.network, config.targets), { device, loaded, data, training: config.training, ...(signal ? { signal } : {}), ...(preparing ? { progress: preparing } : {}) });
+    const live = await goLive(options, { shared, state, ...(checkpoint ? { from: { checkpoint, carry: false } } : {}) });
+    const run = new Run(options, live, state, phasesOf(bound, config.training), seconds);
+    run.step = run.lastMetrics.step = checkpoint?.step ?? 0;
+    return run;
+  }
+
+  get attachment(): Attachment {
+    return this.live.attachment;
   }
 
   get totalSteps(): number {
@@ -114,8 +112,9 @@ export class Run {
     let reason: 'finished' | 'stopped' | 'failed' = 'finished';
     try {
       listener({ kind: 'status', status: 'running', step: this.step });
+      if (this.prepareSeconds !== null && this.step === 0) listener({ kind: 'note', step: 0, text: `Initialised in ${this.prepareSeconds.toFixed(2)} s` });
       if (this.step === 0) await this.lookAround(true);
-      await this.loop();
+      await (this.options.bound.method.recipe ?? fineTune)(this.trainer(), this.options.bound.config);
       if (this.step < this.totalSteps) reason = 'stopped';
       await this.flush();
       await this.lookAround(true);
@@ -146,7 +145,7 @@ export class Run {
 
   /** Floating-point operations of one step. */
   get flopsPerStep(): number {
-    return this.compiled.cost.flops;
+    return this.live.compiled.cost.flops;
   }
 
   /** What made the run fail. */
@@ -154,41 +153,108 @@ export class Run {
     return this.failure;
   }
 
-  private async loop(): Promise<void> {
+  private trainer(): Trainer {
+    const { data } = this.options;
+    return {
+      ...this.host(this.step, { number: 0, step: 0, steps: 0, lrShare: 0 }),
+      phases: this.phases,
+      train: (phase) => this.stretch(phase),
+      reattach: () => this.reattach(),
+      snapshot: () => this.live.vectors.snapshot(),
+      load: (vector) => this.live.vectors.load(vector),
+      gradient: (batch, split = 'train') => this.live.vectors.gradient(split === 'train' ? data.batch(batch) : heldOut(data, batch), this.step + 1),
+      axpy: (y, a, x) => this.live.vectors.axpy(y, a, x),
+      dot: (x, y) => this.live.vectors.dot(x, y),
+      free: (vector) => this.live.vectors.free(vector),
+    };
+  }
+
+  /** Trains a phase to its end, from where the run stands; one that was done before is passed over. False when the run is to end. */
+  private async stretch(phase: Phase): Promise<boolean> {
     const { device, data, bound, config, listener } = this.options;
     const { training } = config;
-    const { ids, labels, adamw, ring, scalars } = this.recorded;
+    const { method } = bound;
+    const number = this.stretches.length;
+    const phaseStart = this.stretches.reduce((sum, { steps }) => sum + steps, 0);
+    const phaseEnd = phaseStart + phase.steps;
+    this.stretches.push(phase);
+    if (this.step >= phaseEnd) return true;
+    listener({ kind: 'phase', name: phase.name, steps: phase.steps, from: phaseStart });
     const inFlight: Promise<void>[] = [];
-    let phaseEnd = 0;
-    for (const [number, phase] of this.phases.entries()) {
-      const phaseStart = phaseEnd;
-      phaseEnd += phase.steps;
-      if (this.step >= phaseEnd) continue;
-      listener({ kind: 'phase', name: phase.name, steps: phase.steps, from: phaseStart });
-      while (this.step < phaseEnd) {
-        // A failure may come in while this waits; the step that it set back must not be counted up again.
-        if (!(await this.mayGoOn()) || this.failure !== null) return;
-        const step = this.step + 1;
-        const phaseStep = step - phaseStart;
-        const lrShare = scheduleShare(training.schedule, phaseStep, phase.steps, Math.min(training.warmup, phase.steps));
-        bound.method.beforeStep?.({ phase: number, phaseStep, lrShare, setScalar: (name, value) => write(device, scalars.get(name) as Tensor, Float32Array.of(value)) }, bound.config, training);
-        const batch = data.batch(step - 1);
-        const inputs = new Map<Tensor, HostData>([[ids, batch.input_ids], [labels, batch.labels]]);
-        const due = !this.lastMetrics.pending && (performance.now() - this.lastMetrics.time > METRICS_MS || step - this.lastMetrics.step >= ring.length / 2);
-        let copied: (() => Promise<Float32Array>) | null = null;
-        this.compiled.run(inputs, { step, seed: training.seed, lr: training.lr * lrShare, ...adamw.bias(step) }, due ? (encoder) => { copied = ring.copy(device, encoder); } : undefined);
-        this.step = step;
-        if (copied) void this.collect(copied, step);
-        inFlight.push(device.gpu.queue.onSubmittedWorkDone());
-        if (inFlight.length > IN_FLIGHT) await inFlight.shift();
-        await this.lookAround(false);
-      }
-      // After the last phase the run is looked at anyway.
-      if (this.step < this.totalSteps) {
-        await this.evaluate();
-        await this.look();
-      }
+    while (this.step < phaseEnd) {
+      // A failure may come in while this waits; the step that it set back must not be counted up again.
+      if (!(await this.mayGoOn()) || this.failure !== null) return false;
+      const step = this.step + 1;
+      const phaseStep = step - phaseStart;
+      const lrShare = scheduleShare(training.schedule, phaseStep, phase.steps, Math.min(training.warmup, phase.steps));
+      const host = this.host(step, { number, step: phaseStep, steps: phase.steps, lrShare });
+      method.beforeStep?.(host, bound.config, training);
+      const { ids, labels, adamw, ring, compiled } = this.live;
+      const batch = data.batch(step - 1);
+      const inputs = new Map<Tensor, HostData>([[ids, batch.input_ids], [labels, batch.labels]]);
+      const due = !this.lastMetrics.pending && (performance.now() - this.lastMetrics.time > METRICS_MS || step - this.lastMetrics.step >= ring.length / 2);
+      let copied: (() => Promise<Float32Array>) | null = null;
+      compiled.run(inputs, { step, seed: training.seed, lr: training.lr * lrShare, ...adamw.bias(step) }, due ? (encoder) => { copied = ring.copy(device, encoder); } : undefined);
+      this.step = step;
+      if (copied) void this.collect(copied, step);
+      inFlight.push(device.gpu.queue.onSubmittedWorkDone());
+      if (inFlight.length > IN_FLIGHT) await inFlight.shift();
+      if ((await method.afterStep?.(host, bound.config, training)) === 'reattach') await this.reattach();
+      await this.lookAround(false);
     }
+    // After the last phase the run is looked at anyway.
+    if (this.step < this.totalSteps) {
+      await this.evaluate();
+      await this.look();
+    }
+    return true;
+  }
+
+  /** What the method's host hooks may do, at one step. */
+  private host(step: number, phase: { number: number; step: number; steps: number; lrShare: number }): AfterStep {
+    const { device, config, data, listener } = this.options;
+    return {
+      step, phase: phase.number, phaseStep: phase.step, phaseSteps: phase.steps, lrShare: phase.lrShare, state: this.state,
+      sites: this.attachment.sites.map(({ name }) => name),
+      random: randomOf(config.training.seed),
+      set: (name, values) => writeInput(device, this.input(name), values),
+      setMask: (name, open) => this.live.adamw.setMask(device, name, open),
+      values: () => readSites(device, this.attachment),
+      read: (param) => readF32(device, param.tensor),
+      write: (param, values) => write(device, param.tensor, values),
+      evaluate: async () => (data.validation().length === 0 ? null : (await this.live.evaluator.mean(data.validation())).loss),
+      note: (text) => listener({ kind: 'note', step, text }),
+    };
+  }
+
+  private input(name: string): Tensor {
+    const { inputs } = this.attachment;
+    const found = inputs.get(name);
+    if (!found) throw new StudioError(`the method has no input '${name}'`, `Its inputs are: ${[...inputs.keys()].join(', ') || 'none'}.`);
+    return found.tensor;
+  }
+
+  /** Attaches and records anew by what the method's state says now; what keeps its name and shape keeps its numbers. */
+  private async reattach(): Promise<void> {
+    // The ring goes with the rest: its numbers first, and whoever still reads parameters. Samples asked for meanwhile wait.
+    await this.flush();
+    await this.lastViews.pending;
+    const result = this.sampling.then(() => this.rebuild());
+    this.sampling = result.catch(() => {});
+    await result;
+  }
+
+  private async rebuild(): Promise<void> {
+    const kept = await openSafetensors(bytesSource('the run itself', await this.checkpoint()));
+    const before = this.live;
+    for (const generator of this.generators.values()) generator.dispose();
+    this.generators.clear();
+    releaseStep(before);
+    releaseNumbers(this.options.device, before, before.attachment);
+    this.released = true;
+    this.live = await goLive(this.options, { shared: null, state: this.state, from: { checkpoint: { file: kept, where: kept.name }, carry: true } });
+    this.released = false;
+    this.lastViews.sites = [];
   }
 
   /** Waits while paused; false when the run is to end. */
@@ -230,7 +296,7 @@ export class Run {
   async evaluate(): Promise<number | null> {
     const batches = this.options.data.validation();
     if (batches.length === 0) return null;
-    const { loss } = await this.evaluator.mean(batches);
+    const { loss } = await this.live.evaluator.mean(batches);
     this.options.listener({ kind: 'eval', step: this.step, loss });
     return loss;
   }
@@ -265,7 +331,8 @@ export class Run {
     const key = `${which} ${capacity}`;
     let found = this.generators.get(key);
     if (!found) {
-      found = await Generator.create(this.options.device, this.options.loaded, which === 'on' ? this.attachment.adapters : noAdapters, capacity);
+      const { device, loaded, bound } = this.options;
+      found = which === 'on' ? await Generator.create(device, loaded, this.attachment.adapters, capacity, bound) : await Generator.create(device, loaded, noAdapters, capacity);
       this.generators.set(key, found);
     }
     return found;
@@ -273,34 +340,29 @@ export class Run {
 
   async checkpoint(): Promise<Uint8Array> {
     const { device, config, data } = this.options;
-    return writeCheckpoint(device, this.attachment, this.recorded.adamw, { step: this.step, config, dataHash: data.summary.hash });
+    return writeCheckpoint(device, this.live, { step: this.step, config, dataHash: data.summary.hash, state: this.state });
   }
 
-  /** The PEFT folder and what was found on reading it back. */
+  /** The adapter's files and what was found on reading them back. */
   async exportPeft(baseModel: string): Promise<{ folder: PeftFolder; receipt: Receipt }> {
     const { device, loaded, data, config } = this.options;
-    const folder = await exportPeft(device, loaded, this.attachment, baseModel);
+    const exported = { attachment: this.attachment, bound: this.options.bound, state: this.state };
+    const folder = await exportAdapter(device, loaded, exported, baseModel);
     const batch = data.validation()[0] ?? data.batch(0);
-    return { folder, receipt: await receiptOf(device, loaded, this.attachment, folder, batch, [config.training.batch, config.training.seq]) };
+    return { folder, receipt: await receiptOf(device, loaded, exported, folder, batch, [config.training.batch, config.training.seq]) };
   }
 
   dispose(): void {
-    const { device } = this.options;
-    const { adamw, ring, ids, labels, scalars } = this.recorded;
     for (const generator of this.generators.values()) generator.dispose();
     this.releaseStep();
-    adamw.dispose(device);
-    ring.dispose(device);
-    detach(device, this.attachment);
-    for (const t of [ids, labels, ...scalars.values()]) free(device, t);
+    releaseNumbers(this.options.device, this.live, this.attachment);
   }
 
   /** Frees the activations: an ended run keeps its parameters, for export and samples, and nothing else. */
   private releaseStep(): void {
     if (this.released) return;
     this.released = true;
-    this.evaluator.dispose();
-    this.compiled.dispose();
+    releaseStep(this.live);
   }
 
   /** Hands on the rows of the ring up to `step`, and notices a loss that is not finite. */
@@ -317,7 +379,7 @@ export class Run {
   }
 
   private emit(rows: Float32Array, step: number): void {
-    const { series, length } = this.recorded.ring;
+    const { series, length } = this.live.ring;
     const from = this.lastMetrics.step + 1;
     const now = performance.now();
     if (step < from) return;
@@ -346,7 +408,7 @@ export class Run {
   private lrAt(step: number): number {
     const { training } = this.options.config;
     let start = 0;
-    for (const phase of this.phases) {
+    for (const phase of this.stretches) {
       if (step <= start + phase.steps) return training.lr * scheduleShare(training.schedule, step - start, phase.steps, Math.min(training.warmup, phase.steps));
       start += phase.steps;
     }
@@ -356,7 +418,7 @@ export class Run {
   /** Waits for everything submitted, and hands on all numbers up to now. */
   private async flush(): Promise<void> {
     const { device } = this.options;
-    const { ring } = this.recorded;
+    const { ring } = this.live;
     while (this.lastMetrics.pending) await new Promise((resolve) => setTimeout(resolve, 1));
     const encoder = device.gpu.createCommandEncoder();
     const copied = ring.copy(device, encoder);
@@ -382,4 +444,12 @@ export class Run {
     if (this.lastViews.sites.length > 0) for (const text of method.events?.(this.lastViews.sites, sites, config) ?? []) listener({ kind: 'note', step, text });
     this.lastViews.sites = sites;
   }
+}
+
+/** Held-out batches in turn. */
+function heldOut(data: Dataset, number: number) {
+  const batches = data.validation();
+  const batch = batches[number % Math.max(1, batches.length)];
+  if (!batch) throw new StudioError('there are no held-out batches', 'Hold out a share of the data.');
+  return batch;
 }

@@ -1,14 +1,17 @@
 // One training step as one recording: forward, loss, gradients, update, the method's own hooks, metrics.
+import type { Adapters } from '../engine/nn/site';
 import { copy } from '../engine/ops';
 import { AdamW, type GroupSettings } from '../engine/optim/adamw';
 import { MetricRing } from '../engine/optim/ring';
+import { keep } from '../engine/optim/vectors';
 import { Graph } from '../engine/tensor/graph';
-import { type Tensor, rootOf, tensor } from '../engine/tensor/tensor';
-import type { Attachment } from './attach';
+import { type Shape, type Tensor, rootOf, sameShape, tensor } from '../engine/tensor/tensor';
+import { ShapeError } from '../util/errors';
+import { type Attachment, inputOf } from './attach';
 import type { TrainingConfig } from './config';
 import type { BoundMethod, Recorded } from './contract';
 import type { LoadedModel } from './loaded';
-import { taskLoss } from './task-loss';
+import { callModel, taskLoss } from './task-loss';
 
 export interface TrainingStep {
   readonly graph: Graph;
@@ -17,7 +20,10 @@ export interface TrainingStep {
   readonly adamw: AdamW;
   readonly ring: MetricRing;
   readonly gradients: readonly Tensor[];
-  readonly scalars: ReadonlyMap<string, Tensor>;
+  /** What is stepped along instead, where the method has an optimiser hook; empty otherwise. */
+  readonly directions: readonly Tensor[];
+  /** What the method's recorded hooks keep from step to step, by name. */
+  readonly lasting: ReadonlyMap<string, Tensor>;
 }
 
 const RING_LENGTH = 1024;
@@ -27,6 +33,14 @@ export const groupSettings = ({ method, config }: BoundMethod, training: Trainin
   ...method.groups?.(config, training),
 });
 
+/** The loss [1] that is minimised on a batch, the task's own, and how many tokens carry it. Recorded. */
+export function recordLoss(loaded: LoadedModel, bound: BoundMethod, adapters: Adapters, ids: Tensor, labels: Tensor) {
+  const call = { ids, training: true };
+  const { loss, count, logits } = taskLoss(loaded, adapters, call, labels, bound);
+  const forward = { adapters, logits, again: (others: Adapters) => callModel(loaded, others, call) };
+  return { total: bound.method.loss?.(loss, forward, bound.config) ?? loss, loss, count };
+}
+
 /** Allocates nothing: the plan records the same step on no device at all. */
 export function recordTraining(loaded: LoadedModel, bound: BoundMethod, attachment: Attachment, training: TrainingConfig): TrainingStep {
   const shape = [training.batch, training.seq];
@@ -34,31 +48,44 @@ export function recordTraining(loaded: LoadedModel, bound: BoundMethod, attachme
   const trained = attachment.params.filter((p) => p.trainable);
   const adamw = new AdamW(trained, training);
   const ring = new MetricRing(RING_LENGTH);
-  const scalars = new Map((bound.method.scalars ?? []).map((name) => [name, tensor(name, [1], 'input')]));
+  const lasting = new Map<string, Tensor>();
+  const recorded: Recorded = {
+    params: adamw.params, blocks: adamw.blocks, control: adamw.control,
+    sites: attachment.sites.map((site) => ({ site, params: attachment.adapters.get(site.name)?.params ?? {} })),
+    group: (name) => adamw.groups.indexOf(name),
+    input: (name) => attachment.inputs.get(name)?.tensor ?? inputOf(attachment.inputs, name, [1], 0),
+    report: (series, x) => ring.record(series, x),
+    lasting: (name, size) => lastingTensor(lasting, name, size),
+    keep: (target, value) => keep(target, value, adamw.control),
+  };
   const graph = new Graph();
-  const gradients = graph.record(() => {
-    const { loss, count } = taskLoss(loaded, loaded.network.scope({ ids, adapters: attachment.adapters, training: true }), labels);
-    const total = bound.method.loss?.(loss, [...attachment.adapters.values()], bound.config) ?? loss;
-    const grads = ownTensors(graph.grad(total, trained.map((p) => p.tensor)));
-    adamw.update(total);
-    const recorded: Recorded = {
-      params: adamw.params, blocks: adamw.blocks, control: adamw.control,
-      group: (name) => adamw.groups.indexOf(name),
-      scalar: (name) => scalars.get(name) as Tensor,
-      report: (series, x) => ring.record(series, x),
-    };
+  return graph.record(() => {
+    const { total, loss, count } = recordLoss(loaded, bound, attachment.adapters, ids, labels);
+    const gradients = ownTensors(graph.grad(total, trained.map((p) => p.tensor)));
+    adamw.guard(total);
     ring.record('loss', loss);
     ring.record('grad_norm', adamw.control, 0);
     ring.record('tokens', count);
+    const byTensor = new Map(trained.map((p, i) => [p.tensor, gradients[i] as Tensor]));
+    const gradient = (p: { tensor: Tensor }) => byTensor.get(p.tensor) as Tensor;
+    const instead = bound.method.optimizer?.({ ...recorded, gradient }, bound.config);
+    const directions = instead ? ownTensors(trained.map((p) => instead.gradients?.get(p) ?? instead.steps?.get(p) ?? gradient(p)), gradients) : [];
+    adamw.update(instead !== undefined, new Set([...(instead?.steps?.keys() ?? [])].map((p) => p.tensor)));
     bound.method.afterUpdate?.(recorded, bound.config);
-    return grads;
+    return { graph, ids, labels, adamw, ring, gradients, directions, lasting };
   });
-  return { graph, ids, labels, adamw, ring, gradients, scalars };
+}
+
+function lastingTensor(all: Map<string, Tensor>, name: string, shape: Shape): Tensor {
+  const found = all.get(name) ?? tensor(name, shape, 'param');
+  if (!sameShape(found.shape, shape)) throw new ShapeError(`${name}: kept as [${found.shape.join(', ')}] and as [${shape.join(', ')}]`);
+  all.set(name, found);
+  return found;
 }
 
 /** Gradients are computed right into their arena, so each must be a tensor of this step that is nothing else's. */
-function ownTensors(gradients: readonly Tensor[]): Tensor[] {
-  const seen = new Set<number>();
+export function ownTensors(gradients: readonly Tensor[], taken: readonly Tensor[] = []): Tensor[] {
+  const seen = new Set(taken.map((t) => rootOf(t).id));
   return gradients.map((g) => {
     const root = rootOf(g);
     const own = root.life === 'step' && !seen.has(root.id);

@@ -29,6 +29,9 @@ export class DataError extends StudioError {}
 /** The loss or the gradient norm became infinite or not-a-number; the last good state is kept. */
 export class NonFiniteError extends StudioError {}
 
+/** Somebody stopped what was going on; nothing is wrong. */
+export class StoppedError extends StudioError {}
+
 /** An error as it crosses a worker boundary or reaches a log. */
 export interface Failure {
   name: string;

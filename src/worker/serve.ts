@@ -30,6 +30,8 @@ export function createEngine(gpu: GPU | undefined, tuneStore: () => Promise<Tune
   let text: { name: string; content: string } | null = null;
   let dataset: { key: string; data: Dataset } | null = null;
   const runs = new Map<RunId, { run: Run; baseName: string; loaded: LoadedModel }>();
+  /** Runs that are being prepared, to be stopped. */
+  const preparing = new Map<RunId, AbortController>();
 
   const wantDevice = () => {
     if (!device) throw new StudioError('there is no WebGPU device', 'Reload the page once WebGPU is turned on.');
@@ -123,7 +125,13 @@ export function createEngine(gpu: GPU | undefined, tuneStore: () => Promise<Tune
       const id = crypto.randomUUID();
       const listener = (event: RunEvent) => tell({ run: id, ...event });
       tell({ run: id, kind: 'status', status: 'preparing', step: 0 });
-      const run = await Run.create({ device: on, loaded: model.loaded, data, bound, config, samples: true, listener, progress: (done, total) => tell({ kind: 'progress', task: 'Preparing kernels', done, total }) });
+      const abort = new AbortController();
+      preparing.set(id, abort);
+      const progress = (task: string) => (done: number, total: number) => tell({ kind: 'progress', task, done, total });
+      const run = await Run.create({
+        device: on, loaded: model.loaded, data, bound, config, samples: true, listener, signal: abort.signal,
+        preparing: progress(`Preparing ${bound.method.info.name}`), progress: progress('Preparing kernels'),
+      }).finally(() => preparing.delete(id));
       runs.set(id, { run, baseName: model.baseName, loaded: model.loaded });
       const from = performance.now();
       void run.train().then(() => {
@@ -136,7 +144,11 @@ export function createEngine(gpu: GPU | undefined, tuneStore: () => Promise<Tune
 
     async pause(id) { runOf(id).run.pause(); },
     async resume(id) { runOf(id).run.resume(); },
-    async stop(id) { runOf(id).run.stop(); },
+    async stop(id) {
+      const abort = preparing.get(id);
+      if (abort) abort.abort();
+      else runOf(id).run.stop();
+    },
     async sample(id, prompt, maxTokens, temperature) { return runOf(id).run.sample(prompt, maxTokens, temperature); },
     async exportPeft(id) {
       const { run, baseName } = runOf(id);

@@ -289,7 +289,10 @@ function adamw(n: number): Subject {
     upload(device, optimizer.gradients, g);
     const loss = upload(device, tensor('loss', [1], 'input'), Float32Array.of(1));
     const graph = new Graph();
-    graph.record(() => optimizer.update(loss));
+    graph.record(() => {
+      optimizer.guard(loss);
+      optimizer.update();
+    });
     const dispose = () => {
       optimizer.dispose(device);
       free(device, loss);

@@ -2,7 +2,7 @@
 // A peer is timed only once its loss, its gradients and its next losses agree with ours.
 import { existsSync } from 'node:fs';
 import { pathToFileURL, fileURLToPath } from 'node:url';
-import { initial } from '../../engine/nn/init';
+import { drawn } from '../../engine/nn/init';
 import type { Device } from '../../engine/gpu/device';
 import { matmul, ropeTables } from '../../engine/ops';
 import { RING_COLUMNS } from '../../engine/optim/ring';
@@ -136,7 +136,7 @@ function workOf(device: Device, { loaded, attachment, recorded }: PreparedStep, 
   const next = (i: number) => (i % seq === seq - 1 ? -100 : (labels[i + 1] as number));
   const tables = ropeTables(config.theta, config.headSize, seq);
   const start = (t: Tensor): HostTensor => {
-    const data = initial({ kind: 'normal', std: 0.05 }, t.shape, 1, t.label);
+    const data = drawn({ kind: 'normal', std: 0.05 }, t.shape, 1, t.label);
     upload(device, t, data);
     return { shape: t.shape, data };
   };

@@ -1,5 +1,5 @@
 // What one training step costs, on a model of a known shape with random weights. Also the step that `peers` and `growth` time.
-import { type Init, initial } from '../../engine/nn/init';
+import { drawn } from '../../engine/nn/init';
 import { Network } from '../../engine/nn/network';
 import { noAdapters } from '../../engine/nn/site';
 import type { Device } from '../../engine/gpu/device';
@@ -44,8 +44,8 @@ function configOf(shape: string, layers?: number): object {
 }
 
 /** A start for a frozen weight: ones for norms, small uniform numbers for the rest. */
-const weightInit = ({ shape }: Tensor): Init => (shape.length === 1 ? { kind: 'ones' } : { kind: 'kaimingUniform', fanIn: 3 * (shape[1] as number) });
-export const randomWeight = (t: Tensor): Float32Array => initial(weightInit(t), t.shape, 1, t.label);
+const weightInit = ({ shape }: Tensor): Parameters<typeof drawn>[0] => (shape.length === 1 ? { kind: 'ones' } : { kind: 'kaimingUniform', fanIn: 3 * (shape[1] as number) });
+export const randomWeight = (t: Tensor): Float32Array => drawn(weightInit(t), t.shape, 1, t.label);
 
 /** A model of a known shape with small random weights on the device. */
 export function randomModel(device: Device, shape: string, layers?: number): LoadedModel {
@@ -86,7 +86,7 @@ export async function prepareStep(device: Device, spec: StepSpec, settings: Part
   const recorded = recordTraining(loaded, bound, attachment, training);
   recorded.adamw.allocate(device, groupSettings(bound, training));
   recorded.ring.allocate(device);
-  initialise(device, attachment.params, 1);
+  initialise(device, attachment, 1);
   const step = await compile(device, recorded.graph, { place: recorded.adamw.places(device, recorded.gradients), ...(progress ? { progress } : {}) });
   const compileMs = performance.now() - start;
   // What choosing kernels took is gone again, and is no part of a step.

@@ -2,14 +2,13 @@
 import { writeFile } from 'node:fs/promises';
 import { datasetFromFile, datasetFromSplit } from '../../data/dataset';
 import { writeSafetensors } from '../../formats/safetensors';
-import { attachFiles } from '../../training/attach';
 import { Evaluator } from '../../training/evaluate';
 import { VALIDATION_BATCHES, defaultTraining } from '../../training/config';
 import { ConfigError } from '../../util/errors';
 import { readData } from '../files';
 import { UsageError, need, parse } from '../options';
 import { createOutput } from '../output';
-import { loadAdapters, loadFolder, openDevice, readTokens } from '../session';
+import { attachFolders, loadFolder, openDevice, readTokens } from '../session';
 
 export async function evaluate(args: readonly string[]): Promise<number> {
   const { values: v } = parse('eval', args, { model: 'text', adapter: 'list', data: 'text', tokens: 'text', logits: 'text', batch: 'number', seq: 'number', 'held-out': 'number', seed: 'number' });
@@ -19,11 +18,12 @@ export async function evaluate(args: readonly string[]): Promise<number> {
   if (v.logits && !v.tokens) throw new UsageError('eval: --logits goes with --tokens');
   const device = await openDevice(v['adapter-backend'], output);
   const loaded = await loadFolder(device, model, output);
-  const { adapters } = attachFiles(device, loaded.network, await loadAdapters(v.adapter ?? []));
+  const { attachment: { adapters }, bound } = await attachFolders(device, loaded, v.adapter ?? []);
+  const through = bound ? { bound } : {};
   let result: { loss: number; tokens: number };
   if (v.tokens) {
     const batch = readTokens(v.tokens, loaded);
-    const evaluator = await Evaluator.create(device, loaded, adapters, batch.shape, { logits: v.logits !== undefined, mask: batch.attention_mask !== undefined });
+    const evaluator = await Evaluator.create(device, loaded, adapters, batch.shape, { logits: v.logits !== undefined, mask: batch.attention_mask !== undefined, ...through });
     result = await evaluator.mean([batch]);
     if (v.logits) {
       const data = await evaluator.logitsOf(batch);
@@ -38,7 +38,7 @@ export async function evaluate(args: readonly string[]): Promise<number> {
     const all = v['held-out'] === undefined
       ? await datasetFromSplit(file, file, loaded.tokenizer, { ...shape, seed: 0, holdout: 0, validationBatches: Number.MAX_SAFE_INTEGER })
       : await datasetFromFile(file, loaded.tokenizer, { ...shape, seed: v.seed ?? defaultTraining.seed, holdout: v['held-out'], validationBatches: VALIDATION_BATCHES });
-    const evaluator = await Evaluator.create(device, loaded, adapters, [batch, seq]);
+    const evaluator = await Evaluator.create(device, loaded, adapters, [batch, seq], through);
     result = await evaluator.mean(all.validation());
   }
   output.event({ event: 'eval', loss: result.loss, perplexity: Math.exp(result.loss), tokens: result.tokens, ...(v.logits ? { logits: v.logits } : {}) }, `loss ${result.loss.toFixed(6)} nats a token, perplexity ${Math.exp(result.loss).toFixed(3)}, over ${result.tokens} tokens`);

@@ -67,7 +67,12 @@ export async function finetune(args: readonly string[]): Promise<number> {
     else if (event.kind === 'ended') last.seconds = event.seconds;
   };
   const resume = flags.resume ? { resume: await fileSource(join(flags.resume, CHECKPOINT)) } : {};
-  const run = await Run.create({ device, loaded, data, bound, config, listener, save, samples: false, ...resume });
+  const abort = new AbortController();
+  const stopPreparing = () => abort.abort();
+  process.once('SIGINT', stopPreparing);
+  const preparing = (done: number, total: number) => output.progress(`preparing ${done} of ${total}`);
+  const run = await Run.create({ device, loaded, data, bound, config, listener, save, samples: false, signal: abort.signal, preparing, ...resume });
+  process.removeListener('SIGINT', stopPreparing);
   if (run.step > 0) output.note(`resuming at step ${run.step} of ${run.totalSteps}`);
 
   let interrupted = false;
@@ -84,7 +89,7 @@ export async function finetune(args: readonly string[]): Promise<number> {
     }
     throw run.error;
   }
-  const about = { config, data: { name: dataPath, hash: data.summary.hash, ...(data.validationHash ? { validationHash: data.validationHash } : {}) }, device: device.profile.id, steps: run.step };
+  const about = { config, data: { name: dataPath, hash: data.summary.hash, ...(data.validationHash ? { validationHash: data.validationHash } : {}) }, device: device.profile.id, steps: run.step, ...(run.prepareSeconds === null ? {} : { initialisationSeconds: run.prepareSeconds }) };
   const writeRun = (receipt?: Receipt) => writeFile(join(out, 'run.json'), `${JSON.stringify({ ...about, ...(receipt ? { receipt } : {}) }, null, 2)}\n`);
   // Before the export: an adapter with nothing left in it cannot be written, and its run is still worth a record.
   await writeRun();

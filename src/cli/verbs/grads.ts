@@ -5,11 +5,10 @@ import { Graph } from '../../engine/tensor/graph';
 import { compile } from '../../engine/tensor/step';
 import { type Tensor, tensor } from '../../engine/tensor/tensor';
 import { type NewTensor, writeSafetensors } from '../../formats/safetensors';
-import { attachFiles } from '../../training/attach';
+import { callModel } from '../../training/task-loss';
 import { need, parse } from '../options';
 import { createOutput } from '../output';
-import { loadAdapters, loadFolder, openDevice, readTokens } from '../session';
-import { forward } from '../../models/model';
+import { attachFolders, loadFolder, openDevice, readTokens } from '../session';
 
 export async function grads(args: readonly string[]): Promise<number> {
   const { values: v } = parse('grads', args, { model: 'text', adapter: 'text', tokens: 'text', out: 'text' });
@@ -18,12 +17,15 @@ export async function grads(args: readonly string[]): Promise<number> {
   const device = await openDevice(v['adapter-backend'], output);
   const loaded = await loadFolder(device, model, output);
   const batch = readTokens(tokens, loaded);
-  const { adapters } = attachFiles(device, loaded.network, await loadAdapters([adapter]));
-  const trained = [...adapters].flatMap(([site, { params }]) => [['lora_A', params.A0], ['lora_B', params.B0]].map(([part, p]) => ({ key: `base_model.model.${site}.${part}.weight`, tensor: (p as { tensor: Tensor }).tensor })));
+  const { attachment: { adapters, params }, bound } = await attachFolders(device, loaded, [adapter]);
+  // A plain LoRA under PEFT's names, any other method's parameters under their own.
+  const trained = bound
+    ? params.filter((p) => p.trainable).map((p) => ({ key: p.name, tensor: p.tensor }))
+    : [...adapters].flatMap(([site, own]) => [['lora_A', own.params.A0], ['lora_B', own.params.B0]].map(([part, p]) => ({ key: `base_model.model.${site}.${part}.weight`, tensor: (p as { tensor: Tensor }).tensor })));
   const [ids, labels, mask] = [tensor('input_ids', batch.shape, 'input', 'u32'), tensor('labels', batch.shape, 'input', 'i32'), batch.attention_mask ? tensor('mask', batch.shape, 'input', 'u32') : undefined];
   const graph = new Graph();
   const { loss, gradients } = graph.record(() => {
-    const logits = forward(loaded.model, loaded.network.scope({ ids, adapters, training: true, ...(mask ? { mask } : {}) }), loaded.config);
+    const logits = callModel(loaded, adapters, { ids, training: true, ...(mask ? { mask } : {}) }, bound);
     const { loss } = crossEntropy(logits, labels, 1);
     return { loss, gradients: graph.grad(loss, trained.map((t) => t.tensor)) };
   });

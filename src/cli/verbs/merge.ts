@@ -1,11 +1,10 @@
 // lowrank merge: the model with the adapter folded into its weights, as a Hugging Face folder.
 import { copyFile, mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { attachFiles } from '../../training/attach';
 import { mergedWeights } from '../../training/export';
 import { UsageError, need, parse } from '../options';
 import { bytesText, createOutput } from '../output';
-import { loadAdapters, loadFolder, openDevice } from '../session';
+import { attachFolders, loadFolder, openDevice } from '../session';
 
 /** Files of the base that the merged model needs as they are. */
 const COPIED = /^(tokenizer.*\.json|special_tokens_map\.json|generation_config\.json|chat_template\.jinja|vocab\..*|merges\.txt)$/;
@@ -18,7 +17,7 @@ export async function merge(args: readonly string[]): Promise<number> {
   if (dtype !== 'f32' && dtype !== 'f16') throw new UsageError(`merge: --dtype is f32 or f16, got '${dtype}'`);
   const device = await openDevice(v['adapter-backend'], output);
   const loaded = await loadFolder(device, model, output);
-  const { adapters } = attachFiles(device, loaded.network, await loadAdapters([adapter]));
+  const { attachment: { adapters } } = await attachFolders(device, loaded, [adapter]);
   const weights = await mergedWeights(device, loaded, adapters, dtype === 'f32' ? 'F32' : 'F16');
   await mkdir(out, { recursive: true });
   const name = dtype === 'f32' ? 'float32' : 'float16';

@@ -1,9 +1,8 @@
 // lowrank sample: writes on from a prompt.
-import { attachFiles } from '../../training/attach';
 import { Generator, promptIds } from '../../training/generate';
 import { need, parse } from '../options';
 import { createOutput } from '../output';
-import { loadAdapters, loadFolder, openDevice } from '../session';
+import { attachFolders, loadFolder, openDevice } from '../session';
 
 export async function sample(args: readonly string[]): Promise<number> {
   const { values: v } = parse('sample', args, { model: 'text', adapter: 'list', prompt: 'text', max: 'number', temperature: 'number', 'top-p': 'number', seed: 'number' });
@@ -12,9 +11,9 @@ export async function sample(args: readonly string[]): Promise<number> {
   const max = v.max ?? 64;
   const device = await openDevice(v['adapter-backend'], output);
   const loaded = await loadFolder(device, need('sample', 'model', v.model), output);
-  const { adapters } = attachFiles(device, loaded.network, await loadAdapters(v.adapter ?? []));
+  const { attachment: { adapters }, bound } = await attachFolders(device, loaded, v.adapter ?? []);
   const ids = promptIds(loaded, prompt, false);
-  const generator = await Generator.create(device, loaded, adapters, ids.length + max);
+  const generator = await Generator.create(device, loaded, adapters, ids.length + max, bound);
   const live = !v.json && process.stdout.isTTY === true;
   const written = await generator.generate(ids, { maxTokens: max, temperature: v.temperature ?? 0, topP: v['top-p'] ?? 1, seed: v.seed ?? 0, onText: (text) => { if (live) process.stdout.write(text); } });
   const text = loaded.tokenizer?.decode(written, { skipSpecial: true }) ?? '';

@@ -1,13 +1,15 @@
 // How a parameter starts, drawn on the host: a pure function of the run's seed and the parameter's name.
 import { normal, uniform } from '../../util/random';
-import { type Shape, sizeOf } from '../tensor/tensor';
+import { type HostData, type Shape, sizeOf } from '../tensor/tensor';
 
 export type Init =
   | { readonly kind: 'zeros' }
   | { readonly kind: 'ones' }
   /** U(−√(3/fanIn)·gain, …): torch's kaiming_uniform; a = √5 gives gain 1/√3, the bound 1/√fanIn. */
   | { readonly kind: 'kaimingUniform'; readonly fanIn: number; readonly a?: number }
-  | { readonly kind: 'normal'; readonly std: number };
+  | { readonly kind: 'normal'; readonly std: number }
+  /** Numbers that the method computed or drew itself; asked for once, when the parameter is written. */
+  | { readonly kind: 'values'; readonly values: () => HostData };
 
 /** FNV-1a: a stream number for a name. */
 export function streamOf(name: string): number {
@@ -16,7 +18,10 @@ export function streamOf(name: string): number {
   return hash >>> 0;
 }
 
-export function initial(init: Init, shape: Shape, seed: number, name: string): Float32Array {
+/** Of any kind; what is drawn or constant is f32. */
+export const initial = (init: Init, shape: Shape, seed: number, name: string): HostData => (init.kind === 'values' ? init.values() : drawn(init, shape, seed, name));
+
+export function drawn(init: Exclude<Init, { kind: 'values' }>, shape: Shape, seed: number, name: string): Float32Array {
   const data = new Float32Array(sizeOf(shape));
   if (init.kind === 'ones') data.fill(1);
   else if (init.kind === 'kaimingUniform') {

@@ -82,7 +82,7 @@ export class Scope {
     const site = this.site(this.path(name), out, lastOf(x), bias, transposed);
     const adapter = this.call.adapters.get(site.name);
     if (!adapter) return site.base(x);
-    return adapter.apply ? adapter.apply(x, this.call) : site.base(x, adapter.weight());
+    return adapter.apply ? adapter.apply(x, this.call) : site.base(x, adapter.weight(), adapter.bias?.());
   }
 
   embedding(name: string, ids: Tensor, vocab: number, columns: number): Tensor {
@@ -137,7 +137,7 @@ export class Scope {
       const weight = this.network.weight(`${name}.weight`, [out, inn], transposed);
       const offset = bias ? this.network.weight(`${name}.bias`, [out], false) : undefined;
       const depth = Number(name.match(/\.(\d+)\./)?.[1] ?? -1);
-      site = linearSite(name, depth, weight, offset, (label, shape) => tensor(label, shape, 'param'));
+      site = linearSite(name, depth, weight, offset);
       this.network.sites.set(name, site);
     }
     return site;

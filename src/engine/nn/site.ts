@@ -1,6 +1,7 @@
 // A site is one layer that can be adapted; an adapter is a method's parameters there and the effective weight they define.
+import { ShapeError } from '../../util/errors';
 import { addColumns, matmul } from '../ops';
-import type { Shape, Tensor } from '../tensor/tensor';
+import { type DType, type Shape, type Tensor, tensor } from '../tensor/tensor';
 import type { Init } from './init';
 
 export interface Param {
@@ -11,11 +12,25 @@ export interface Param {
   readonly trainable: boolean;
   /** Which optimiser group it belongs to: 'default', 'gate' … */
   readonly group: string;
+  readonly mask?: MaskUse;
+}
+
+/**
+ * A mask by name, and the axis of the parameter that it runs along. Where it is 0 the optimiser leaves the numbers, their moments and
+ * their step count as they are. Parameters that name the same mask share it.
+ */
+export interface MaskUse {
+  readonly name: string;
+  readonly axis: 'rows' | 'columns' | 'elements';
 }
 
 export interface ParamOptions {
+  /** false: saved with the run, never trained. */
   readonly trainable?: boolean;
   readonly group?: string;
+  /** u32 and i32 are for tables, which do not train. */
+  readonly dtype?: DType;
+  readonly mask?: MaskUse;
 }
 
 export interface LinearSite {
@@ -30,8 +45,8 @@ export interface LinearSite {
   readonly shape: readonly [number, number];
   readonly weight: Tensor;
   readonly bias?: Tensor;
-  /** The untouched layer y = x Wᵀ + b, or the layer with another weight [out, in]. */
-  base(x: Tensor, weight?: Tensor): Tensor;
+  /** The untouched layer y = x Wᵀ + b, or the layer with another weight [out, in] or bias [out]. */
+  base(x: Tensor, weight?: Tensor, bias?: Tensor): Tensor;
   /** A new parameter of the adapter at this site, saved and (unless told otherwise) trained. */
   param(name: string, shape: Shape, init: Init, options?: ParamOptions): Param;
 }
@@ -56,7 +71,9 @@ export interface Adapter {
   readonly params: Readonly<Record<string, Param>>;
   /** The effective weight [out, in], recorded: the definition. */
   weight(): Tensor;
-  /** A faster way to base(x, weight()). */
+  /** The effective bias [out], where the adapter changes it. */
+  bias?(): Tensor;
+  /** A faster way to base(x, weight(), bias()). */
   apply?(x: Tensor, call: CallOptions): Tensor;
   /** The same adapter as plain LoRA, from the parameters' numbers; rank 0 when it does nothing. */
   lora?(values: Readonly<Record<string, Float32Array>>): LoraFactors;
@@ -67,18 +84,21 @@ export type Adapters = ReadonlyMap<string, Adapter>;
 export const noAdapters: Adapters = new Map();
 
 /** Makes a site; parameters get the site's name in front. */
-export function linearSite(name: string, depth: number, weight: Tensor, bias: Tensor | undefined, makeTensor: (label: string, shape: Shape) => Tensor): LinearSite {
+export function linearSite(name: string, depth: number, weight: Tensor, bias: Tensor | undefined): LinearSite {
   return {
     kind: 'linear', name, depth, weight, ...(bias ? { bias } : {}),
     module: name.split('.').at(-1) as string,
     shape: weight.shape as [number, number],
-    base(x, other = weight) {
+    base(x, other = weight, offset = bias) {
       const y = matmul(x, other, { tb: true });
-      return bias ? addColumns(y, bias) : y;
+      return offset ? addColumns(y, offset) : y;
     },
-    param(part, shape, init, { trainable = true, group = 'default' } = {}) {
-      const full = `${name}.${part}`;
-      return { name: full, tensor: makeTensor(full, shape), init, trainable, group };
-    },
+    param: (part, shape, init, options) => makeParam(`${name}.${part}`, shape, init, options),
   };
+}
+
+/** A parameter by its full name. */
+export function makeParam(name: string, shape: Shape, init: Init, { trainable = true, group = 'default', dtype = 'f32', mask }: ParamOptions = {}): Param {
+  if (trainable && dtype !== 'f32') throw new ShapeError(`${name}: a parameter of ${dtype} cannot train`, 'Say trainable: false.');
+  return { name, tensor: tensor(name, shape, 'param', dtype), init, trainable, group, ...(mask && trainable ? { mask } : {}) };
 }

@@ -41,7 +41,8 @@ class Bench {
     this.tensors.forEach((t, i) => write(device, t, start(i)));
     const graph = new Graph();
     graph.record(() => {
-      this.adamw.update(this.loss);
+      this.adamw.guard(this.loss);
+      this.adamw.update();
       this.after(this);
     });
     const step = await compile(device, graph);

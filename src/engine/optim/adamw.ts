@@ -1,18 +1,25 @@
 // AdamW over all trainable tensors in one kernel, with gradient clipping and a guard that keeps the last good state.
-// Parameters, gradients and moments each stand in one arena (engine/tensor/memory.ts).
+// Parameters, gradients and moments each stand in one arena (engine/tensor/memory.ts). Masks freeze rows, columns or elements:
+// what is frozen is left out of the gradient norm, and its numbers, moments and count of steps stay as they are.
 import adamwSource from '../../../shaders/optim/adamw.wgsl?raw';
+import advanceSource from '../../../shaders/optim/advance.wgsl?raw';
 import controlSource from '../../../shaders/optim/control.wgsl?raw';
+import freezeSource from '../../../shaders/optim/freeze.wgsl?raw';
 import squaresSource from '../../../shaders/optim/sum_squares.wgsl?raw';
+import { ShapeError, StudioError } from '../../util/errors';
 import type { Device } from '../gpu/device';
 import { ceilDiv, grid1d, kernel } from '../gpu/kernel';
+import { elementwise } from '../ops/elementwise';
 import { rowFamily, single } from '../tensor/family';
 import { dispatch, output } from '../tensor/graph';
-import { ARENA_BLOCK, type Arena, allocateArena, free, freeArena, layout, write } from '../tensor/memory';
-import { type Tensor, byteLength, elements, tensor } from '../tensor/tensor';
+import { ARENA_BLOCK, type Arena, allocateArena, free, freeArena, layout, sliceOf, write } from '../tensor/memory';
+import { type Tensor, byteLength, elements, lastOf, tensor } from '../tensor/tensor';
 
 const squaresKernel = rowFamily((LANES, ROWS) => kernel('optim/sum_squares', squaresSource, (p) => grid1d(ceilDiv(p.parts as number, ROWS)), { overrides: { LANES, ROWS } }));
 const controlKernel = single(kernel('optim/control', controlSource, () => [1]));
-const adamwKernel = single(kernel('optim/adamw', adamwSource, (p) => grid1d(ceilDiv(p.n as number, 256))));
+const adamwKernel = elementwise('optim/adamw', adamwSource, 'n');
+const freezeKernel = elementwise('optim/freeze', freezeSource, 'n');
+const advanceKernel = elementwise('optim/advance', advanceSource, 'entries');
 
 export interface AdamSettings {
   readonly beta1: number;
@@ -21,15 +28,29 @@ export interface AdamSettings {
   /** Largest global gradient norm; 0 = no clipping. */
   readonly clip: number;
 }
+/** What a group has of its own; the run's where it is left out. */
 export interface GroupSettings {
   readonly lrScale: number;
   readonly weightDecay: number;
+  readonly beta1?: number;
+  readonly beta2?: number;
 }
 
 export interface Trained {
   readonly tensor: Tensor;
   readonly group: string;
+  /** A mask by name, and the axis of the tensor that its entries run along. */
+  readonly mask?: { readonly name: string; readonly axis: 'rows' | 'columns' | 'elements' };
 }
+
+/** Where a mask's entries stand, in `masks` [2, entries]. */
+interface MaskRange {
+  readonly first: number;
+  readonly size: number;
+}
+
+/** A slice of a flat buffer that a tensor of a step is computed into. */
+type Place = { buffer: GPUBuffer; offset: number; size: number };
 
 /** The trainable tensors of a run with their optimiser state. */
 export class AdamW {
@@ -38,59 +59,102 @@ export class AdamW {
   readonly m: Tensor;
   readonly v: Tensor;
   readonly gradients: Tensor;
+  /** What is stepped along instead of the gradients, where a method makes that of them. */
+  readonly directions: Tensor;
   /** (norm, clip factor, go, halted) of the last step: shaders/optim/control.wgsl. */
   readonly control = tensor('control', [4], 'param');
   readonly blocks: Tensor;
   readonly groups: readonly string[];
+  /** [2, entries]: 1 = may move; steps taken. */
+  readonly masks: Tensor;
+  readonly maskRanges: ReadonlyMap<string, MaskRange>;
+  private readonly slots: Tensor;
   private readonly settings: Tensor;
   private readonly arenas: Arena[] = [];
+  private readonly entries: number;
+  private plainSteps: ReadonlySet<Tensor> = new Set();
+  private redirected = false;
 
   constructor(private readonly trained: readonly Trained[], readonly options: AdamSettings) {
     const { length } = layout(trained.map((t) => t.tensor));
     const flat = (name: string) => tensor(name, [length], 'param');
-    [this.params, this.m, this.v, this.gradients] = [flat('parameters'), flat('adam.m'), flat('adam.v'), flat('gradients')];
+    [this.params, this.m, this.v, this.gradients, this.directions] = [flat('parameters'), flat('adam.m'), flat('adam.v'), flat('gradients'), flat('directions')];
     this.groups = [...new Set(trained.map((t) => t.group))];
     this.blocks = tensor('arena groups', [length / ARENA_BLOCK], 'param', 'u32');
-    this.settings = tensor('group settings', [Math.max(1, this.groups.length), 2], 'param');
+    this.slots = tensor('arena slots', [length / ARENA_BLOCK, 4], 'param', 'u32');
+    this.settings = tensor('group settings', [Math.max(1, this.groups.length), 7], 'param');
+    this.maskRanges = rangesOf(trained);
+    this.entries = [...this.maskRanges.values()].reduce((sum, { size }) => sum + size, 0);
+    this.masks = tensor('masks', [2, Math.max(1, this.entries)], 'param', 'u32');
   }
 
   /** Bytes on the device: parameters, gradients, moments, tables. */
   get bytes(): { params: number; gradients: number; moments: number } {
-    return { params: byteLength(this.params), gradients: byteLength(this.gradients) + byteLength(this.blocks), moments: byteLength(this.m) + byteLength(this.v) };
+    const tables = [this.blocks, this.slots, this.masks].reduce((sum, t) => sum + byteLength(t), 0);
+    return { params: byteLength(this.params), gradients: byteLength(this.gradients) * (this.redirected ? 2 : 1) + tables, moments: byteLength(this.m) + byteLength(this.v) };
   }
 
-  /** Allocates everything zeroed and writes the tables. The trained tensors get their slices of the parameter arena. */
+  /** Allocates everything zeroed, all masks open, and writes the tables. The trained tensors get their slices of the parameter arena. */
   allocate(device: Device, settings: Readonly<Record<string, GroupSettings>>): void {
     this.arenas.push(allocateArena(device, this.params, this.trained.map((t) => t.tensor)));
-    for (const flat of [this.m, this.v, this.gradients]) this.arenas.push(allocateArena(device, flat, []));
+    for (const flat of [this.m, this.v, this.gradients, ...(this.redirected ? [this.directions] : [])]) this.arenas.push(allocateArena(device, flat, []));
     const { starts } = layout(this.trained.map((t) => t.tensor));
-    const blocks = new Uint32Array(elements(this.blocks));
-    this.trained.forEach(({ tensor: t, group }, i) => {
-      const first = (starts[i] as number) / ARENA_BLOCK;
-      blocks.fill(this.groups.indexOf(group), first, first + Math.ceil(elements(t) / ARENA_BLOCK));
+    const [blocks, slots] = [new Uint32Array(elements(this.blocks)), new Uint32Array(elements(this.slots))];
+    this.trained.forEach(({ tensor: t, group, mask }, i) => {
+      const start = starts[i] as number;
+      const which = this.groups.indexOf(group);
+      const axis = mask ? 1 + ['rows', 'columns', 'elements'].indexOf(mask.axis) : 0;
+      const word = which + 0x10000 * (axis + (this.plainSteps.has(t) ? 4 : 0));
+      const range = mask && this.maskRanges.get(mask.name);
+      for (let block = start / ARENA_BLOCK; block < Math.ceil((start + elements(t)) / ARENA_BLOCK); block++) {
+        blocks[block] = which;
+        slots.set([word, start, lastOf(t), range ? range.first + 1 : 0], 4 * block);
+      }
     });
     write(device, this.blocks, blocks);
-    write(device, this.settings, Float32Array.from(this.groups.flatMap((name) => [settings[name]?.lrScale ?? 1, settings[name]?.weightDecay ?? 0])));
+    write(device, this.slots, slots);
+    const log = (beta: number) => Math.max(Math.log(beta), -1e30);
+    write(device, this.settings, Float32Array.from((this.groups.length > 0 ? this.groups : ['default']).flatMap((name) => {
+      const { lrScale = 1, weightDecay = 0, beta1 = this.options.beta1, beta2 = this.options.beta2 } = settings[name] ?? {};
+      const own = beta1 !== this.options.beta1 || beta2 !== this.options.beta2;
+      return [lrScale, weightDecay, beta1, beta2, log(beta1), log(beta2), Number(own)];
+    })));
     write(device, this.control, new Float32Array(4));
+    write(device, this.masks, new Uint32Array(elements(this.masks)).fill(1, 0, this.entries));
   }
 
   /** Where each gradient is to be computed: `place` of compile(). Recorded gradients must be tensors of their own. */
-  places(device: Device, gradients: readonly Tensor[]): Map<Tensor, { buffer: GPUBuffer; offset: number; size: number }> {
+  places(device: Device, gradients: readonly Tensor[], directions: readonly Tensor[] = []): Map<Tensor, Place> {
     const { starts } = layout(this.trained.map((t) => t.tensor));
-    const whole = device.slices.get(this.gradients.id);
-    if (!whole) throw new Error('AdamW.places before allocate');
-    return new Map(gradients.map((g, i) => [g, { buffer: whole.buffer, offset: 4 * (starts[i] as number), size: Math.ceil(byteLength(g) / 16) * 16 }]));
+    const into = (flat: Tensor, tensors: readonly Tensor[]) => tensors.map((g, i): [Tensor, Place] => {
+      const whole = device.slices.get(flat.id);
+      if (!whole) throw new Error('AdamW.places before allocate');
+      return [g, { buffer: whole.buffer, offset: 4 * (starts[i] as number), size: Math.ceil(byteLength(g) / 16) * 16 }];
+    });
+    return new Map([...into(this.gradients, gradients), ...into(this.directions, directions)]);
   }
 
-  /** Records norm, clipping, guard and update. `loss` [1] is watched for infinities. */
-  update(loss: Tensor): void {
+  /** Records freezing, norm, clipping and guard. `loss` [1] is watched for infinities. */
+  guard(loss: Tensor): void {
     const n = elements(this.params);
     const parts = Math.min(256, Math.ceil(n / 256));
     const partial = output('gradient norm parts', [parts]);
+    if (this.entries > 0) dispatch(freezeKernel, { slots: this.slots, masks: this.masks, g: this.gradients }, { n });
     dispatch(squaresKernel, { g: this.gradients, partial_sums: partial }, { n, chunk: Math.ceil(n / parts), parts }, 2 * n);
     dispatch(controlKernel, { partial_sums: partial, loss, control: this.control }, { parts, clip: this.options.clip });
-    const { beta1, beta2, eps } = this.options;
-    dispatch(adamwKernel, { g: this.gradients, control: this.control, blocks: this.blocks, settings: this.settings, p: this.params, m: this.m, v: this.v }, { n, beta1, beta2, eps }, 15 * n);
+    if (this.entries > 0) dispatch(advanceKernel, { control: this.control, masks: this.masks }, { entries: this.entries });
+  }
+
+  /**
+   * Records the update: along the gradients, or along what stands in `directions` by then. `plainSteps`: tensors that move by
+   * lr · direction as it is, without clipping and without moments.
+   */
+  update(redirected = false, plainSteps: ReadonlySet<Tensor> = new Set()): void {
+    this.redirected = redirected;
+    this.plainSteps = plainSteps;
+    const n = elements(this.params);
+    const g = redirected ? this.directions : this.gradients;
+    dispatch(adamwKernel, { g, control: this.control, slots: this.slots, settings: this.settings, masks: this.masks, p: this.params, m: this.m, v: this.v }, { n, eps: this.options.eps, entries: Math.max(1, this.entries) }, 15 * n);
   }
 
   /** Scalars of a step (from 1). */
@@ -98,8 +162,33 @@ export class AdamW {
     return { bias1: 1 - this.options.beta1 ** step, bias2: 1 - this.options.beta2 ** step };
   }
 
+  /** Opens (1) or closes (0) the entries of a mask from the next step on. */
+  setMask(device: Device, name: string, open: Uint32Array): void {
+    const range = this.maskRanges.get(name);
+    if (!range) throw new StudioError(`there is no mask '${name}'`, `The masks are: ${[...this.maskRanges.keys()].join(', ') || 'none'}.`);
+    if (open.length !== range.size) throw new ShapeError(`mask '${name}' has ${range.size} entries, got ${open.length}`);
+    const { buffer } = sliceOf(device, this.masks);
+    device.gpu.queue.writeBuffer(buffer, 4 * range.first, open as GPUAllowSharedBufferSource);
+  }
+
   dispose(device: Device): void {
     for (const arena of this.arenas) freeArena(device, arena);
-    for (const t of [this.blocks, this.settings, this.control]) free(device, t);
+    for (const t of [this.blocks, this.slots, this.settings, this.masks, this.control]) free(device, t);
   }
+}
+
+/** The masks by name, in the order of first use; parameters that share one must agree on its size. */
+function rangesOf(trained: readonly Trained[]): Map<string, MaskRange> {
+  const ranges = new Map<string, MaskRange>();
+  let first = 0;
+  for (const { tensor: t, mask } of trained) {
+    if (!mask) continue;
+    const size = mask.axis === 'rows' ? elements(t) / lastOf(t) : mask.axis === 'columns' ? lastOf(t) : elements(t);
+    const known = ranges.get(mask.name);
+    if (known && known.size !== size) throw new ShapeError(`${t.label}: mask '${mask.name}' has ${known.size} entries, along its ${mask.axis} there are ${size}`);
+    if (known) continue;
+    ranges.set(mask.name, { first, size });
+    first += size;
+  }
+  return ranges;
 }

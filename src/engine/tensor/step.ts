@@ -45,7 +45,7 @@ interface Dispatch {
 
 const PARAM_BLOCK = 256;
 /** Dispatches handed over at a time: some milliseconds of encoding where a call costs most, as in Node. */
-const SUBMIT_DISPATCHES = 192;
+export const SUBMIT_DISPATCHES = 192;
 
 export async function compile(device: Device, graph: Graph, options: CompileOptions = {}): Promise<Step> {
   const place = new Map<Tensor, Slice>();

@@ -1,33 +1,64 @@
-// The additive low-rank branch y = base(x) + s·((x Aᵀ) ⊙ g) Bᵀ that LoRA and its kin share.
-import type { CallOptions, LinearSite, Param } from '../../engine/nn/site';
+// The additive low-rank branch y = base(x) + s·(((x Aᵀ) ⊙ g) Cᵀ) Bᵀ that LoRA and its kin share, and its delta form, which takes the
+// start away again: y = base(x) + s·(x Aᵀ) Bᵀ − s·(x A₀ᵀ) B₀ᵀ. The base stays as it is in either.
+import type { CallOptions, LinearSite, LoraFactors, Param } from '../../engine/nn/site';
 import { dropout, matmul, scaleColumns } from '../../engine/ops';
 import type { Tensor } from '../../engine/tensor/tensor';
 import type { ChoiceField, FloatField, IntField } from '../../training/fields';
+import { ConfigError } from '../../util/errors';
 
 export interface Branch {
   /** [rank, in] */
   readonly A: Param;
   /** [out, rank] */
   readonly B: Param;
-  /** [rank] */
-  readonly gate?: Param;
+  /** [rank], a number for each rank: a parameter's, or what the host writes. */
+  readonly gate?: Tensor | undefined;
+  /** C [rank, rank] */
+  readonly core?: Tensor | undefined;
+  /** Frozen copies of the start, where the branch does not start at zero: A₀ [rank, in], B₀ [out, rank]. */
+  readonly start?: { readonly A: Param; readonly B: Param } | undefined;
   readonly scale: number;
   /** Share of the branch's input that is dropped in training, and the stream its choice is drawn from. */
   readonly dropout: number;
   readonly stream: number;
 }
 
-/** W + s·B diag(g) A, [out, in]. */
-export function branchWeight(site: LinearSite, { A, B, gate, scale }: Branch): Tensor {
-  const left = gate ? scaleColumns(B.tensor, gate.tensor) : B.tensor;
-  return matmul(left, A.tensor, { alpha: scale, c: site.weight });
+/** W + s·B C diag(g) A (− s·B₀ A₀), [out, in]. */
+export function branchWeight(site: LinearSite, { A, B, gate, core, start, scale }: Branch): Tensor {
+  const left = core ? matmul(B.tensor, core) : B.tensor;
+  const base = start ? matmul(start.B.tensor, start.A.tensor, { alpha: -scale, c: site.weight }) : site.weight;
+  return matmul(gate ? scaleColumns(left, gate) : left, A.tensor, { alpha: scale, c: base });
 }
 
-/** base(x) + s·((drop(x) Aᵀ) ⊙ g) Bᵀ without ever making the [out, in] product. */
-export function branchApply(site: LinearSite, x: Tensor, call: CallOptions, { A, B, gate, scale, dropout: p, stream }: Branch): Tensor {
+/** base(x) + s·(((drop(x) Aᵀ) ⊙ g) Cᵀ) Bᵀ (− s·(x A₀ᵀ) B₀ᵀ) without ever making the [out, in] product. */
+export function branchApply(site: LinearSite, x: Tensor, call: CallOptions, { A, B, gate, core, start, scale, dropout: p, stream }: Branch): Tensor {
   const input = call.training ? dropout(x, p, stream) : x;
   const low = matmul(input, A.tensor, { tb: true });
-  return matmul(gate ? scaleColumns(low, gate.tensor) : low, B.tensor, { tb: true, alpha: scale, c: site.base(x) });
+  const gated = gate ? scaleColumns(low, gate) : low;
+  const mixed = core ? matmul(gated, core, { tb: true }) : gated;
+  const base = site.base(x);
+  const y = start ? matmul(matmul(x, start.A.tensor, { tb: true }), start.B.tensor, { tb: true, alpha: -scale, c: base }) : base;
+  return matmul(mixed, B.tensor, { tb: true, alpha: scale, c: y });
+}
+
+/** s·(B A − B₀ A₀) as one plain LoRA of the ranks together: A' = [A; A₀], B' = [B, −B₀]. Exact. */
+export function concatenated(scale: number, rank: number, now: { A: Float32Array; B: Float32Array }, start: { A: Float32Array; B: Float32Array }): LoraFactors {
+  const out = now.B.length / rank;
+  const [A, B] = [new Float32Array(2 * now.A.length), new Float32Array(2 * now.B.length)];
+  A.set(now.A);
+  A.set(start.A, now.A.length);
+  for (let o = 0; o < out; o++) {
+    B.set(now.B.subarray(o * rank, (o + 1) * rank), 2 * o * rank);
+    B.set(start.B.subarray(o * rank, (o + 1) * rank).map((x) => -x), (2 * o + 1) * rank);
+  }
+  return { rank: 2 * rank, scale, A, B };
+}
+
+/** Refuses a rank above a layer's smaller side. */
+export function checkRank(sites: readonly LinearSite[], rank: number, field = 'rank'): void {
+  const most = Math.min(...sites.flatMap(({ shape }) => [...shape]));
+  const narrow = sites.find(({ shape }) => Math.min(...shape) === most);
+  if (rank > most) throw new ConfigError(`${field}: ${rank} is above the rank that ${narrow?.name} [${narrow?.shape.join(', ')}] can have`, `Give a value from 1 to ${most}, or leave that layer out of the targets.`);
 }
 
 export const rankField = (label: string, help: string): IntField => ({ kind: 'int', label, help, default: 8, min: 1, max: 256, log: true });

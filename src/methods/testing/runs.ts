@@ -3,7 +3,7 @@ import type { Batch, Dataset } from '../../data/dataset';
 import type { Device } from '../../engine/gpu/device';
 import { type ByteSource, type NewTensor, bytesSource, openSafetensors, writeSafetensors } from '../../formats/safetensors';
 import { type RunConfig, type TrainingConfig, defaultRun } from '../../training/config';
-import { bind } from '../../training/contract';
+import { type Method, bind } from '../../training/contract';
 import type { TokenBatch } from '../../training/evaluate';
 import type { RunEvent } from '../../training/events';
 import type { LoadedModel } from '../../training/loaded';
@@ -51,7 +51,9 @@ export const plain: TrainingConfig = {
 export interface RunSetup {
   readonly device: Device;
   readonly loaded: LoadedModel;
-  readonly slug: string;
+  /** A registered method by its slug, or any. */
+  readonly slug?: string;
+  readonly method?: Method;
   readonly fields?: Readonly<Record<string, number | boolean | string>>;
   readonly targets?: string;
   readonly training?: Partial<TrainingConfig>;
@@ -70,12 +72,15 @@ export interface TestRun {
   readonly config: RunConfig;
 }
 
-export const configOf = ({ slug, fields = {}, targets = '', training = {} }: Pick<RunSetup, 'slug' | 'fields' | 'targets' | 'training'>): RunConfig => ({
-  ...defaultRun, method: { slug, fields: { ...fields } }, targets, training: { ...plain, ...training },
-});
+const methodOf = ({ slug = 'lora', method }: Pick<RunSetup, 'slug' | 'method'>): Method => method ?? methodFor(slug);
+
+export const configOf = (setup: Pick<RunSetup, 'slug' | 'method' | 'fields' | 'targets' | 'training'>): RunConfig => {
+  const { fields = {}, targets = '', training = {} } = setup;
+  return { ...defaultRun, method: { slug: methodOf(setup).info.slug, fields: { ...fields } }, targets, training: { ...plain, ...training } };
+};
 
 export async function createRun(setup: RunSetup): Promise<TestRun> {
-  const { device, loaded, slug, fields = {}, data = randomData, resume, samples = false, save, watch } = setup;
+  const { device, loaded, fields = {}, data = randomData, resume, samples = false, save, watch } = setup;
   const config = { ...configOf(setup), ...(setup.sample ? { sample: setup.sample } : {}) };
   const events: RunEvent[] = [];
   const made: { run?: Run } = {};
@@ -85,7 +90,7 @@ export async function createRun(setup: RunSetup): Promise<TestRun> {
   };
   const source: { resume?: ByteSource } = resume ? { resume: bytesSource('checkpoint.safetensors', resume) } : {};
   const run = await Run.create({
-    device, loaded, data: datasetOf(data), bound: bind(methodFor(slug), fields), config, listener, samples, ...source,
+    device, loaded, data: datasetOf(data), bound: bind(methodOf(setup), fields), config, listener, samples, ...source,
     ...(save ? { save: async (bytes: Uint8Array, step: number) => save(bytes, step, made.run as Run) } : {}),
   });
   made.run = run;
@@ -124,17 +129,20 @@ export function seriesOf(events: readonly RunEvent[]): Record<string, number[]> 
   return all;
 }
 
-/** The numbers in a checkpoint, by name: 'param.…', 'adam.m.…', 'adam.v.…'. */
+/** The numbers in a checkpoint, by name: 'param.…', 'adam.m.…', 'adam.v.…'; whole numbers as numbers. */
 export async function numbersOf(checkpoint: Uint8Array): Promise<Map<string, Float32Array>> {
   const file = await openSafetensors(bytesSource('checkpoint.safetensors', checkpoint));
-  return new Map(await Promise.all(file.entries.map(async ({ name }) => [name, await file.f32(name)] as const)));
+  return new Map(await Promise.all(file.entries.map(async ({ name, dtype }) => [name, dtype === 'F32' ? await file.f32(name) : Float32Array.from(await file.ints(name))] as const)));
 }
 
 /** The same checkpoint with other numbers or other metadata: where a test wants a run to stand. */
 export async function edited(checkpoint: Uint8Array, numbers: (name: string, was: Float32Array) => Float32Array, metadata: Readonly<Record<string, string>> = {}): Promise<Uint8Array> {
   const file = await openSafetensors(bytesSource('checkpoint.safetensors', checkpoint));
   const tensors: NewTensor[] = [];
-  for (const { name, shape } of file.entries) tensors.push({ name, dtype: 'F32', shape, data: numbers(name, await file.f32(name)) });
+  for (const { name, shape, dtype } of file.entries) {
+    if (dtype === 'F32') tensors.push({ name, dtype, shape, data: numbers(name, await file.f32(name)) });
+    else tensors.push({ name, dtype: 'U32', shape, data: new Uint32Array(await file.ints(name)) });
+  }
   return writeSafetensors(tensors, { ...file.metadata, ...metadata });
 }
 

@@ -127,7 +127,7 @@ function Time({ plan }: { plan: Plan }) {
 function ExportKind() {
   const exports = useStudio((state) => state.engine.methods.find((method) => method.slug === state.project.draft.method.slug)?.exports);
   if (!exports) return null;
-  const said = { 'lora-exact': words.exportsExact, 'lora-svd': words.exportsSvd, native: words.exportsNative }[exports];
+  const said = { 'lora-exact': words.exportsExact, 'lora-svd': words.exportsSvd, peft: words.exportsPeft, native: words.exportsNative, none: words.exportsNone }[exports];
   return <p className="pb export-kind"><Icon of={Check} size={14} />{said}</p>;
 }
 

@@ -57,7 +57,7 @@ function Formats({ run }: { run: RunRecord }) {
       <div className="format" aria-current="true">
         <Icon of={FileCheck} />
         <div className="grow">
-          <p className="row"><b>{words.peft}</b>{kind && <span className="tag">{{ 'lora-exact': words.exact, 'lora-svd': words.bySvd, native: words.native }[kind]}</span>}<span className="end num">{size > 0 && bytes(size)}</span></p>
+          <p className="row"><b>{words.peft}</b>{kind && <span className="tag">{{ 'lora-exact': words.exact, 'lora-svd': words.bySvd, peft: words.peftType, native: words.native, none: words.none }[kind]}</span>}<span className="end num">{size > 0 && bytes(size)}</span></p>
           <p className="dim fs12">{words.peftText}</p>
         </div>
       </div>

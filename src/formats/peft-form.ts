@@ -1,0 +1,40 @@
+// PEFT adapters of types other than plain LoRA: the same two files, with tensors and keys that a method names itself.
+import { type Files, folderWith, readJson } from './folder';
+import { isObject, type JsonObject } from './json';
+import { CONFIG, PREFIX, type PeftTask, WEIGHTS, sortKeys, targetsFor } from './peft';
+import { type SafetensorsFile, openSafetensors, writeSafetensors } from './safetensors';
+
+export interface PeftFormInput {
+  /** PEFT's name of the type: 'ADALORA'. */
+  readonly type: string;
+  /** Keys beside those that every type has. */
+  readonly config: Readonly<Record<string, unknown>>;
+  /** By the name after 'base_model.model.'. */
+  readonly tensors: ReadonlyMap<string, { shape: readonly number[]; data: Float32Array }>;
+  readonly adapted: readonly string[];
+  readonly allModules: readonly string[];
+  readonly baseModel: string;
+  readonly taskType: PeftTask | null;
+}
+
+export function writePeftForm({ type, config, tensors, adapted, allModules, baseModel, taskType }: PeftFormInput): { name: string; bytes: Uint8Array<ArrayBuffer> }[] {
+  const whole = {
+    auto_mapping: null, base_model_name_or_path: baseModel || null, inference_mode: true, peft_type: type, peft_version: '0.21.0', revision: null,
+    target_modules: targetsFor(adapted, allModules), task_type: taskType, ...config,
+  };
+  const entries = [...tensors].map(([name, { shape, data }]) => ({ name: PREFIX + name, dtype: 'F32' as const, shape, data }));
+  return [
+    { name: WEIGHTS, bytes: writeSafetensors(entries, { format: 'pt' }, WEIGHTS) },
+    { name: CONFIG, bytes: new TextEncoder().encode(JSON.stringify(sortKeys(whole), null, 2)) },
+  ];
+}
+
+/** The parsed configuration and the tensors of a PEFT folder, of whatever type; null where that is no such folder. */
+export async function openPeftFolder(files: Files): Promise<{ config: JsonObject; weights: SafetensorsFile; names: readonly string[] } | null> {
+  const folder = folderWith(files, CONFIG) ?? '';
+  const [config, weights] = [files.get(folder + CONFIG), files.get(folder + WEIGHTS)];
+  const json = config && weights ? await readJson(config) : null;
+  if (!isObject(json) || !weights) return null;
+  const file = await openSafetensors(weights);
+  return { config: json, weights: file, names: file.entries.map(({ name }) => (name.startsWith(PREFIX) ? name.slice(PREFIX.length) : name)) };
+}
