@@ -48,11 +48,11 @@ const weightInit = ({ shape }: Tensor): Parameters<typeof drawn>[0] => (shape.le
 export const randomWeight = (t: Tensor): Float32Array => drawn(weightInit(t), t.shape, 1, t.label);
 
 /** A model of a known shape with small random weights on the device. */
-export function randomModel(device: Device, shape: string, layers?: number): LoadedModel {
+export function randomModel(device: Device, shape: string, layers?: number, dtype: BenchDtype = 'f32'): LoadedModel {
   const json = configOf(shape, layers);
   const model = modelFor(json);
   const config = model.parse(json);
-  const network = new Network();
+  const network = new Network(dtype === 'f16');
   const ids = tensor('ids', [1, 2], 'input', 'u32');
   new Graph().record(() => forward(model, network.scope({ ids, adapters: noAdapters, training: false }), config));
   for (const { tensor: t } of network.weights.values()) upload(device, t, randomWeight(t));
@@ -76,8 +76,8 @@ export interface PreparedStep {
 
 /** Everything that a step needs, on the device. The labels are the ids. */
 export async function prepareStep(device: Device, spec: StepSpec, settings: Partial<TrainingConfig> = {}, progress?: (done: number, total: number) => void): Promise<PreparedStep> {
-  const { shape, method, rank, batch, seq, layers } = spec;
-  const loaded = randomModel(device, shape, layers);
+  const { shape, method, rank, batch, seq, layers, dtype } = spec;
+  const loaded = randomModel(device, shape, layers, dtype);
   if (seq > loaded.info.context) throw new UsageError(`bench: --seq ${seq}: ${shape} takes at most ${loaded.info.context} tokens`);
   const bound = bind(methodFor(method), { rank });
   const training = { ...defaultTraining, batch, seq, ...settings };

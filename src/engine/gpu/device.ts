@@ -12,6 +12,8 @@ export interface Profile {
   readonly workgroupBytes: number;
   /** Invocations that a workgroup may have. */
   readonly invocations: number;
+  /** f16 matrix units with f32 sums, in fragments of 16 × 16 for subgroups of 32. */
+  readonly matrices: boolean;
 }
 
 export interface Slice {
@@ -31,7 +33,16 @@ const WANTED_LIMITS = [
   'maxBufferSize', 'maxStorageBufferBindingSize', 'maxStorageBuffersPerShaderStage', 'maxComputeWorkgroupStorageSize',
   'maxComputeInvocationsPerWorkgroup', 'maxComputeWorkgroupSizeX', 'maxComputeWorkgroupSizeY', 'maxComputeWorkgroupsPerDimension',
 ] as const;
-const WANTED_FEATURES = ['timestamp-query', 'shader-f16', 'subgroups'] as const;
+const MATRICES = 'chromium-experimental-subgroup-matrix';
+const WANTED_FEATURES: readonly string[] = ['timestamp-query', 'shader-f16', 'subgroups', MATRICES];
+
+/** One of the shapes of matrix that a device with the experimental feature lists; not in the types of WebGPU yet. */
+interface MatrixConfig { M: number; N: number; K: number; componentType: string; resultComponentType: string }
+function hasMatrices(gpu: GPUDevice, info: GPUAdapterInfo): boolean {
+  if (!gpu.features.has(MATRICES) || !gpu.features.has('shader-f16') || info.subgroupMinSize !== 32 || info.subgroupMaxSize !== 32) return false;
+  const configs = (info as { subgroupMatrixConfigs?: Iterable<MatrixConfig> }).subgroupMatrixConfigs ?? [];
+  return [...configs].some((c) => c.M === 16 && c.N === 16 && c.K === 16 && c.componentType === 'f16' && c.resultComponentType === 'f32');
+}
 
 export const roundUp = (bytes: number, to: number) => Math.ceil(bytes / to) * to;
 
@@ -48,7 +59,7 @@ export class Device {
 
   private constructor(readonly gpu: GPUDevice, readonly info: GPUAdapterInfo) {
     const software = info.isFallbackAdapter || /swiftshader|llvmpipe|lavapipe|software|basic render/i.test(`${info.vendor} ${info.architecture} ${info.device} ${info.description}`);
-    this.profile = { software, id: [info.vendor, info.architecture, info.device, info.description].filter(Boolean).join(' '), workgroupBytes: gpu.limits.maxComputeWorkgroupStorageSize, invocations: gpu.limits.maxComputeInvocationsPerWorkgroup };
+    this.profile = { software, id: [info.vendor, info.architecture, info.device, info.description].filter(Boolean).join(' '), workgroupBytes: gpu.limits.maxComputeWorkgroupStorageSize, invocations: gpu.limits.maxComputeInvocationsPerWorkgroup, matrices: hasMatrices(gpu, info) };
     const uniform = () => gpu.createBindGroupLayout({ entries: [{ binding: 0, visibility: GPUShaderStage.COMPUTE, buffer: { type: 'uniform' } }] });
     this.groupLayouts = { params: uniform(), step: uniform() };
     void gpu.lost.then((lost) => {

@@ -42,7 +42,7 @@ beforeAll(async () => {
 afterAll(() => vi.restoreAllMocks());
 
 /** Language features that a file asks for and the device may lack. */
-const FEATURES: Record<string, GPUFeatureName> = { f16: 'shader-f16', subgroups: 'subgroups' };
+const FEATURES: Record<string, GPUFeatureName> = { f16: 'shader-f16', subgroups: 'subgroups', chromium_experimental_subgroup_matrix: 'chromium-experimental-subgroup-matrix' as GPUFeatureName };
 const lacks = (source: string) => [...source.matchAll(/^enable (\w+);/gm)].some(([, name]) => !device.gpu.features.has(FEATURES[name as string] ?? (name as GPUFeatureName)));
 
 describe('the real compiler takes', () => {

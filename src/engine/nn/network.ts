@@ -31,6 +31,9 @@ export interface ModelCall extends CallOptions {
 }
 
 export class Network {
+  /** `halves`: matrices are kept as f16 where their rows allow it; the rest, and all that is computed, is f32. */
+  constructor(private readonly halves = false) {}
+
   readonly weights = new Map<string, Weight>();
   readonly sites = new Map<string, Site>();
 
@@ -42,7 +45,7 @@ export class Network {
   weight(name: string, shape: Shape, transposed: boolean): Tensor {
     let found = this.weights.get(name);
     if (!found) {
-      found = { tensor: tensor(name, shape, 'param'), transposed };
+      found = { tensor: tensor(name, shape, 'param', this.halves && shape.length === 2 && shape.every((size) => size % 4 === 0) ? 'f16' : 'f32'), transposed };
       this.weights.set(name, found);
     }
     if (!sameShape(found.tensor.shape, shape)) throw new ShapeError(`${name}: used as [${shape.join(', ')}] and as [${found.tensor.shape.join(', ')}]`);

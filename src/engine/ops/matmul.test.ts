@@ -2,7 +2,9 @@
 // add up in ascending k. Gradients are products of the family too, so they are compared with it.
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { Device } from '../gpu/device';
-import { type Case, PROFILES, findings, normals, testCase } from '../testing/check';
+import { Graph, current, node, output } from '../tensor/graph';
+import { tensor } from '../tensor/tensor';
+import { type Case, PROFILES, findings, halves, normals, testCase } from '../testing/check';
 import { testDevice } from '../testing/device';
 import { expected } from '../testing/reference';
 import { add } from './add';
@@ -119,6 +121,26 @@ function joinedCase({ m, n, k, tb, rank = 0, bias = false, residual = false }: J
     { sameBits: true, wrt: ['a', 'b', ...(rank ? (['p', 'q'] as const) : []), ...(bias ? (['v'] as const) : []), ...(residual ? (['c'] as const) : [])] });
 }
 
+/** Frozen weights kept as halves: products, their gradients and what is joined in are those of the rounded numbers. */
+const HALF_CASES = ([[33, 68, 36, true], [33, 68, 36, false], [5, 132, 260, true], [68, 260, 132, false]] as const).map(([m, n, k, tb]) => {
+  const inputs = { a: normals([m, k]), b: halves(tb ? [n, k] : [k, n]), c: normals([m, n]) };
+  return testCase(`halves ${m}×${n}×${k}${tb ? ' bᵀ' : ''} plus c`, inputs, ({ a, b, c }) => add(matmul(a, b, { tb, alpha: 0.7 }), c), ({ a, b, c }) => reference.matmul(a, b, { tb, alpha: 0.7, c }), { wrt: ['a', 'c'], sameBits: true });
+});
+
+describe('products with halves', () => {
+  it.each(HALF_CASES.map((test) => [test.name, test] as const))('%s', async (_, test) => {
+    expect(await findings(device, test)).toEqual([]);
+  });
+
+  it('refuse a gradient, a turned factor, and a place where halves are not read', () => {
+    const [a, b, c] = [tensor('a', [4, 8], 'param'), tensor('b', [12, 8], 'param', 'f16'), tensor('c', [4, 12], 'param')];
+    const record = (build: () => unknown) => () => new Graph().record(build);
+    expect(record(() => { const graph = current(); const y = matmul(a, b, { tb: true }); const loss = output('loss', [1]); node('probe', { y }, [loss], () => ({ y: c })); graph.grad(loss, [b]); })).toThrow('kept as halves and frozen');
+    expect(record(() => matmul(b, a, { tb: true }))).toThrow("'a' takes no halves");
+    expect(record(() => matmul(tensor('d', [12, 4], 'param'), b, { ta: true }))).toThrow('stand on the right');
+  });
+});
+
 describe('products with what the fusion pass joins in', () => {
   it.each(JOINED.map((joined) => joinedCase(joined)).map((test) => [test.name, test] as const))('%s', async (_, test) => {
     expect(await findings(device, test)).toEqual([]);
@@ -145,7 +167,7 @@ describe('the family', () => {
   });
 
   it('leaves out tiles that the workgroup memory of the device does not hold', () => {
-    const largest = (workgroupBytes: number) => matmulFamily.candidates({ software: false, id: '', workgroupBytes, invocations: 256 }, sizes).map(({ key }) => key);
+    const largest = (workgroupBytes: number) => matmulFamily.candidates({ software: false, id: '', workgroupBytes, invocations: 256, matrices: false }, sizes).map(({ key }) => key);
     expect(largest(32768)).toContain('matmul/tiled_vec4 BM=128 BN=64 TM=8 TN=4 S=1');
     expect(largest(8192)).not.toContain('matmul/tiled_vec4 BM=128 BN=64 TM=8 TN=4 S=1');
     expect(largest(8192)).toContain('matmul/tiled_vec4 BM=64 BN=32 TM=4 TN=4 S=1');

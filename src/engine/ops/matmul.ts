@@ -1,13 +1,16 @@
 // Matrix products, the bulk of all work: one op, several kernels, chosen by measurement on the device at hand.
 import directSource from '../../../shaders/matmul/direct.wgsl?raw';
 import vec4Source from '../../../shaders/matmul/direct_vec4.wgsl?raw';
+import halfDirectSource from '../../../shaders/matmul/half_direct.wgsl?raw';
+import halfMatrixSource from '../../../shaders/matmul/half_matrix.wgsl?raw';
+import halfTiledSource from '../../../shaders/matmul/half_tiled.wgsl?raw';
 import narrowSource from '../../../shaders/matmul/narrow.wgsl?raw';
 import narrowRowsSource from '../../../shaders/matmul/narrow_rows.wgsl?raw';
 import thinSource from '../../../shaders/matmul/thin.wgsl?raw';
 import splitSource from '../../../shaders/matmul/thin_split.wgsl?raw';
 import tiledSource from '../../../shaders/matmul/tiled.wgsl?raw';
 import tiledVec4Source from '../../../shaders/matmul/tiled_vec4.wgsl?raw';
-import { ShapeError } from '../../util/errors';
+import { ShapeError, StudioError } from '../../util/errors';
 import { type Grid, type Kernel, type ParamValues, ceilDiv, grid1d, kernel } from '../gpu/kernel';
 import type { Family } from '../tensor/family';
 import { bound, rebind, supplyFusion, supplyTwins } from '../tensor/fuse';
@@ -81,6 +84,28 @@ export const matmulFamily: Family = {
     return (n as number) <= 16 ? byFlags.few : byFlags.many;
   },
 };
+/** Frozen weights as halves on the right: their fours must not cross rows. */
+const halfMatrix = (BM: number, BN: number, WM: number, WN: number, TB: number) =>
+  kernel('matmul/half_matrix', halfMatrixSource, (p) => blocks(p, BM, BN), { constants: { BM, BN, WM, WN, TB } });
+const matrixKernels = [0, 1].map((tb) => [halfMatrix(64, 64, 32, 32, tb), halfMatrix(128, 128, 64, 64, tb), halfMatrix(64, 32, 32, 16, tb)]);
+const halfTiled = new Map([1, 2, 4].map((S) => [S, [[64, 64, 8, 4], [64, 32, 4, 4]].map(([BM, BN, TM, TN]) =>
+  kernel('matmul/half_tiled', halfTiledSource, (p) => blocks(p, BM as number, BN as number), { constants: { BM: BM as number, BN: BN as number, TM: TM as number, TN: TN as number, S } }))]));
+const halfDirect = [0, 1].map((TB) => kernel('matmul/half_direct', halfDirectSource, (p) => blocks(p, 4, 64), { overrides: { WX: 8, WY: 1, TA: 0, TB } }));
+
+export const halfFamily: Family = {
+  name: 'matmul/half',
+  reflection: (halfDirect[0] as Kernel).reflection,
+  halves: ['b'],
+  candidates: (profile, { m, n, k, k2, tb }) => {
+    const direct = halfDirect[tb as number] as Kernel;
+    if (profile.software || (n as number) % 4 !== 0) return [direct];
+    // Matrix units round the left factor to f16: no other kernel may stand in for them, whatever is measured.
+    if (profile.matrices) return matrixKernels[tb as number] as Kernel[];
+    const fits = (kernel: Kernel) => tileBytes(kernel) <= profile.workgroupBytes && invocations(kernel) <= profile.invocations;
+    const tiled = (halfTiled.get(slicesOf(m as number, n as number, (k as number) + (k2 as number))) ?? []).filter(fits);
+    return tiled.length > 0 ? tiled : [direct];
+  },
+};
 const NARROW_BYTES = 4 * (4 * 64 * 16 + 4 * 4 * 16);
 
 const THIN_SIZES = [4, 8, 12, 16, 20, 24, 28, 32];
@@ -109,13 +134,18 @@ export interface MatmulOptions {
   alpha?: number;
   /** Added to the product, shape [m, n]. */
   c?: Tensor;
+  /** A power of two by which a is lifted where it is rounded to f16, so that small gradients are kept; taken back at the end. */
+  lift?: number;
 }
+
+/** Gradients of a mean over m rows are about 1/m of what they would be of one row: four times that is lifted. */
+const liftOf = (m: number) => 2 ** Math.min(16, Math.ceil(Math.log2(m)) + 2);
 
 /**
  * alpha·a·b (+ c). Leading sizes of `a` count as rows: a [..., k] · b [k, n] gives [..., n].
  * With `ta` or when it is the right factor, an operand is read as the matrix [rows, last size].
  */
-export function matmul(a: Tensor, b: Tensor, { ta = false, tb = false, alpha = 1, c }: MatmulOptions = {}): Tensor {
+export function matmul(a: Tensor, b: Tensor, { ta = false, tb = false, alpha = 1, c, lift = 1 }: MatmulOptions = {}): Tensor {
   const [aRows, aCols] = [elements(a) / lastOf(a), lastOf(a)];
   const [bRows, bCols] = [elements(b) / lastOf(b), lastOf(b)];
   const [m, k] = ta ? [aCols, aRows] : [aRows, aCols];
@@ -124,24 +154,27 @@ export function matmul(a: Tensor, b: Tensor, { ta = false, tb = false, alpha = 1
   const shape = ta ? [m, n] : [...a.shape.slice(0, -1), n];
   if (c && !sameShape(c.shape, shape)) throw new ShapeError(`matmul: c must be [${shape.join(', ')}], got ${describe(c)}`);
   const y = output('matmul', shape);
+  if (b.dtype === 'f16' && (ta || k % 4 !== 0 || n % 4 !== 0)) throw new ShapeError(`matmul: halves ${describe(b)} stand on the right, with sizes that are multiples of 4, beside a left factor that is not turned`);
   const thin = ta && !tb && k >= THIN_FROM ? thinKernels.get(Math.min(m, n)) : undefined;
   if (thin) thinProduct(thin, a, b, y, m, n, k, alpha, c);
   else {
     // The second product and the bias are joined in by the fusion pass (tensor/fuse.ts), so no op has to know of them.
     const params = { m, n, k, k2: 0, ta: Number(ta), tb: Number(tb), add_c: Number(c !== undefined), add_bias: 0, alpha, alpha2: 1 };
-    dispatch(matmulFamily, { a, b, a2: a, b2: b, c: c ?? a, bias: b, y }, params, 2 * m * n * k);
+    const [family, extra] = b.dtype === 'f16' ? [halfFamily, { lift }] : [matmulFamily, {}];
+    dispatch(family, { a, b, a2: a, b2: a, c: c ?? a, bias: a, y }, { ...params, ...extra }, 2 * m * n * k);
   }
   node('matmul', { a, b, c }, [y], ([dy], needs) => {
     if (!dy) return {};
     // y = op(a) op(b):  d op(a) = dy op(b)ᵀ,  d op(b) = op(a)ᵀ dy; a transposed operand takes the transposed gradient.
-    const da = needs('a') && (ta ? reshape(matmul(b, dy, { ta: tb, tb: true, alpha }), a.shape) : reshape(matmul(dy, b, { tb: !tb, alpha }), a.shape));
+    const da = needs('a') && (ta ? reshape(matmul(b, dy, { ta: tb, tb: true, alpha }), a.shape) : reshape(matmul(dy, b, { tb: !tb, alpha, lift: liftOf(m) }), a.shape));
+    if (b.dtype === 'f16' && needs('b')) throw new StudioError(`matmul: ${describe(b)} is kept as halves and frozen: it has no gradient`, 'Load the model with f32 weights: --dtype f32.');
     const db = needs('b') && (tb ? reshape(matmul(dy, a, { ta: true, tb: ta, alpha }), b.shape) : reshape(matmul(a, dy, { ta: !ta, alpha }), b.shape));
     return { a: da || undefined, b: db || undefined, c: c && needs('c') ? dy : undefined };
   });
   return y;
 }
 
-const isProduct = ({ family }: Command) => family.name === matmulFamily.name;
+const isProduct = ({ family }: Command) => family === matmulFamily || family === halfFamily;
 /** Terms of the second product up to which it is read one by one. */
 const SECOND_TERMS = 64;
 
@@ -168,8 +201,8 @@ supplyFusion({
 });
 
 /** The low-rank branch of an adapter: a product to which another one of the same shape was to be added. */
-supplyFusion({
-  consumer: 'matmul',
+for (const consumer of [matmulFamily.name, halfFamily.name]) supplyFusion({
+  consumer,
   bindings: ['c'],
   join(after, before) {
     const [p, q] = [after.params, before.params];
@@ -177,7 +210,8 @@ supplyFusion({
     if ((['m', 'n', 'ta', 'tb'] as const).some((name) => p[name] !== q[name])) return null;
     const [main, second] = (p.k as number) >= (q.k as number) ? [after, before] : [before, after];
     const k2 = second.params.k as number;
-    if (k2 > SECOND_TERMS || (p.n as number) <= NARROW.columns) return null;
+    // The branch itself is f32; narrow kernels have no second product.
+    if (second.family !== matmulFamily || k2 > SECOND_TERMS || (main.family === matmulFamily && (p.n as number) <= NARROW.columns)) return null;
     return rebind(main, { a2: bound(second, 'a'), b2: bound(second, 'b'), c: q.add_c ? bound(before, 'c') : bound(main, 'a'), bias: bound(before, 'bias'), y: bound(after, 'y') },
       { k2, alpha2: (second.params.alpha as number) / (main.params.alpha as number), add_c: q.add_c as number, add_bias: q.add_bias as number });
   },

@@ -6,6 +6,8 @@ import type { Reflection } from '../gpu/wgsl';
 export interface Family {
   readonly name: string;
   readonly reflection: Reflection;
+  /** Bindings that take halves; all others refuse them. */
+  readonly halves?: readonly string[];
   /** So little work that computing it twice may cost less than keeping its result: elementwise kernels and norms. */
   readonly cheap?: boolean;
   /** Candidates for this device and these sizes, the safest guess first. More than one are measured, when there is a tuner. */

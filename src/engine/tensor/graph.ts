@@ -56,6 +56,7 @@ export class Graph {
     const bound = bindings.map(({ name }) => {
       const found = tensors[name];
       if (!found) throw new BindingError(`${family.name}: nothing is bound to '${name}'`);
+      if ((found.dtype === 'f16') !== (family.halves?.includes(name) ?? false)) throw new BindingError(`${family.name}: '${name}' takes ${found.dtype === 'f16' ? 'no halves' : 'halves'}, got ${describe(found)} ${found.dtype}`, 'Load the model with f32 weights: --dtype f32.');
       return rootOf(found);
     });
     if (Object.keys(tensors).length !== bindings.length) {

@@ -1,5 +1,6 @@
 // Where tensors live on a device: lasting ones in buffers of their own or in slices of an arena.
 import { StudioError } from '../../util/errors';
+import { f16ToF32, f32ToF16 } from '../../util/float16';
 import { type Device, type Slice, roundUp } from '../gpu/device';
 import { type HostData, type Tensor, byteLength, describe, elements, rootOf } from './tensor';
 
@@ -31,12 +32,21 @@ export function free(device: Device, t: Tensor): void {
   device.release(slice.buffer);
 }
 
-/** Writes all of `t`, before whatever is submitted next. */
+/** Rounded to f16, an even number of them: writes come in fours of bytes. */
+function halves(values: Float32Array): Uint16Array {
+  const bits = f32ToF16(values);
+  if (bits.length % 2 === 0) return bits;
+  const even = new Uint16Array(bits.length + 1);
+  even.set(bits);
+  return even;
+}
+
+/** Writes all of `t`, before whatever is submitted next. f16 tensors take f32 numbers and round them. */
 export function write(device: Device, t: Tensor, data: HostData): void {
   if (data.length !== elements(t)) throw new StudioError(`write: ${describe(t)} has ${elements(t)} elements, got ${data.length}`);
-  if (data instanceof Float32Array !== (t.dtype === 'f32')) throw new StudioError(`write: ${describe(t)} holds ${t.dtype}, got a ${data.constructor.name}`);
+  if (data instanceof Float32Array !== (t.dtype === 'f32' || t.dtype === 'f16')) throw new StudioError(`write: ${describe(t)} holds ${t.dtype}, got a ${data.constructor.name}`);
   const { buffer, offset } = sliceOf(device, t);
-  device.gpu.queue.writeBuffer(buffer, offset, data as GPUAllowSharedBufferSource);
+  device.gpu.queue.writeBuffer(buffer, offset, (t.dtype === 'f16' ? halves(data as Float32Array) : data) as GPUAllowSharedBufferSource);
 }
 
 export function upload(device: Device, t: Tensor, data: HostData): Tensor {
@@ -49,7 +59,8 @@ export async function readBytes(device: Device, t: Tensor, slice = sliceOf(devic
   return (await device.read(slice)).slice(0, byteLength(t));
 }
 export async function readF32(device: Device, t: Tensor): Promise<Float32Array> {
-  return new Float32Array(await readBytes(device, t));
+  const bytes = await readBytes(device, t);
+  return t.dtype === 'f16' ? f16ToF32(new Uint16Array(bytes, 0, elements(t))) : new Float32Array(bytes);
 }
 
 /**

@@ -1,7 +1,8 @@
 // A Tensor is a contiguous row-major array on the GPU: a name for numbers, with a shape and a lifetime. It owns no buffer.
 import { ShapeError } from '../../util/errors';
 
-export type DType = 'f32' | 'u32' | 'i32';
+/** f16: frozen weights only, kept as halves; what is computed is f32. */
+export type DType = 'f32' | 'u32' | 'i32' | 'f16';
 export type Shape = readonly number[];
 /** param: kept across steps · input: written by the host before a step · step: owned by the planner of one compiled graph */
 export type Life = 'param' | 'input' | 'step';
@@ -21,7 +22,7 @@ export interface Tensor {
 
 let nextId = 1;
 
-/** A new tensor of a checked shape. Every element takes four bytes on the device. */
+/** A new tensor of a checked shape. */
 export function tensor(label: string, shape: Shape, life: Life, dtype: DType = 'f32', constant?: () => HostData): Tensor {
   for (const size of shape) {
     if (!Number.isInteger(size) || size < 1) throw new ShapeError(`${label}: ${size} is no size`, `The shape was [${shape.join(', ')}].`);
@@ -52,7 +53,7 @@ export const rootOf = (t: Tensor): Tensor => t.viewOf ?? t;
 export const sizeOf = (shape: Shape) => shape.reduce((a, b) => a * b, 1);
 export const elements = (t: Tensor) => sizeOf(t.shape);
 /** Bytes on the device. */
-export const byteLength = (t: Tensor) => 4 * elements(t);
+export const byteLength = (t: Tensor) => (t.dtype === 'f16' ? 4 * Math.ceil(elements(t) / 2) : 4 * elements(t));
 export const describe = (t: Tensor) => `${t.label} [${t.shape.join(', ')}]`;
 /** [..., c] read as a matrix [rows, c]. */
 export const rowsOf = (t: Tensor) => elements(t) / lastOf(t);

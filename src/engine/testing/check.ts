@@ -2,6 +2,7 @@
 // central differences of that reference. What is wrong comes back as a list, so that planted faults can be asserted too.
 // Supplies the ops that the reverse walk needs, for tests that import a single op.
 import '../ops/add';
+import { f16ToF32, f32ToF16 } from '../../util/float16';
 import { normal } from '../../util/random';
 import type { Device, Profile } from '../gpu/device';
 import type { Kernel } from '../gpu/kernel';
@@ -13,9 +14,9 @@ import { EPSILON, type Expected, type Host, TINY } from './reference';
 
 /** The kinds of device that kernel choice tells apart, whatever the tests run on; the last has room for no tile. */
 export const PROFILES: readonly Profile[] = [
-  { software: true, id: 'software', workgroupBytes: 32768, invocations: 256 },
-  { software: false, id: 'hardware', workgroupBytes: 32768, invocations: 256 },
-  { software: false, id: 'hardware without room for tiles', workgroupBytes: 1024, invocations: 256 },
+  { software: true, id: 'software', workgroupBytes: 32768, invocations: 256, matrices: false },
+  { software: false, id: 'hardware', workgroupBytes: 32768, invocations: 256, matrices: false },
+  { software: false, id: 'hardware without room for tiles', workgroupBytes: 1024, invocations: 256, matrices: false },
 ];
 
 /** An input: its shape, and its numbers from a seed. Only f32 inputs are differentiated. */
@@ -31,6 +32,8 @@ export const normals = (shape: Shape, scale = 1): Input => ({
   dtype: 'f32',
   make: (seed) => Float32Array.from({ length: sizeOf(shape) }, (_, i) => scale * normal(seed, 0, i)),
 });
+/** Standard normal numbers as halves; the reference sees them rounded. */
+export const halves = (shape: Shape): Input => ({ shape, dtype: 'f16', make: (seed) => f16ToF32(f32ToF16(normals(shape).make(seed) as Float32Array)) });
 const given = (shape: Shape, dtype: DType, make: () => HostData): Input => ({ shape, dtype, make });
 export const floats = (shape: Shape, data: readonly number[]): Input => given(shape, 'f32', () => Float32Array.from(data));
 export const u32 = (shape: Shape, at: (i: number) => number): Input => given(shape, 'u32', () => Uint32Array.from({ length: sizeOf(shape) }, (_, i) => at(i)));

@@ -1,0 +1,20 @@
+// As tiled_vec4.wgsl with b [k,n] or [n,k] as halves: frozen weights at half their size, widened on the way; needs no shader-f16.
+// y[m,n] = alpha * (sum_k a b + alpha2 * sum_k2 a2 b2) (+ bias[n]) (+ c[m,n]); everything but b is f32. `lift` is for half_matrix.wgsl.
+// Grid: ceil(n / BN), ceil(m / BM) folded into y and z.
+const BM: u32 = 64u; // tunable
+const BN: u32 = 64u; // tunable
+const TM: u32 = 8u; // tunable
+const TN: u32 = 4u; // tunable
+const S: u32 = 1u; // tunable
+struct Params { m: u32, n: u32, k: u32, k2: u32, ta: u32, tb: u32, add_c: u32, add_bias: u32, alpha: f32, alpha2: f32, lift: f32 }
+@group(0) @binding(0) var<storage, read> a: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> b: array<vec2<u32>>;
+@group(0) @binding(2) var<storage, read> a2: array<f32>;
+@group(0) @binding(3) var<storage, read> b2: array<f32>;
+@group(0) @binding(4) var<storage, read> c: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read> bias: array<vec4<f32>>;
+@group(0) @binding(6) var<storage, read_write> y: array<vec4<f32>>;
+@group(1) @binding(0) var<uniform> params: Params;
+
+fn four(x: vec2<u32>) -> vec4<f32> { return vec4<f32>(unpack2x16float(x.x), unpack2x16float(x.y)); }
+#include "common/matmul_tiles.wgsl"
