@@ -17,9 +17,9 @@ const verbs: Readonly<Record<string, (args: readonly string[]) => Promise<number
 const HELP = `lowrank: fine-tune small models with low-rank adapters on WebGPU
 
   lowrank finetune --model DIR --data FILE --method SLUG --steps N --batch B --seq T --lr X --seed S --out DIR
-                   [--set key=value]... [--targets REGEX] [--val FILE] [--eval-every N] [--save-every N] [--resume DIR]
+                   [--task causal-lm|masked-lm|sequence-classification] [--set key=value]... [--targets REGEX] [--val FILE] [--eval-every N] [--save-every N] [--resume DIR]
                    [--schedule constant|linear|cosine] [--warmup N] [--weight-decay X] [--clip X]
-  lowrank eval     --model DIR [--adapter DIR]... (--data FILE [--batch B] [--seq T] [--held-out SHARE --seed S] | --tokens FILE.json [--logits OUT.safetensors])
+  lowrank eval     --model DIR [--task TASK] [--adapter DIR]... (--data FILE [--batch B] [--seq T] [--held-out SHARE --seed S] | --tokens FILE.json [--logits OUT.safetensors])
   lowrank grads    --model DIR --adapter DIR --tokens FILE.json --out OUT.safetensors
   lowrank sample   --model DIR [--adapter DIR]... --prompt TEXT --max N [--temperature X] [--top-p X] [--seed S]
   lowrank merge    --model DIR --adapter DIR --out DIR [--dtype f32|f16]

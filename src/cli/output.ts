@@ -34,3 +34,6 @@ export function createOutput(json: boolean): Output {
 }
 
 export const bytesText = (bytes: number): string => (bytes < 2 ** 20 ? `${(bytes / 1024).toFixed(1)} KiB` : bytes < 2 ** 30 ? `${(bytes / 2 ** 20).toFixed(1)} MiB` : `${(bytes / 2 ** 30).toFixed(2)} GiB`);
+
+/** ', accuracy 0.91, macro F1 0.90, MCC 0.80' */
+export const metricsText = (metrics: Readonly<Record<string, number>> = {}): string => Object.entries(metrics).map(([name, value]) => `, ${name.replace('macro_f1', 'macro F1').replace('mcc', 'MCC')} ${value.toFixed(4)}`).join('');

@@ -10,7 +10,8 @@ import { methods } from '../methods/registry';
 import { attachFiles } from '../training/attach';
 import { type Attached, attachFolder } from '../training/import';
 import { type LoadedModel, describeModel, uploadWeights } from '../training/loaded';
-import type { TokenBatch } from '../training/evaluate';
+import type { Task } from '../models/model';
+import type { TokenBatch } from '../training/task';
 import { DataError } from '../util/errors';
 import { folderSources } from './files';
 import { type Backend, openNodeGpu } from './node-gpu';
@@ -52,10 +53,13 @@ function fileTuneStore(path: string): TuneStore {
 }
 
 /** The model of a folder without its weights on a device. */
-export const describeFolder = async (directory: string): Promise<LoadedModel> => describeModel(directory, await openHfFolder(await folderSources(directory)));
+export const describeFolder = async (directory: string, task?: Task): Promise<LoadedModel> => describeModel(directory, await openHfFolder(await folderSources(directory)), task);
 
-export async function loadFolder(device: Device, directory: string, output: Output): Promise<LoadedModel> {
-  const loaded = await describeFolder(directory);
+/** config.json of a model's folder. */
+export const configOf = async (directory: string): Promise<unknown> => (await openHfFolder(await folderSources(directory))).config;
+
+export async function loadFolder(device: Device, directory: string, output: Output, task?: Task): Promise<LoadedModel> {
+  const loaded = await describeFolder(directory, task);
   await uploadWeights(device, loaded, (done, total) => output.progress(`loading ${Math.round((100 * done) / total)} %`));
   return loaded;
 }
@@ -71,8 +75,8 @@ export interface Tokens extends TokenBatch {
   readonly shape: readonly [number, number];
 }
 
-/** A --tokens file: {"input_ids": [[…]], "labels"?: [[…]], "attention_mask"?: [[…]]}. Labels default to the ids, −100 where the mask is 0. */
-export function readTokens(path: string, { info }: LoadedModel): Tokens {
+/** A --tokens file: {"input_ids": [[…]], "labels"?: [[…]], "attention_mask"?: [[…]], "token_type_ids"?: [[…]]}. Labels of causal models default to the ids, −100 where the mask is 0. */
+export function readTokens(path: string, { info, task }: LoadedModel): Tokens {
   let text: string;
   try {
     text = readFileSync(path, 'utf8');
@@ -103,14 +107,20 @@ export function readTokens(path: string, { info }: LoadedModel): Tokens {
   const shape = [ids.length, ids[0]?.length ?? 0] as const;
   if (shape[1] > info.context) throw new DataError(`${path}: rows of ${shape[1]} tokens, the model takes at most ${info.context}`, 'Shorten the rows.');
   const mask = matrix('attention_mask', (x) => x === 0 || x === 1, '0 or 1');
-  const labels = matrix('labels', (x) => x === -100 || (x >= 0 && x < info.vocab), `−100 or a token id below ${info.vocab}`);
-  for (const [key, other] of [['attention_mask', mask], ['labels', labels]] as const) {
-    if (other && (other.length !== shape[0] || other[0]?.length !== shape[1])) throw new DataError(`${path}: ${key} is ${other.length} × ${other[0]?.length}, input_ids ${shape[0]} × ${shape[1]}`);
+  const classes = task.kind === 'sequence-classification' ? task.labels.length : null;
+  const types = matrix('token_type_ids', (x) => x === 0 || x === 1, '0 or 1');
+  // Classification has one label a row: [1, 0] is read as [[1], [0]].
+  if (classes !== null && Array.isArray(json.labels)) json.labels = json.labels.map((label) => (Array.isArray(label) ? label : [label]));
+  const labels = classes === null ? matrix('labels', (x) => x === -100 || (x >= 0 && x < info.vocab), `−100 or a token id below ${info.vocab}`) : matrix('labels', (x) => x >= 0 && x < classes, `the number of a class below ${classes}`);
+  if (!labels && task.kind !== 'causal-lm') throw new DataError(`${path}: labels is missing`, classes === null ? 'Write the hidden tokens as labels, −100 elsewhere.' : 'Write one class number a row.');
+  for (const [key, other, width] of [['attention_mask', mask, shape[1]], ['token_type_ids', types, shape[1]], ['labels', labels, classes === null ? shape[1] : 1]] as const) {
+    if (other && (other.length !== shape[0] || other[0]?.length !== width)) throw new DataError(`${path}: ${key} is ${other.length} × ${other[0]?.length}, wanted ${shape[0]} × ${width}`);
   }
   return {
     shape,
     input_ids: Uint32Array.from(ids.flat()),
     labels: Int32Array.from(labels?.flat() ?? ids.flatMap((row, r) => row.map((id, c) => (mask?.[r]?.[c] === 0 ? -100 : id)))),
     attention_mask: mask ? Uint32Array.from(mask.flat()) : undefined,
+    token_type_ids: types ? Uint32Array.from(types.flat()) : undefined,
   };
 }

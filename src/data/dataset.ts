@@ -28,9 +28,13 @@ export interface DatasetOptions {
 export interface Batch {
   /** [B, T] */
   input_ids: Uint32Array;
-  /** [B, T] */
+  /** [B, T]; [B] of classification. */
   labels: Int32Array;
-  /** Tokens that are predicted: labels other than -100, not counting a row's first position. Weight means by it. */
+  /** [B, T], of encoders: 0 = padding. */
+  attention_mask?: Uint32Array | undefined;
+  /** [B, T], of encoders: 1 = of the second text of a pair. */
+  token_type_ids?: Uint32Array | undefined;
+  /** Labels that carry loss; of causal language models not counting a row's first position. Weight means by it. */
   lossTokens: number;
 }
 
@@ -69,7 +73,7 @@ export interface Dataset {
 
 /** Random streams of this file: which rows are held out, their order in an epoch, where an epoch's windows of text begin. */
 const SPLIT_STREAM = 0x6461_0001;
-const ORDER_STREAM = 0x6461_0002;
+export const ORDER_STREAM = 0x6461_0002;
 const PHASE_STREAM = 0x6461_0003;
 const IGNORED = -100;
 const PREVIEW_ROWS = 5;
@@ -110,20 +114,20 @@ export async function datasetFromSplit(train: DataFile, validation: DataFile, to
   return { ...dataset, validationHash: await sha256(b.bytes) };
 }
 
-function checkOptions({ batch, seq, context, holdout }: DatasetOptions): void {
+export function checkOptions({ batch, seq, context, holdout }: DatasetOptions): void {
   if (!Number.isInteger(seq) || seq < 2) throw new ConfigError(`training.seq: a row needs at least 2 tokens: got ${seq}`, 'Give a whole number from 2.');
   if (seq > context) throw new ConfigError(`training.seq: rows longer than the model's context: ${seq} tokens, the model takes ${context}`, `Lower seq to ${context} or less.`);
   if (!Number.isInteger(batch) || batch < 1) throw new ConfigError(`training.batch: a batch needs at least 1 row: got ${batch}`, 'Give a whole number from 1.');
   if (!(holdout >= 0 && holdout <= 0.5)) throw new ConfigError(`holdout: not a share from 0 to 0.5: got ${holdout}`, 'Give a share such as 0.1.');
 }
 
-function bothForms({ content }: DataFile): { bytes: Uint8Array<ArrayBuffer>; text: string } {
+export function bothForms({ content }: DataFile): { bytes: Uint8Array<ArrayBuffer>; text: string } {
   return typeof content === 'string'
     ? { bytes: new TextEncoder().encode(content), text: content }
     : { bytes: content, text: new TextDecoder('utf-8', { ignoreBOM: true }).decode(content) };
 }
 
-async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
+export async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
   const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes));
   return Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
@@ -137,7 +141,7 @@ function unreadableWarning(text: string): string[] {
   return unreadable === 0 ? [] : [`${plural(unreadable, 'character')} could not be read as UTF-8 and will be learned as the sign “\ufffd”.`];
 }
 
-function plural(count: number, noun: string): string {
+export function plural(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? '' : 's'}`;
 }
 
@@ -242,26 +246,31 @@ function encodePair({ prompt, completion }: PairRow, tokenizer: Tokenizer): { id
 
 const contentOf = (row: DataRow) => JSON.stringify(row.kind === 'text' ? [row.text] : [row.prompt, row.completion]);
 
-function splitRows(name: string, rows: readonly DataRow[], tokenizer: Tokenizer, options: DatasetOptions): Source {
-  const { holdout, seed, seq } = options;
-  const encoded = rows.map((row) => encodeRow(name, row, tokenizer, seq));
-  const groups = groupEqual(rows);
+/** Indices of the rows that are held out, by seed; rows with equal keys go to one side together, so that none was trained on. */
+export function heldOut(name: string, keys: readonly string[], { holdout, seed }: Pick<DatasetOptions, 'holdout' | 'seed'>): Set<number> {
   const held = new Set<number>();
-  if (holdout > 0) {
-    if (groups.length < 2) {
-      throw new DataError(`${name}: too few rows: ${rows.length === 1 ? 'one row' : `${rows.length} rows, all equal`}, training and validation want a different one each`, 'Add rows, or set the held-out share to 0.');
-    }
-    const wanted = Math.max(1, Math.round(holdout * rows.length));
-    // Equal rows go to one side together, so that no held-out row was trained on.
-    for (const g of shuffle(groups.length, seed, SPLIT_STREAM)) {
-      const group = groups[g] as number[];
-      if (held.size + group.length <= wanted) for (const index of group) held.add(index);
-    }
-    if (held.size === 0) {
-      const smallest = groups.reduce((a, b) => (b.length < a.length ? b : a));
-      for (const index of smallest) held.add(index);
-    }
+  if (holdout === 0) return held;
+  const groups = groupEqual(keys);
+  if (groups.length < 2) {
+    throw new DataError(`${name}: too few rows: ${keys.length === 1 ? 'one row' : `${keys.length} rows, all equal`}, training and validation want a different one each`, 'Add rows, or set the held-out share to 0.');
   }
+  const wanted = Math.max(1, Math.round(holdout * keys.length));
+  for (const g of shuffle(groups.length, seed, SPLIT_STREAM)) {
+    const group = groups[g] as number[];
+    if (held.size + group.length <= wanted) for (const index of group) held.add(index);
+  }
+  if (held.size === 0) {
+    const smallest = groups.reduce((a, b) => (b.length < a.length ? b : a));
+    for (const index of smallest) held.add(index);
+  }
+  return held;
+}
+
+function splitRows(name: string, rows: readonly DataRow[], tokenizer: Tokenizer, options: DatasetOptions): Source {
+  const encoded = rows.map((row) => encodeRow(name, row, tokenizer, options.seq));
+  const keys = rows.map(contentOf);
+  const held = heldOut(name, keys, options);
+  const groups = groupEqual(keys);
   const train = encoded.filter((_, i) => !held.has(i)), validation = encoded.filter((_, i) => held.has(i));
   const repeated = rows.length - groups.length;
   const notes = repeated === 0 ? [] : [`${repeated} of ${plural(rows.length, 'row')} repeat an earlier row word for word; equal rows are kept on one side of the split.`];
@@ -279,11 +288,10 @@ function pairOfRows(trainName: string, trainRows: readonly DataRow[], validation
   );
 }
 
-/** Indices of equal rows, in file order. */
-function groupEqual(rows: readonly DataRow[]): number[][] {
+/** Indices of equal keys, in their order. */
+function groupEqual(keys: readonly string[]): number[][] {
   const groups = new Map<string, number[]>();
-  rows.forEach((row, i) => {
-    const key = contentOf(row);
+  keys.forEach((key, i) => {
     const group = groups.get(key);
     if (group) group.push(i);
     else groups.set(key, [i]);
@@ -312,7 +320,7 @@ function rowSource(train: EncodedRow[], validation: EncodedRow[], rows: readonly
 }
 
 /** Bins of a power of two, at most 32 of them. */
-function histogram(lengths: number[]): { width: number; counts: number[] } {
+export function histogram(lengths: number[]): { width: number; counts: number[] } {
   const longest = lengths.reduce((a, b) => Math.max(a, b), 0);
   let width = 1;
   while (longest >= 32 * width) width *= 2;

@@ -14,6 +14,8 @@ export interface TextStream {
   end(): string;
 }
 
+export interface Framed { ids: number[]; types: number[]; special: boolean[] }
+
 export interface Tokenizer {
   /** One more than the largest id: the model's embedding needs at least so many rows. */
   readonly vocabSize: number;
@@ -21,9 +23,13 @@ export interface Tokenizer {
   readonly eos: number | null;
   /** For positions that carry no loss; where the model names no pad token, any id does. */
   readonly pad: number;
+  /** The token that stands for a hidden one. */
+  readonly mask: number | null;
   readonly hasChat: boolean;
   /** `addSpecial` (default true) frames the text as the model's post-processor does, e.g. with bos in front. */
   encode(text: string, options?: { addSpecial?: boolean }): number[];
+  /** One text or two, as ids, with the special tokens around them that the model's post-processor adds; `types`: 1 for what belongs to the second. */
+  frame(first: readonly number[], second: readonly number[] | null): Framed;
   /** The literal text, spaces never "cleaned up". `skipSpecial` defaults to false. */
   decode(ids: readonly number[], options?: { skipSpecial?: boolean }): string;
   /** The text of each token. Of a character split over tokens the last one has it, the others ''; joined, they are `decode(ids)`. */
@@ -73,12 +79,14 @@ export function loadTokenizer(tokenizerJson: unknown, tokenizerConfig: unknown, 
   };
   const template = chatTemplate ?? inlineTemplate(config);
   let parsed: Template | undefined;
+  const frames: FramePart[][] = [];
 
   return {
     vocabSize: largest + 1,
     bos,
     eos,
     pad: idOf('pad_token') ?? eos ?? bos ?? 0,
+    mask: idOf('mask_token'),
     hasChat: template !== null,
     encode(text, { addSpecial = true } = {}) {
       const ids: (number | undefined)[] = algorithm.encode(text, { add_special_tokens: addSpecial }).ids;
@@ -87,6 +95,14 @@ export function loadTokenizer(tokenizerJson: unknown, tokenizerConfig: unknown, 
         throw new ConfigError(`tokenizer.json: no token for a part of the text: token ${missing} of ${JSON.stringify(text.slice(0, 40))}`, 'The vocabulary has no unknown token; use a model whose tokenizer covers this text.');
       }
       return ids as number[];
+    },
+    frame(first, second) {
+      const frame = (frames[second ? 1 : 0] ??= frameOf(algorithm, second !== null));
+      const parts = frame.flatMap((part) => {
+        const ids = 'text' in part ? (part.text === 0 ? first : (second as readonly number[])) : [part.id];
+        return ids.map((id) => ({ id, type: part.type, special: !('text' in part) }));
+      });
+      return { ids: parts.map((p) => p.id), types: parts.map((p) => p.type), special: parts.map((p) => p.special) };
     },
     decode(ids, options) {
       const out = stream(options);
@@ -109,6 +125,27 @@ export function loadTokenizer(tokenizerJson: unknown, tokenizerConfig: unknown, 
       }
     },
   };
+}
+
+type FramePart = { id: number; type: number } | { text: 0 | 1; type: number };
+
+/** What the post-processor puts around one text or two, learned from how it frames two letters. */
+function frameOf(algorithm: Algorithm, pair: boolean): FramePart[] {
+  const bare = ['a', 'b'].map((text) => algorithm.encode(text, { add_special_tokens: false }).ids);
+  const { ids, token_type_ids: types } = algorithm.encode('a', { text_pair: pair ? 'b' : null, add_special_tokens: true, return_token_type_ids: true });
+  const parts: FramePart[] = [];
+  let text: 0 | 1 | 2 = 0;
+  for (let at = 0; at < ids.length;) {
+    const type = types?.[at] ?? 0;
+    const inner = text < (pair ? 2 : 1) ? (bare[text] as number[]) : [];
+    if (inner.length > 0 && inner.every((id, i) => ids[at + i] === id)) {
+      parts.push({ text: text as 0 | 1, type });
+      text++;
+      at += inner.length;
+    } else parts.push({ id: ids[at++] as number, type });
+  }
+  if (text !== (pair ? 2 : 1)) throw new ConfigError(`tokenizer.json: it cannot be seen how ${pair ? 'two texts are' : 'a text is'} framed`, 'Use a model whose tokenizer keeps texts as they are between its special tokens.');
+  return parts;
 }
 
 function addedTokens(json: Json): { id: number; content: string; special: boolean }[] {

@@ -1,7 +1,7 @@
 // PEFT adapters of types other than plain LoRA: the same two files, with tensors and keys that a method names itself.
 import { type Files, folderWith, readJson } from './folder';
 import { isObject, type JsonObject } from './json';
-import { CONFIG, PREFIX, type PeftTask, WEIGHTS, sortKeys, targetsFor } from './peft';
+import { CONFIG, PREFIX, type PeftTask, type SavedWeight, WEIGHTS, modulesToSave, sortKeys, targetsFor } from './peft';
 import { type SafetensorsFile, openSafetensors, writeSafetensors } from './safetensors';
 
 export interface PeftFormInput {
@@ -11,18 +11,20 @@ export interface PeftFormInput {
   readonly config: Readonly<Record<string, unknown>>;
   /** By the name after 'base_model.model.'. */
   readonly tensors: ReadonlyMap<string, { shape: readonly number[]; data: Float32Array }>;
+  /** Weights of modules that were trained whole. */
+  readonly saved: readonly SavedWeight[];
   readonly adapted: readonly string[];
   readonly allModules: readonly string[];
   readonly baseModel: string;
   readonly taskType: PeftTask | null;
 }
 
-export function writePeftForm({ type, config, tensors, adapted, allModules, baseModel, taskType }: PeftFormInput): { name: string; bytes: Uint8Array<ArrayBuffer> }[] {
+export function writePeftForm({ type, config, tensors, saved, adapted, allModules, baseModel, taskType }: PeftFormInput): { name: string; bytes: Uint8Array<ArrayBuffer> }[] {
   const whole = {
     auto_mapping: null, base_model_name_or_path: baseModel || null, inference_mode: true, peft_type: type, peft_version: '0.21.0', revision: null,
-    target_modules: targetsFor(adapted, allModules), task_type: taskType, ...config,
+    target_modules: targetsFor(adapted, allModules), modules_to_save: modulesToSave(saved), task_type: taskType, ...config,
   };
-  const entries = [...tensors].map(([name, { shape, data }]) => ({ name: PREFIX + name, dtype: 'F32' as const, shape, data }));
+  const entries = [...tensors, ...saved.map(({ name, ...weight }) => [name, weight] as const)].map(([name, { shape, data }]) => ({ name: PREFIX + name, dtype: 'F32' as const, shape, data }));
   return [
     { name: WEIGHTS, bytes: writeSafetensors(entries, { format: 'pt' }, WEIGHTS) },
     { name: CONFIG, bytes: new TextEncoder().encode(JSON.stringify(sortKeys(whole), null, 2)) },

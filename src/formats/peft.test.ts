@@ -26,6 +26,30 @@ const plain: Omit<PeftInput, 'modules'> = { baseModel: 'base', taskType: 'CAUSAL
 const write = (modules: LoraModule[], more: Partial<PeftInput> = {}) => writePeft({ ...plain, modules, ...more });
 const names = (layers: number, parts: readonly string[]) => Array.from({ length: layers }, (_, i) => parts.map((part) => `model.layers.${i}.${part}`)).flat();
 
+describe('modules that were trained whole', () => {
+  const saved = [{ name: 'bert.pooler.dense.weight', module: 'bert.pooler', shape: [2, 2], data: Float32Array.of(1, 2, 3, 4) }, { name: 'classifier.bias', module: 'classifier', shape: [3], data: Float32Array.of(1, 2, 3) }];
+
+  it('are listed by module, stored under their own names, and read back', async () => {
+    const written = write([module('bert.layer.0.dense')], { saved, taskType: 'SEQ_CLS', allModules: ['bert.layer.0.dense', 'bert.pooler.dense'] });
+    expect(configOf(written)).toMatchObject({ modules_to_save: ['bert.pooler', 'classifier'], target_modules: ['bert.layer.0.dense'], task_type: 'SEQ_CLS' });
+    const file = await openSafetensors(bytesSource('w', written.files[0]!.bytes));
+    expect(file.byName.get('base_model.model.classifier.bias')?.shape).toEqual([3]);
+    const read = await readPeft(folder(written.files));
+    expect(read.saved).toEqual(saved);
+    expect(Buffer.compare(writePeft({ ...read, allModules: ['bert.layer.0.dense', 'bert.pooler.dense'] }).files[0]!.bytes, written.files[0]!.bytes)).toBe(0);
+  });
+
+  it('may be listed without being there, as PEFT does with heads of other models', async () => {
+    const [weights] = write([module('a.q')], { saved: saved.slice(1), taskType: 'SEQ_CLS' }).files;
+    const config = { ...configOf(write([module('a.q')])), modules_to_save: ['classifier', 'score'] };
+    expect((await readPeft(folder([weights!, { name: 'adapter_config.json', bytes: encode(config) }]))).saved).toEqual(saved.slice(1));
+  });
+
+  it('are refused with a number that is not finite', () => {
+    expect(() => write([module('a.q')], { saved: [{ ...saved[1]!, data: Float32Array.of(1, Number.NaN, 3) }] })).toThrow(/classifier\.bias: the adapter holds a number that is not finite: NaN at index 1/);
+  });
+});
+
 describe('the adapter that PEFT saved', () => {
   const saved = [{ name: 'adapter_model.safetensors', bytes: fixtureFile('adapter_model.safetensors') }, { name: 'adapter_config.json', bytes: fixtureFile('adapter_config.json') }];
   const savedConfig = configOf({ files: saved });
@@ -290,7 +314,8 @@ describe('reading what others wrote', () => {
     [{ use_dora: true }, /DoRA is not supported: use_dora true/],
     [{ lora_bias: true }, /a bias in lora_B/],
     [{ bias: 'all' }, /bias must be 'none': all/],
-    [{ modules_to_save: ['classifier'] }, /modules_to_save \["classifier"\]/],
+    [{ modules_to_save: ['classifier'] }, /the file holds none of modules_to_save: \["classifier"\]/],
+    [{ modules_to_save: 'classifier' }, /modules_to_save must be null or a list of module names: classifier/],
     [{ layer_replication: [[0, 4]] }, /layer_replication/],
     [{ target_parameters: ['w'] }, /target_parameters/],
     [{ trainable_token_indices: [1] }, /trained tokens/],

@@ -28,6 +28,16 @@ export interface LoraModule {
   transposed?: boolean;
 }
 
+/** A weight of a module that was trained whole. */
+export interface SavedWeight {
+  /** As in the model: 'classifier.weight'. */
+  name: string;
+  /** The module it belongs to: 'classifier'. */
+  module: string;
+  shape: number[];
+  data: Float32Array;
+}
+
 /** adapter_config.json as PEFT 0.21 writes it for LoRA; only the keys that code here reads are typed. */
 export interface PeftConfig {
   [key: string]: unknown;
@@ -41,6 +51,7 @@ export interface PeftConfig {
   alpha_pattern: Record<string, number>;
   use_rslora: boolean;
   fan_in_fan_out: boolean;
+  modules_to_save: string[] | null;
   base_model_name_or_path: string | null;
   task_type: PeftTask | null;
 }
@@ -94,7 +105,6 @@ const DEFAULTS = {
 const UNSUPPORTED: Readonly<Record<string, string>> = {
   use_dora: 'DoRA',
   lora_bias: 'a bias in lora_B',
-  modules_to_save: 'fully trained modules (modules_to_save)',
   layer_replication: 'replicated layers (layer_replication)',
   target_parameters: 'adapted parameters (target_parameters)',
   trainable_token_indices: 'trained tokens (trainable_token_indices)',
@@ -110,11 +120,13 @@ const UNSUPPORTED: Readonly<Record<string, string>> = {
 /** What the weights say, or what would make other numbers of them: not for `extra` to change. */
 const DERIVED = new Set([
   ...Object.keys(UNSUPPORTED), 'alpha_pattern', 'base_model_name_or_path', 'bias', 'exclude_modules', 'fan_in_fan_out', 'init_lora_weights',
-  'layers_pattern', 'layers_to_transform', 'lora_alpha', 'peft_type', 'r', 'rank_pattern', 'target_modules', 'task_type', 'use_rslora',
+  'layers_pattern', 'layers_to_transform', 'lora_alpha', 'modules_to_save', 'peft_type', 'r', 'rank_pattern', 'target_modules', 'task_type', 'use_rslora',
 ]);
 
 export interface PeftInput {
   modules: readonly LoraModule[];
+  /** Weights of modules that were trained whole. */
+  saved?: readonly SavedWeight[];
   /** Every module name of the model, adapted or not: lets `target_modules` be short. Without it full paths are written. */
   allModules?: readonly string[];
   baseModel: string;
@@ -144,6 +156,11 @@ export function writePeft(adapter: PeftInput): PeftFolder {
     { name: `${PREFIX}${name}.lora_A.weight`, dtype: 'F32', shape: [rank, inn], data: A },
     { name: `${PREFIX}${name}.lora_B.weight`, dtype: 'F32', shape: [out, rank], data: B },
   ]);
+  const saved = adapter.saved ?? [];
+  for (const { name, shape, data } of saved) {
+    checkFinite(data, `PEFT export: ${show(name)}`);
+    tensors.push({ name: PREFIX + name, dtype: 'F32', shape: [...shape], data });
+  }
   const config: PeftConfig = {
     ...DEFAULTS,
     auto_mapping: adapter.taskType === null ? autoMapping(adapter.baseClass) : null,
@@ -152,6 +169,7 @@ export function writePeft(adapter: PeftInput): PeftFolder {
     fan_in_fan_out: kept.some((module) => module.transposed === true),
     target_modules: targetsFor(kept.map((module) => module.name), adapter.allModules ?? null),
     task_type: adapter.taskType,
+    modules_to_save: modulesToSave(saved),
     ...scaling(kept),
     ...adapter.extra,
   };
@@ -165,6 +183,9 @@ export function writePeft(adapter: PeftInput): PeftFolder {
     ranks: Object.fromEntries(kept.map(({ name, rank }) => [name, rank])),
   };
 }
+
+/** The modules that were trained whole, as adapter_config.json lists them. */
+export const modulesToSave = (saved: readonly SavedWeight[]): string[] | null => (saved.length > 0 ? [...new Set(saved.map((weight) => weight.module))].sort() : null);
 
 function checkModules(modules: readonly LoraModule[]): void {
   const names = new Set<string>();
@@ -266,6 +287,8 @@ export function sortKeys(value: unknown): unknown {
 
 export interface PeftAdapter {
   modules: LoraModule[];
+  /** Weights of modules_to_save. */
+  saved: SavedWeight[];
   baseModel: string;
   taskType: PeftTask | null;
   /** Everything the file says, with PEFT's defaults for what it leaves out. */
@@ -288,7 +311,7 @@ export async function readPeft(files: Files): Promise<PeftAdapter> {
   const notes: string[] = [];
   const config = parsePeftConfig(await readJson(configSource), configSource.name, notes);
   const weights = await openSafetensors(source);
-  const halves = pairUp(weights);
+  const { halves, whole } = pairUp(weights, config.modules_to_save ?? []);
 
   const where = configSource.name;
   const isTarget = targetTest(config, where);
@@ -308,9 +331,17 @@ export async function readPeft(files: Files): Promise<PeftAdapter> {
     const scale = alphaOf.of(name) / (config.use_rslora ? Math.sqrt(rank) : rank);
     modules.push({ name, rank, scale, A, B, inn, out, transposed: config.fan_in_fan_out });
   }
+  const saved = await Promise.all(whole.map(async ({ name, shape }) => {
+    const data = await weights.f32(name);
+    checkFinite(data, `${weights.name}: ${show(name)}`);
+    const own = name.slice(PREFIX.length);
+    return { name: own, module: savedModule(own, config.modules_to_save ?? []) as string, shape: [...shape], data };
+  }));
+  // PEFT lists heads of other models too (classifier, score); that none is there means that something is missing.
+  if (isSet(config.modules_to_save) && saved.length === 0) throw bad(weights.name, 'the file holds none of modules_to_save', show(config.modules_to_save), 'save or download the adapter again');
   if (modules.length === 0) throw bad(weights.name, 'the adapter holds no tensor', '0 tensors', 'save or download it again');
   notes.push(...idleTargets(config.target_modules, modules), ...rankOf.idle(), ...alphaOf.idle());
-  return { modules, baseModel: config.base_model_name_or_path ?? '', taskType: config.task_type, config, notes };
+  return { modules, saved, baseModel: config.base_model_name_or_path ?? '', taskType: config.task_type, config, notes };
 }
 
 /** Initialisations that leave the base as it is; the others need a changed base unless PEFT converted them on saving. */
@@ -328,6 +359,7 @@ function parsePeftConfig(json: unknown, where: string, notes: string[]): PeftCon
     if (!ok) throw bad(where, `${key} must be ${wanted}`, show(json[key]), fix);
   };
   need('bias', "'none'", config.bias === 'none');
+  need('modules_to_save', 'null or a list of module names', config.modules_to_save === null || (Array.isArray(config.modules_to_save) && isNames(config.modules_to_save)));
   if (!PLAIN_INITS.includes(String(config.init_lora_weights).toLowerCase())) {
     throw bad(where, 'the adapter belongs to a base that its initialisation changed', `init_lora_weights ${show(config.init_lora_weights)}`,
       'save it with save_pretrained(folder, path_initial_model_for_weight_conversion=...), which makes a plain LoRA of it');
@@ -371,8 +403,9 @@ function isNames(value: unknown): value is string[] | string {
   return typeof value === 'string' || (Array.isArray(value) && value.every((name) => typeof name === 'string'));
 }
 
-/** The tensors by module; one that is not half of a LoRA pair is refused by name. */
-function pairUp(weights: SafetensorsFile): Map<string, { a?: TensorEntry; b?: TensorEntry }> {
+/** The tensors by module, and those of whole modules; one that is neither half of a LoRA pair nor of a whole module is refused by name. */
+function pairUp(weights: SafetensorsFile, toSave: readonly string[]): { halves: Map<string, { a?: TensorEntry; b?: TensorEntry }>; whole: TensorEntry[] } {
+  const whole: TensorEntry[] = [];
   const modules = new Map<string, { a?: TensorEntry; b?: TensorEntry }>();
   for (const entry of weights.entries) {
     const at = `${weights.name}: ${show(entry.name)}`;
@@ -380,6 +413,10 @@ function pairUp(weights: SafetensorsFile): Map<string, { a?: TensorEntry; b?: Te
       throw bad(at, `the name must begin with ${PREFIX}, otherwise PEFT loads the adapter without any effect`, show(entry.name), 'rename the tensors, or save the adapter again with PEFT');
     }
     const match = /^(.+)\.lora_([AB])(?:\.default)?\.weight$/s.exec(entry.name.slice(PREFIX.length));
+    if (!match && savedModule(entry.name.slice(PREFIX.length), toSave) !== null) {
+      whole.push(entry);
+      continue;
+    }
     if (!match) throw bad(at, `${kindOf(entry.name)} is not supported`, `${entry.dtype} ${show(entry.shape)}`, 'open an adapter that was trained as plain LoRA on linear layers');
     const name = match[1]!;
     const half = match[2] === 'A' ? 'a' : 'b';
@@ -389,7 +426,14 @@ function pairUp(weights: SafetensorsFile): Map<string, { a?: TensorEntry; b?: Te
     module[half] = entry;
     modules.set(name, module);
   }
-  return modules;
+  return { halves: modules, whole };
+}
+
+/** PEFT saves every module whose name ends in one of the list: the outermost such module around a weight, null where there is none. */
+function savedModule(weight: string, toSave: readonly string[]): string | null {
+  const parts = weight.split('.');
+  const around = parts.slice(1).map((_, i) => parts.slice(0, i + 1).join('.'));
+  return around.find((module) => toSave.some((end) => module.endsWith(end))) ?? null;
 }
 
 function kindOf(name: string): string {

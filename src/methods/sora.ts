@@ -20,7 +20,7 @@ export const sora = defineMethod({
     formula: 'y = W x + (α/r) B (g ⊙ A x)',
     paper: { title: 'Sparse Low-rank Adaptation of Pre-trained Language Models', authors: 'Ding et al.', year: 2023, venue: 'EMNLP 2023', url: 'https://arxiv.org/abs/2311.11696' },
     family: 'sparse',
-    models: ['decoder'],
+    models: ['decoder', 'encoder'],
     exports: 'lora-exact',
     fields: {
       rank: rankField('Rank at the start', 'Gates of each layer before any is closed.'),

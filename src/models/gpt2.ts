@@ -3,7 +3,7 @@ import type { Scope } from '../engine/nn/network';
 import { add, addPositions, geluTanh, sliceColumns } from '../engine/ops';
 import type { Tensor } from '../engine/tensor/tensor';
 import { ConfigError } from '../util/errors';
-import { ConfigReader, type LanguageModel } from './model';
+import { ConfigReader, type Architecture } from './model';
 
 export interface Gpt2Config {
   width: number;
@@ -15,12 +15,10 @@ export interface Gpt2Config {
   eps: number;
 }
 
-export const gpt2: LanguageModel<Gpt2Config> = {
+export const gpt2: Architecture<Gpt2Config> = {
   id: 'gpt2',
-  architectures: ['GPT2LMHeadModel'],
   kind: 'decoder',
-  baseClass: 'GPT2LMHeadModel',
-  runtimePrefix: '',
+  classes: { 'causal-lm': 'GPT2LMHeadModel' },
 
   parse(json) {
     const c = new ConfigReader(json);

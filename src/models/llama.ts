@@ -3,7 +3,7 @@ import type { Scope } from '../engine/nn/network';
 import { add, ropeBoth, ropeTables, swiglu } from '../engine/ops';
 import type { Tensor } from '../engine/tensor/tensor';
 import { ConfigError } from '../util/errors';
-import { ConfigReader, type LanguageModel } from './model';
+import { ConfigReader, type Architecture } from './model';
 
 export interface LlamaConfig {
   hidden: number;
@@ -21,12 +21,10 @@ export interface LlamaConfig {
   mlpBias: boolean;
 }
 
-export const llama: LanguageModel<LlamaConfig> = {
+export const llama: Architecture<LlamaConfig> = {
   id: 'llama',
-  architectures: ['LlamaForCausalLM'],
   kind: 'decoder',
-  baseClass: 'LlamaForCausalLM',
-  runtimePrefix: '',
+  classes: { 'causal-lm': 'LlamaForCausalLM' },
 
   parse(json) {
     const c = new ConfigReader(json);

@@ -1,18 +1,36 @@
 // Every architecture the studio reads. One line each.
 import { ConfigError } from '../util/errors';
+import { bert } from './bert';
 import { gpt2 } from './gpt2';
 import { llama } from './llama';
-import type { LanguageModel } from './model';
+import { type Architecture, ConfigReader, type Task, type TaskKind } from './model';
 
-export const models: readonly LanguageModel[] = [llama, gpt2] as LanguageModel[];
+export const models: readonly Architecture[] = [llama, gpt2, bert] as Architecture[];
+
+const namesOf = ({ classes, headless = [] }: Architecture): string[] => [...Object.values(classes), ...headless];
+const named = (json: unknown): string | undefined => {
+  const list = (json as { architectures?: unknown } | null)?.architectures;
+  return Array.isArray(list) ? String(list[0]) : undefined;
+};
 
 /** The model that reads this config.json. */
-export function modelFor(json: unknown): LanguageModel {
-  const named = (json as { architectures?: unknown; model_type?: unknown } | null)?.architectures;
-  const name = Array.isArray(named) ? String(named[0]) : undefined;
-  const found = models.find((model) => (name ? model.architectures.includes(name) : model.id === (json as { model_type?: unknown })?.model_type));
+export function modelFor(json: unknown): Architecture {
+  const name = named(json);
+  const found = models.find((model) => (name ? namesOf(model).includes(name) : model.id === (json as { model_type?: unknown } | null)?.model_type));
   if (!found) {
-    throw new ConfigError(`config.json: architecture ${JSON.stringify(name ?? null)} is not supported`, `Supported: ${models.flatMap((m) => m.architectures).join(', ')}.`);
+    throw new ConfigError(`config.json: architecture ${JSON.stringify(name ?? null)} is not supported`, `Supported: ${models.flatMap(namesOf).join(', ')}.`);
   }
   return found;
+}
+
+/** The task that a checkpoint was made for: that of its class, or the first its architecture can do. */
+export function taskOf(json: unknown): Task {
+  const { classes } = modelFor(json);
+  const name = named(json);
+  const kinds = Object.keys(classes) as TaskKind[];
+  const kind = kinds.find((k) => classes[k] === name) ?? (kinds[0] as TaskKind);
+  if (kind !== 'sequence-classification') return { kind };
+  const labels = new ConfigReader(json).labels();
+  // transformers leaves id2label out where there are two classes without names.
+  return { kind, labels: labels.length > 0 ? labels : ['LABEL_0', 'LABEL_1'] };
 }

@@ -4,16 +4,18 @@ import type { Network } from '../engine/nn/network';
 import { initial } from '../engine/nn/init';
 import { type Adapter, type Adapters, type LinearSite, type Param, type Site, makeParam, noAdapters } from '../engine/nn/site';
 import { matmul } from '../engine/ops';
-import { free, upload } from '../engine/tensor/memory';
+import { copyTensor, free, upload } from '../engine/tensor/memory';
 import { type Tensor, elements, sameShape, tensor } from '../engine/tensor/tensor';
-import type { LoraModule, PeftAdapter } from '../formats/peft';
+import type { LoraModule, PeftAdapter, SavedWeight } from '../formats/peft';
 import { CheckpointError, ConfigError, ShapeError } from '../util/errors';
 import type { BoundMethod } from './contract';
 import type { RunState } from './host';
 
 export interface Attachment {
   readonly adapters: Adapters;
-  /** In the order of the model's sites, then of each adapter. */
+  /** What stands in for the weights of heads, by name. */
+  readonly heads: ReadonlyMap<string, Tensor>;
+  /** In the order of the model's sites, then of each adapter; then those of heads. */
   readonly params: readonly Param[];
   /** Those that have an adapter. */
   readonly sites: readonly Site[];
@@ -74,8 +76,15 @@ export function attach(network: Network, { method, config }: BoundMethod, target
     if (adapter) adapters.set(site.name, adapter);
     return adapter !== null;
   });
-  const params = [...new Set([...adapters.values()].flatMap((adapter) => Object.values(adapter.params)))];
-  return { adapters, params, sites, inputs };
+  const whole = network.trainedWhole.map((name) => headParam(network, name));
+  const params = [...new Set([...adapters.values()].flatMap((adapter) => Object.values(adapter.params))), ...whole];
+  return { adapters, heads: new Map(whole.map((p) => [p.name, p.tensor])), params, sites, inputs };
+}
+
+/** A copy of a head's weight for one run to train. A head that the checkpoint has starts as it is there, others from the run's seed. */
+function headParam(network: Network, name: string): Param {
+  const { tensor: own } = network.weights.get(name) as { tensor: Tensor };
+  return makeParam(name, own.shape, network.created.has(name) ? network.initOf(name) : { kind: 'copy', of: own });
 }
 
 /** The input of this name, made where there is none yet. */
@@ -88,7 +97,10 @@ export function inputOf(inputs: Map<string, HostInput>, name: string, shape: rea
 
 /** Writes every parameter's start, drawn from the seed, and every input's. Tensors of an arena must have been placed before. */
 export function initialise(device: Device, { params, inputs }: Attachment, seed: number): void {
-  for (const { tensor: t, init, name } of params) upload(device, t, initial(init, t.shape, seed, name));
+  for (const { tensor: t, init, name } of params) {
+    if (init.kind === 'copy') copyTensor(device, init.of, t);
+    else upload(device, t, initial(init, t.shape, seed, name));
+  }
   for (const { tensor: t, start } of inputs.values()) writeInput(device, t, start);
 }
 
@@ -98,9 +110,14 @@ export function writeInput(device: Device, t: Tensor, values: number | Float32Ar
 
 /** An adapter file attached as it is: nothing is trained. Several may be given; their updates add up. */
 export function attachFiles(device: Device, network: Network, files: readonly PeftAdapter[]): Attachment {
-  if (files.length === 0) return { adapters: noAdapters, params: [], sites: [], inputs: new Map() };
+  if (files.length === 0) return { adapters: noAdapters, heads: new Map(), params: [], sites: [], inputs: new Map() };
   // All is checked before anything is allocated.
   const found = files.map((file) => file.modules.map((module) => ({ module, site: siteOf(network, module) })));
+  const whole = wholeOf(network, files).map(({ name, shape, data }) => {
+    const param = makeParam(name, shape, { kind: 'zeros' }, { trainable: false });
+    upload(device, param.tensor, data);
+    return param;
+  });
   const branches = new Map<string, { site: LinearSite; parts: { A: Param; B: Param; scale: number }[] }>();
   found.forEach((modules, number) => {
     for (const { module, site } of modules) {
@@ -121,7 +138,24 @@ export function attachFiles(device: Device, network: Network, files: readonly Pe
       apply: (x) => parts.reduce((y, { A, B, scale }) => matmul(matmul(x, A.tensor, { tb: true }), B.tensor, { tb: true, alpha: scale, c: y }), site.base(x)),
     });
   }
-  return { adapters, params: [...adapters.values()].flatMap((a) => Object.values(a.params)), sites: [...branches.values()].map((b) => b.site), inputs: new Map() };
+  return {
+    adapters, heads: new Map(whole.map((p) => [p.name, p.tensor])), inputs: new Map(),
+    params: [...[...adapters.values()].flatMap((a) => Object.values(a.params)), ...whole], sites: [...branches.values()].map((b) => b.site),
+  };
+}
+
+/** The whole modules of adapter files, checked against the model. Two files may not bring the same one. */
+function wholeOf(network: Network, files: readonly PeftAdapter[]): SavedWeight[] {
+  const all = files.flatMap((file) => file.saved);
+  const seen = new Set<string>();
+  for (const { name, shape } of all) {
+    const own = network.headOf(name) ? network.weights.get(name)?.tensor : undefined;
+    if (!own) throw new CheckpointError(`adapter: it holds ${name} [${shape.join(', ')}], which this model does not train whole for its task`, 'Open the adapter with the task that it was trained for.');
+    if (own.shape.join() !== shape.join()) throw new CheckpointError(`adapter: ${name} is [${shape.join(', ')}] in the adapter, [${own.shape.join(', ')}] in the model`, 'Are there as many classes as the adapter was trained for?');
+    if (seen.has(name)) throw new CheckpointError(`adapter: ${name} stands in two of the adapters`, 'Two adapters with heads cannot be joined: open one of them.');
+    seen.add(name);
+  }
+  return all;
 }
 
 function siteOf(network: Network, { name, out, inn }: LoraModule): LinearSite {

@@ -40,6 +40,8 @@ export type TrainingConfig = z.infer<typeof training>;
 const schema = z.object({
   version: z.literal(1),
   name: z.string().max(120),
+  /** What the model learns: to go on with a text, to guess hidden tokens, to name the class of a text. */
+  task: z.enum(['causal-lm', 'masked-lm', 'sequence-classification']).default('causal-lm'),
   model: source,
   data: source,
   /** Share of rows (or of the text) held out for validation, unless a validation file is given. */
@@ -73,6 +75,7 @@ export const defaultTraining: TrainingConfig = {
 export const defaultRun: RunConfig = {
   version: 1,
   name: '',
+  task: 'causal-lm',
   model: { kind: 'builtin', id: 'tale-1m' },
   data: { kind: 'builtin', id: 'king-james' },
   holdout: 0.1,

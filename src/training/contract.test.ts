@@ -43,7 +43,7 @@ describe('preparation', () => {
     const [ids, labels] = [tensor('ids', SHAPE, 'input', 'u32'), tensor('labels', SHAPE, 'input', 'i32')];
     const graph = new Graph();
     const grads = graph.record(() => {
-      const logits = forward(loaded.model, loaded.network.scope({ ids, adapters: noAdapters, training: true }), loaded.config);
+      const logits = forward(loaded.model, loaded.network.scope({ ids, adapters: noAdapters, training: true }), loaded.config, loaded.task);
       return graph.grad(crossEntropy(logits, labels, 1).loss, sites.map((site) => site.weight));
     });
     const step = await compile(device, graph, { keep: grads });

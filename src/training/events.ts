@@ -11,7 +11,8 @@ export type RunEvent =
   | { kind: 'phase'; name: string; steps: number; from: number }
   /** Columns: `values[i * series.length + j]` is series j at step `from + i`. Steps count from 1. */
   | { kind: 'metrics'; from: number; series: string[]; values: Float32Array; seconds: number; tokensPerSecond: number }
-  | { kind: 'eval'; step: number; loss: number }
+  /** `metrics`: of classification: accuracy, macro_f1, mcc. */
+  | { kind: 'eval'; step: number; loss: number; metrics?: { accuracy: number; macro_f1: number; mcc: number } }
   | { kind: 'sample'; sample: SampleResult }
   | { kind: 'view'; id: string; step: number; data: HeatmapData }
   | { kind: 'note'; step: number; text: string }

@@ -6,7 +6,7 @@ import { readBytes, readF32 } from '../engine/tensor/memory';
 import { compile } from '../engine/tensor/step';
 import type { Tensor } from '../engine/tensor/tensor';
 import { writeNative } from '../formats/native-adapter';
-import { type PeftFolder, writePeft } from '../formats/peft';
+import { type PeftFolder, type SavedWeight, writePeft } from '../formats/peft';
 import { writePeftForm } from '../formats/peft-form';
 import { type NewTensor, bytesSource, writeSafetensors } from '../formats/safetensors';
 import { ConfigError, StudioError } from '../util/errors';
@@ -17,6 +17,7 @@ import { Evaluator, type TokenBatch } from './evaluate';
 import type { RunState } from './host';
 import { attachFolder } from './import';
 import { type LoadedModel, transpose } from './loaded';
+import { peftTask } from './task';
 
 export interface Receipt {
   /** Largest |logit difference| between the trained adapter and the written file attached afresh, over `tokens` tokens. */
@@ -69,8 +70,9 @@ export async function exportAdapter(device: Device, loaded: LoadedModel, exporte
       if (!method.peft) throw new StudioError(`${method.info.name}: exports as a PEFT type but does not say how`);
       const sites = await readSites(device, attachment);
       const { type } = method.peft;
-      const form = { type, config: method.peft.config(sites, config), tensors: method.peft.tensors(sites, config), adapted: names };
-      return { files: writePeftForm({ ...form, allModules: [...loaded.network.sites.keys()], baseModel, taskType: 'CAUSAL_LM' }), dropped: [], ranks: {} };
+      const saved = await headsOf(device, loaded, attachment);
+      const form = { type, config: method.peft.config(sites, config), tensors: method.peft.tensors(sites, config), saved, adapted: names };
+      return { files: writePeftForm({ ...form, allModules: modulesOf(loaded), baseModel, taskType: peftTask(loaded.task) }), dropped: [], ranks: {} };
     }
     default: return exportLora(device, loaded, attachment, baseModel);
   }
@@ -83,22 +85,32 @@ async function exportLora(device: Device, loaded: LoadedModel, attachment: Attac
     if (!factors) throw new StudioError(`${site.name}: the method says that it exports as LoRA but does not say how`);
     return { name: site.name, ...(factors as LoraFactors), out: site.shape[0], inn: site.shape[1], transposed: loaded.network.weights.get(`${site.name}.weight`)?.transposed ?? false };
   });
-  const { model, network } = loaded;
-  return writePeft({ modules, allModules: [...network.sites.keys()], baseModel, baseClass: model.baseClass, taskType: 'CAUSAL_LM' });
+  const baseClass = loaded.model.classes[loaded.task.kind];
+  return writePeft({ modules, saved: await headsOf(device, loaded, attachment), allModules: modulesOf(loaded), baseModel, ...(baseClass ? { baseClass } : {}), taskType: peftTask(loaded.task) });
+}
+
+/** The weights of heads as they were trained. */
+const headsOf = (device: Device, { network }: LoadedModel, { heads }: Attachment): Promise<SavedWeight[]> =>
+  Promise.all([...heads].map(async ([name, t]) => ({ name, module: network.headOf(name)?.module as string, shape: [...t.shape], data: await readF32(device, t) })));
+
+/** Every linear layer. Those of heads are no sites, but PEFT must not take them for targets. */
+function modulesOf({ network }: LoadedModel): string[] {
+  const ofHeads = [...network.weights.keys()].filter((name) => network.headOf(name) && name.endsWith('.weight'));
+  return [...network.sites.keys(), ...ofHeads.map((name) => name.slice(0, -'.weight'.length))];
 }
 
 /** Reads the written files back, attaches them afresh to the same base, and compares logits with the adapter they came from. */
 export async function receiptOf(device: Device, loaded: LoadedModel, { attachment, bound }: Exported, folder: PeftFolder, batch: TokenBatch, shape: readonly [number, number]): Promise<Receipt> {
   const files = new Map(folder.files.map(({ name, bytes }) => [name, bytesSource(name, bytes)]));
   const fresh = await attachFolder(device, loaded, files, [bound.method]);
-  const logits = async (adapters: Adapters, through?: BoundMethod) => {
-    const evaluator = await Evaluator.create(device, loaded, adapters, shape, { logits: true, ...(through ? { bound: through } : {}) });
+  const logits = async ({ adapters, heads }: Pick<Attachment, 'adapters' | 'heads'>, through?: BoundMethod) => {
+    const evaluator = await Evaluator.create(device, loaded, adapters, shape, { logits: true, heads, ...(through ? { bound: through } : {}) });
     const values = await evaluator.logitsOf(batch);
     evaluator.dispose();
     return values;
   };
   try {
-    const [trained, reloaded, base] = [await logits(attachment.adapters, bound), await logits(fresh.attachment.adapters, fresh.bound), await logits(noAdapters)];
+    const [trained, reloaded, base] = [await logits(attachment, bound), await logits(fresh.attachment, fresh.bound), await logits({ adapters: noAdapters, heads: new Map() })];
     const weights = folder.files.find((f) => f.name.endsWith('.safetensors'))?.bytes ?? new Uint8Array();
     const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', weights));
     return {
@@ -127,8 +139,8 @@ export function largestDifference(a: Float32Array, b: Float32Array): number {
   return largest;
 }
 
-/** model.safetensors with every adapter folded into its weight, in the checkpoint's names and layout. */
-export async function mergedWeights(device: Device, loaded: LoadedModel, adapters: Adapters, dtype: 'F32' | 'F16' | 'BF16'): Promise<Uint8Array> {
+/** model.safetensors with every adapter folded into its weight and trained heads in place, in the checkpoint's names and layout. */
+export async function mergedWeights(device: Device, loaded: LoadedModel, adapters: Adapters, dtype: 'F32' | 'F16' | 'BF16', heads: ReadonlyMap<string, Tensor> = new Map()): Promise<Uint8Array> {
   const graph = new Graph();
   const merged = new Map<string, Tensor>();
   graph.record(() => {
@@ -144,7 +156,7 @@ export async function mergedWeights(device: Device, loaded: LoadedModel, adapter
   const tensors: NewTensor[] = [];
   for (const [name, { tensor: t, transposed }] of loaded.network.weights) {
     const other = merged.get(name);
-    const values = other ? await step.read(other) : await readF32(device, t);
+    const values = other ? await step.read(other) : await readF32(device, heads.get(name) ?? t);
     const [out, inn] = t.shape as [number, number];
     tensors.push({ name, dtype, shape: transposed ? [inn, out] : [...t.shape], data: transposed ? transpose(values, out, inn) : values });
   }

@@ -2,27 +2,30 @@
 // (e2e/fixtures/goldens/README.md); the bounds are theirs: 1e-4 of a tensor's largest value, 1e-3 for the losses.
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, test } from 'vitest';
+import rounding from '../../e2e/fixtures/goldens/gloss-1m.rounding.json';
 import { fileSource, folderSources } from '../cli/files';
 import type { Device } from '../engine/gpu/device';
 import { type Adapter, type Param, noAdapters } from '../engine/nn/site';
-import { crossEntropy, matmul } from '../engine/ops';
+import { matmul } from '../engine/ops';
 import { AdamW } from '../engine/optim/adamw';
 import { Graph } from '../engine/tensor/graph';
 import { readF32, write } from '../engine/tensor/memory';
 import { compile } from '../engine/tensor/step';
-import { type HostData, type Tensor, tensor } from '../engine/tensor/tensor';
+import type { Tensor } from '../engine/tensor/tensor';
 import { testDevice } from '../engine/testing/device';
 import { openHfFolder } from '../formats/hf-folder';
 import { type SafetensorsFile, openSafetensors } from '../formats/safetensors';
 import { methodFor } from '../methods/registry';
 import { type Attachment, attach } from './attach';
 import { bind } from './contract';
+import { Evaluator } from './evaluate';
 import { type LoadedModel, describeModel, transpose, uploadWeights } from './loaded';
-import { forward } from '../models/model';
+import { batchTensors, callOf, hostInputs } from './task';
+import { callModel, lossOf } from './task-loss';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const golden = async (name: string) => openSafetensors(await fileSource(`${root}e2e/fixtures/goldens/${name}.safetensors`));
-const folders = { 'tale-1m': `${root}public/models/tale-1m`, 'gpt2-tiny': `${root}e2e/fixtures/goldens/gpt2-tiny` };
+const folders = { 'tale-1m': `${root}public/models/tale-1m`, 'gpt2-tiny': `${root}e2e/fixtures/goldens/gpt2-tiny`, 'gloss-1m': `${root}public/models/gloss-1m` };
 
 let device: Device;
 beforeAll(async () => { device = await testDevice(); });
@@ -44,23 +47,37 @@ function share(got: Float32Array, want: Float32Array): number {
   return Number.isNaN(worst) ? Number.NaN : worst / largest;
 }
 
-async function batchOf(file: SafetensorsFile) {
-  const shape = file.byName.get('input_ids')?.shape as [number, number];
-  const ids = tensor('ids', shape, 'input', 'u32');
-  const labels = tensor('labels', shape, 'input', 'i32');
-  const inputs = new Map<Tensor, HostData>([[ids, Uint32Array.from(await file.ints('input_ids'))], [labels, await file.ints('labels')]]);
-  return { ids, labels, inputs };
+/** How far the way from `start` to `got` is from the way to `want`, as a share of its length. */
+function moved(got: Float32Array, want: Float32Array, start: Float32Array): number {
+  const length = (x: Float32Array) => Math.sqrt(x.reduce((sum, v) => sum + v * v, 0));
+  return length(got.map((v, i) => v - (want[i] as number))) / length(want.map((v, i) => v - (start[i] as number)));
 }
 
-describe.each(['tale-1m', 'gpt2-tiny'] as const)('%s', (id) => {
+async function batchOf({ model, task }: LoadedModel, file: SafetensorsFile) {
+  const masked = file.byName.has('attention_mask');
+  const tensors = batchTensors(model, task, file.byName.get('input_ids')?.shape as [number, number], masked);
+  const u32 = async (name: string) => Uint32Array.from(await file.ints(name));
+  return { tensors, inputs: hostInputs(tensors, { input_ids: await u32('input_ids'), labels: await file.ints('labels'), ...(masked ? { attention_mask: await u32('attention_mask') } : {}) }) };
+}
+
+/** Rows of logits [batch, time, vocab] that carry a label of a masked language model. */
+function masked(logits: Float32Array, labels: Int32Array): Float32Array {
+  const vocab = logits.length / labels.length;
+  return Float32Array.from([...labels].flatMap((label, row) => (label < 0 ? [] : [...logits.subarray(row * vocab, (row + 1) * vocab)])));
+}
+
+/** All linear layers of the blocks, and in BERT the one of the head. */
+const targets = { 'tale-1m': '', 'gpt2-tiny': '', 'gloss-1m': 'query|key|value|dense' };
+
+describe.each(['tale-1m', 'gpt2-tiny', 'gloss-1m'] as const)('%s', (id) => {
   test('logits, loss and the gradient of every weight', async () => {
     const [loaded, file] = [await load(id), await golden(id)];
-    const { ids, labels, inputs } = await batchOf(file);
+    const { tensors, inputs } = await batchOf(loaded, file);
     const weights = [...loaded.network.weights];
     const graph = new Graph();
     const { logits, loss, grads } = graph.record(() => {
-      const logits = forward(loaded.model, loaded.network.scope({ ids, adapters: noAdapters, training: true }), loaded.config);
-      const { loss } = crossEntropy(logits, labels, 1);
+      const logits = callModel(loaded, noAdapters, callOf(tensors, { training: true }));
+      const { loss } = lossOf(loaded, logits, tensors.labels);
       return { logits, loss, grads: graph.grad(loss, weights.map(([, w]) => w.tensor)) };
     });
     const step = await compile(device, graph, { keep: [logits, loss, ...grads] });
@@ -72,11 +89,15 @@ describe.each(['tale-1m', 'gpt2-tiny'] as const)('%s', (id) => {
       const got = await step.read(grads[i] as Tensor);
       const [out, inn] = t.shape as [number, number];
       const want = await file.f32(`grad.${name}`);
+      compared.add(`grad.${name}`);
       // Of an attention's key bias the exact gradient is zero: what is stored there is rounding.
-      const keyPart = id === 'gpt2-tiny' && name.endsWith('c_attn.bias') ? out / 3 : 0;
+      if (name.endsWith('.key.bias')) {
+        expect(Math.max(...got.map(Math.abs)), name).toBeLessThan(1e-4 * Math.max(...(await file.f32(`grad.${name.replace('.key.', '.query.')}`)).map(Math.abs)));
+        continue;
+      }
+      const keyPart = name.endsWith('c_attn.bias') ? out / 3 : 0;
       if (keyPart > 0) for (let j = keyPart; j < 2 * keyPart; j++) got[j] = want[j] = 0;
       expect(share(transposed ? transpose(got, out, inn) : got, want), name).toBeLessThan(1e-4);
-      compared.add(`grad.${name}`);
     }
     expect([...file.byName.keys()].filter((name) => name.startsWith('grad.') && !compared.has(name))).toEqual([]);
     step.dispose();
@@ -84,19 +105,22 @@ describe.each(['tale-1m', 'gpt2-tiny'] as const)('%s', (id) => {
 
   test.each(['lora', 'rslora', 'pissa'] as const)('%s: gradients and ten AdamW steps', async (kind) => {
     const [loaded, base, file] = [await load(id), await golden(id), await golden(`${id}.${kind}`)];
+    // gloss-1m magnifies rounding: PyTorch's float32 gradients are themselves off the double-precision ones, up to 2.6e-4 with PiSSA.
+    // In which tensor that shows depends on the order of sums, so the largest of a kind is allowed for in all of them.
+    const stray = id === 'gloss-1m' ? Math.max(...Object.values(rounding[kind])) : 0;
     const scaling = kind === 'rslora' ? 'alpha/sqrt(r)' : 'alpha/r';
-    const attachment = attach(loaded.network, bind(methodFor('lora'), { rank: 4, alpha: 8, scaling }), '');
+    const attachment = attach(loaded.network, bind(methodFor('lora'), { rank: 4, alpha: 8, scaling }), targets[id]);
     const adamw = new AdamW(attachment.params.filter((p) => p.trainable), { beta1: 0.9, beta2: 0.999, eps: 1e-8, clip: 0 });
     adamw.allocate(device, { default: { lrScale: 1, weightDecay: 0.01 } });
     const stored = (name: string) => `base_model.model.${name}.weight`;
     for (const p of attachment.params) write(device, p.tensor, await file.f32(`init.${stored(p.name)}`));
     if (kind === 'pissa') await subtractStart(attachment, 2);
 
-    const { ids, labels, inputs } = await batchOf(base);
+    const { tensors, inputs } = await batchOf(loaded, base);
     const graph = new Graph();
     const { logits, loss, grads } = graph.record(() => {
-      const logits = forward(loaded.model, loaded.network.scope({ ids, adapters: attachment.adapters, training: true }), loaded.config);
-      const { loss } = crossEntropy(logits, labels, 1);
+      const logits = callModel(loaded, attachment.adapters, callOf(tensors, { training: true }));
+      const { loss } = lossOf(loaded, logits, tensors.labels);
       const grads = graph.grad(loss, attachment.params.map((p) => p.tensor));
       adamw.guard(loss);
       adamw.update();
@@ -108,20 +132,38 @@ describe.each(['tale-1m', 'gpt2-tiny'] as const)('%s', (id) => {
       step.run(inputs, { step: t, lr: t <= 10 ? 1e-3 : 0, ...adamw.bias(t) });
       losses.push((await step.read(loss))[0] as number);
       if (t === 1) {
-        expect(share(await step.read(logits), await file.f32('logits'))).toBeLessThan(1e-4);
+        const all = await step.read(logits);
+        expect(share(loaded.task.kind === 'masked-lm' ? masked(all, await base.ints('labels')) : all, await file.f32('logits'))).toBeLessThan(1e-4);
         for (const [i, p] of attachment.params.entries()) {
-          expect(share(await step.read(grads[i] as Tensor), await file.f32(`grad.${stored(p.name)}`)), p.name).toBeLessThan(1e-4);
+          expect(share(await step.read(grads[i] as Tensor), await file.f32(`grad.${stored(p.name)}`)), p.name).toBeLessThan(1e-4 + stray);
         }
       }
       if (t === 10) {
-        for (const p of attachment.params) expect(share(await readF32(device, p.tensor), await file.f32(`final.${stored(p.name)}`)), p.name).toBeLessThan(1e-2);
+        // Not by its largest number: where a gradient is all rounding, AdamW still takes a whole step, one way or the other.
+        for (const p of attachment.params) expect(moved(await readF32(device, p.tensor), await file.f32(`final.${stored(p.name)}`), await file.f32(`init.${stored(p.name)}`)), p.name).toBeLessThan(1e-2);
       }
     }
     const want = await file.f32('losses');
     losses.forEach((value, i) => expect(Math.abs(value - (want[i] as number)), `step ${i + 1}`).toBeLessThan(1e-3));
+    expect([...file.byName.keys()].filter((name) => name.startsWith('grad.'))).toHaveLength(attachment.params.length);
     step.dispose();
     adamw.dispose(device);
   });
+});
+
+test('gloss-1m: the class of a text, from the last hidden state of PyTorch', async () => {
+  const file = await golden('gloss-1m');
+  const loaded = describeModel('gloss-1m', await openHfFolder(await folderSources(folders['gloss-1m'])), { kind: 'sequence-classification', labels: ['a', 'b', 'c'] });
+  await uploadWeights(device, loaded);
+  const weight = async (name: string) => Float64Array.from(await readF32(device, loaded.network.weights.get(name)!.tensor));
+  const [P, p, C, c] = await Promise.all(['bert.pooler.dense.weight', 'bert.pooler.dense.bias', 'classifier.weight', 'classifier.bias'].map(weight)) as [Float64Array, Float64Array, Float64Array, Float64Array];
+  const hidden = await file.f32('hidden.block3');
+  const u32 = async (name: string) => Uint32Array.from(await file.ints(name));
+  const evaluator = await Evaluator.create(device, loaded, noAdapters, [2, 12]);
+  const got = await evaluator.logitsOf({ input_ids: await u32('input_ids'), attention_mask: await u32('attention_mask'), labels: Int32Array.of(0, 1) });
+  const layer = (x: readonly number[], W: Float64Array, b: Float64Array) => [...b].map((bias, o) => x.reduce((sum, v, i) => sum + v * (W[o * x.length + i] as number), bias));
+  const want = [0, 1].flatMap((row) => layer(layer([...hidden.subarray(row * 12 * 128, row * 12 * 128 + 128)], P, p).map(Math.tanh), C, c));
+  expect(share(got, Float32Array.from(want))).toBeLessThan(1e-4);
 });
 
 /** PiSSA trains on the residual W − s·B₀A₀, so that the adapted layer starts as W. */

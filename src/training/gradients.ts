@@ -5,9 +5,9 @@ import { accumulate } from '../engine/optim/vectors';
 import { Graph } from '../engine/tensor/graph';
 import { allocate, free, readF32, write } from '../engine/tensor/memory';
 import { compile } from '../engine/tensor/step';
-import { type HostData, type Tensor, byteLength, tensor } from '../engine/tensor/tensor';
-import type { TokenBatch } from './evaluate';
+import { type Tensor, byteLength, tensor } from '../engine/tensor/tensor';
 import type { LoadedModel } from './loaded';
+import { type TokenBatch, batchTensors, callOf, hostInputs } from './task';
 import { taskLoss } from './task-loss';
 
 /** Sums of gradients that stand on the device at once, in bytes. More means fewer passes over the batches. */
@@ -20,10 +20,10 @@ const AT_ONCE = 256 * 2 ** 20;
 export async function* baseGradients(device: Device, loaded: LoadedModel, sites: readonly LinearSite[], batches: readonly TokenBatch[], shape: readonly [number, number], budget = AT_ONCE): AsyncGenerator<{ site: LinearSite; gradient: Float32Array }> {
   for (const group of groupsOf(sites, budget)) {
     const sums = group.map((site) => tensor(`${site.name}.gradient`, site.shape, 'param'));
-    const [ids, labels, share] = [tensor('input_ids', shape, 'input', 'u32'), tensor('labels', shape, 'input', 'i32'), tensor('share', [1], 'input')];
+    const [inputs, share] = [batchTensors(loaded.model, loaded.task, shape), tensor('share', [1], 'input')];
     const graph = new Graph();
     graph.record(() => {
-      const { loss } = taskLoss(loaded, noAdapters, { ids, training: true }, labels);
+      const { loss } = taskLoss(loaded, noAdapters, callOf(inputs, { training: true }), inputs.labels);
       graph.grad(loss, group.map((site) => site.weight)).forEach((g, i) => accumulate(sums[i] as Tensor, share, g));
     });
     for (const t of sums) allocate(device, t);
@@ -31,13 +31,13 @@ export async function* baseGradients(device: Device, loaded: LoadedModel, sites:
     try {
       write(device, share, Float32Array.of(1 / batches.length));
       for (const [i, batch] of batches.entries()) {
-        step.run(new Map<Tensor, HostData>([[ids, batch.input_ids], [labels, batch.labels]]), { step: i + 1 });
+        step.run(hostInputs(inputs, batch), { step: i + 1 });
         await device.idle();
       }
       for (const [i, site] of group.entries()) yield { site, gradient: await readF32(device, sums[i] as Tensor) };
     } finally {
       step.dispose();
-      for (const t of [...sums, ids, labels, share]) free(device, t);
+      for (const t of [...sums, ...(Object.values(inputs) as Tensor[]), share]) free(device, t);
     }
   }
 }

@@ -1,6 +1,6 @@
 // An adapter folder attached to a base, whatever its format: PEFT's LoRA, a PEFT type that a method reads, or the studio's own.
 import type { Device } from '../engine/gpu/device';
-import type { LinearSite } from '../engine/nn/site';
+import type { LinearSite, Param } from '../engine/nn/site';
 import { elements } from '../engine/tensor/tensor';
 import { write } from '../engine/tensor/memory';
 import type { Files } from '../formats/folder';
@@ -35,15 +35,15 @@ export async function attachFolder(device: Device, loaded: LoadedModel, files: F
   const { peft } = method;
   const { config, weights, names } = folder;
   const sites = [...loaded.network.sites.values()].filter((site) => names.some((name) => name.startsWith(`${site.name}.`)));
-  const stray = names.find((name) => !sites.some((site) => name.startsWith(`${site.name}.`)) && !peft.shared?.(name));
+  const stray = names.find((name) => !sites.some((site) => name.startsWith(`${site.name}.`)) && !loaded.network.headOf(name) && !peft.shared?.(name));
   if (stray !== undefined) throw new CheckpointError(`${weights.name}: ${stray} adapts nothing that this model has`, 'Open the base model that the adapter was trained on.');
   const get = (name: string) => weights.f32(PREFIX + name);
   const about = { fields: { ...peft.fields(config) } as NativeAdapter['fields'], sites: sites.map(({ name }) => name), state: {} };
-  return attachNumbers(device, loaded, method, about, async (site, part) => (await peft.values(site, get))[part]);
+  return attachNumbers(device, loaded, method, about, async (site, part, full) => (site ? (await peft.values(site, get))[part] : names.includes(full) ? get(full) : undefined));
 }
 
-/** Where a parameter's numbers come from: by the full name in the studio's own files, by site and short name from PEFT's. */
-type Numbers = (site: LinearSite, part: string, full: string) => Promise<Float32Array | Uint32Array | undefined>;
+/** Where a parameter's numbers come from: by the full name in the studio's own files, by site and short name from PEFT's; without a site those of a head. */
+type Numbers = (site: LinearSite | null, part: string, full: string) => Promise<Float32Array | Uint32Array | undefined>;
 
 const nativeNumbers = (weights: SafetensorsFile): Numbers => async (_, __, full) => {
   const entry = weights.byName.get(`param.${full}`);
@@ -59,13 +59,13 @@ async function attachNumbers(device: Device, loaded: LoadedModel, method: Method
   const attachment = attach(loaded.network, bound, exactly, { state: about.state as RunState });
   try {
     const data = new Map<string, Float32Array | Uint32Array>();
-    for (const site of attachment.sites) {
-      for (const [part, p] of Object.entries(attachment.adapters.get(site.name)?.params ?? {})) {
-        if (data.has(p.name)) continue;
-        const values = await numbers(site, part, p.name);
-        if (!values || values.length !== elements(p.tensor)) throw new CheckpointError(`adapter: ${p.name} ${values ? `has ${values.length} numbers` : 'is missing'}, wanted [${p.tensor.shape.join(', ')}]`, 'The adapter is incomplete, or belongs to another base model.');
-        data.set(p.name, values);
-      }
+    const wanted: [site: LinearSite | null, part: string, p: Param][] = attachment.sites.flatMap((site) => Object.entries(attachment.adapters.get(site.name)?.params ?? {}).map(([part, p]): [LinearSite, string, Param] => [site, part, p]));
+    for (const p of attachment.params) if (attachment.heads.has(p.name)) wanted.push([null, p.name, p]);
+    for (const [site, part, p] of wanted) {
+      if (data.has(p.name)) continue;
+      const values = await numbers(site, part, p.name);
+      if (!values || values.length !== elements(p.tensor)) throw new CheckpointError(`adapter: ${p.name} ${values ? `has ${values.length} numbers` : 'is missing'}, wanted [${p.tensor.shape.join(', ')}]`, 'The adapter is incomplete, or belongs to another base model.');
+      data.set(p.name, values);
     }
     // Inputs take their start; parameters the file's numbers.
     initialise(device, { ...attachment, params: [] }, 0);

@@ -1,6 +1,7 @@
 // What a run has on the device: an attachment with its optimiser, the compiled step, and the evaluator that reads the same parameters.
 import { free, allocate } from '../engine/tensor/memory';
 import { type Step, compile } from '../engine/tensor/step';
+import type { Tensor } from '../engine/tensor/tensor';
 import type { Device } from '../engine/gpu/device';
 import { type Attachment, attach, detach, initialise } from './attach';
 import { type Checkpoint, loadCheckpoint } from './checkpoint';
@@ -51,7 +52,7 @@ export async function goLive(options: LiveOptions, { shared, state, from }: Star
     initialise(device, { ...attachment, params: attachment.params.filter((p) => from?.checkpoint.file.byName.get(`param.${p.name}`)?.shape.join() !== p.tensor.shape.join()) }, training.seed);
     if (from) await loadCheckpoint(device, { attachment, adamw, lasting }, from.checkpoint, from.carry);
     const compiled = await compile(device, recorded.graph, { place: adamw.places(device, recorded.gradients, recorded.directions), ...(progress ? { progress } : {}) });
-    const evaluator = await Evaluator.create(device, loaded, attachment.adapters, [training.batch, training.seq], { bound });
+    const evaluator = await Evaluator.create(device, loaded, attachment.adapters, [training.batch, training.seq], { bound, heads: attachment.heads });
     return { ...recorded, attachment, compiled, evaluator, vectors: new Vectors(device, loaded, bound, attachment, adamw, training) };
   } catch (error) {
     releaseNumbers(device, recorded, attachment);
@@ -67,9 +68,9 @@ export function releaseStep({ evaluator, compiled, vectors }: LiveRun): void {
 }
 
 /** Frees parameters, optimiser state and everything else that lasts. */
-export function releaseNumbers(device: Device, { adamw, ring, lasting, ids, labels }: TrainingStep, attachment: Attachment): void {
+export function releaseNumbers(device: Device, { adamw, ring, lasting, inputs }: TrainingStep, attachment: Attachment): void {
   adamw.dispose(device);
   ring.dispose(device);
   detach(device, attachment);
-  for (const t of [ids, labels, ...lasting.values()]) free(device, t);
+  for (const t of [...(Object.values(inputs) as Tensor[]), ...lasting.values()]) free(device, t);
 }

@@ -1,19 +1,23 @@
 // A model ready for use: its shapes checked against the file by name, its weights on the device.
 import type { Device } from '../engine/gpu/device';
+import { drawn } from '../engine/nn/init';
 import { Network } from '../engine/nn/network';
 import { noAdapters } from '../engine/nn/site';
 import { Graph } from '../engine/tensor/graph';
 import { free, upload } from '../engine/tensor/memory';
-import { byteLength, tensor } from '../engine/tensor/tensor';
+import { byteLength } from '../engine/tensor/tensor';
 import { loadTokenizer, type Tokenizer } from '../data/tokenizer';
 import type { HfFolder } from '../formats/hf-folder';
-import { type LanguageModel, type ModelInfo, forward } from '../models/model';
-import { modelFor } from '../models/registry';
+import type { Architecture, ModelInfo, Task } from '../models/model';
+import { modelFor, taskOf } from '../models/registry';
 import { CheckpointError, ConfigError } from '../util/errors';
+import { batchTensors, callOf } from './task';
+import { callModel } from './task-loss';
 
 export interface LoadedModel {
   readonly name: string;
-  readonly model: LanguageModel;
+  readonly model: Architecture;
+  readonly task: Task;
   readonly config: unknown;
   readonly info: ModelInfo;
   readonly network: Network;
@@ -25,14 +29,14 @@ export interface LoadedModel {
 }
 
 /** Everything but the weights' numbers: parses the config, finds parameters and sites by a dry run, checks names and shapes. */
-export function describeModel(name: string, folder: HfFolder): LoadedModel {
+export function describeModel(name: string, folder: HfFolder, task: Task = taskOf(folder.config)): LoadedModel {
   const model = modelFor(folder.config);
+  if (!model.classes[task.kind]) throw new ConfigError(`${name}: ${model.id} models are not made for ${task.kind}`, `They can do: ${Object.keys(model.classes).join(', ')}.`);
   const config = model.parse(folder.config);
-  const network = new Network();
-  const ids = tensor('ids', [1, 2], 'input', 'u32');
-  new Graph().record(() => forward(model, network.scope({ ids, adapters: noAdapters, training: false }), config));
-  checkWeights(network, model, config, folder);
+  const network = new Network(model.heads?.(config, task));
   const info = model.info(config);
+  new Graph().record(() => callModel({ model, network, config, task }, noAdapters, callOf(batchTensors(model, task, [1, 2]), { training: false })));
+  checkWeights(network, model, config, folder, task);
   const tokenizer = folder.tokenizer === null ? null : loadTokenizer(folder.tokenizer, folder.tokenizerConfig, folder.chatTemplate);
   if (tokenizer && tokenizer.vocabSize > info.vocab) {
     throw new ConfigError(`tokenizer.json: it has ${tokenizer.vocabSize} tokens, the model's vocabulary is ${info.vocab}`, 'Use the tokenizer that belongs to this model.');
@@ -41,12 +45,22 @@ export function describeModel(name: string, folder: HfFolder): LoadedModel {
   const dtypes = new Map<string, number>();
   for (const { dtype, begin, end } of entries) dtypes.set(dtype, (dtypes.get(dtype) ?? 0) + end - begin);
   const dtype = [...dtypes].sort((a, b) => b[1] - a[1])[0]?.[0] ?? 'F32';
-  return { name, model, config, info, network, folder, tokenizer, fileBytes: entries.reduce((sum, e) => sum + e.end - e.begin, 0), dtype };
+  return { name, model, task, config, info, network, folder, tokenizer, fileBytes: entries.reduce((sum, e) => sum + e.end - e.begin, 0), dtype };
 }
 
-function checkWeights(network: Network, model: LanguageModel, config: unknown, { weights }: HfFolder): void {
+function checkWeights(network: Network, model: Architecture, config: unknown, { weights }: HfFolder, task: Task): void {
   const known = new Set<string>();
+  for (const head of network.heads) {
+    const parts = [...network.weights].filter(([name]) => network.headOf(name) === head);
+    // A head of another size (other classes) is made anew, as one that is not there.
+    const whole = parts.every(([name, { tensor: t }]) => weights.byName.get(name)?.shape.join() === t.shape.join());
+    for (const [name] of parts) {
+      known.add(name);
+      if (!whole) network.created.add(name);
+    }
+  }
   for (const [name, { tensor: t, transposed }] of network.weights) {
+    if (network.created.has(name)) continue;
     const entry = weights.byName.get(name);
     if (!entry) throw new CheckpointError(`${name}: the config asks for it, the file ${weights.name} does not have it`, 'Is this the checkpoint of another size or class?');
     const wanted = transposed ? [...t.shape].reverse() : t.shape;
@@ -56,7 +70,7 @@ function checkWeights(network: Network, model: LanguageModel, config: unknown, {
     if (!['F32', 'F16', 'BF16'].includes(entry.dtype)) throw new CheckpointError(`${name}: stored as ${entry.dtype}, which is not supported`, 'Supported: F32, F16, BF16.');
     known.add(name);
   }
-  const extra = weights.entries.find(({ name }) => !known.has(name) && !model.ignores(name, config));
+  const extra = weights.entries.find(({ name }) => !known.has(name) && !model.ignores(name, config, task));
   if (extra) throw new CheckpointError(`${extra.name} [${extra.shape.join(', ')}]: in the file, but the config has no place for it`, 'Is this the checkpoint of another size or class?');
 }
 
@@ -66,7 +80,8 @@ export async function uploadWeights(device: Device, loaded: LoadedModel, progres
   let done = 0;
   try {
     for (const [name, { tensor: t, transposed }] of loaded.network.weights) {
-      const values = await loaded.folder.weights.f32(name);
+      // A made head answers something, always the same, before it is trained; a run draws its own.
+      const values = loaded.network.created.has(name) ? drawn(loaded.network.initOf(name), t.shape, 0, name) : await loaded.folder.weights.f32(name);
       const [out, inn] = t.shape as [number, number];
       upload(device, t, transposed ? transpose(values, inn, out) : values);
       done += byteLength(t);

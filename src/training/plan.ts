@@ -35,7 +35,7 @@ export function planRun(loaded: LoadedModel, bound: BoundMethod, run: RunConfig,
   const attachment = attach(loaded.network, bound, run.targets, { seed: training.seed });
   const step = recordTraining(loaded, bound, attachment, training);
   const memory = planMemory(step.graph.commands, [], [...step.gradients, ...step.directions].map(rootOf));
-  const evaluation = recordEvaluation(loaded, attachment.adapters, [training.batch, training.seq]);
+  const evaluation = recordEvaluation(loaded, attachment.adapters, [training.batch, training.seq], { heads: attachment.heads });
   const held = planMemory(evaluation.graph.commands, [evaluation.loss, evaluation.count]);
 
   const constants = new Set<Tensor>();
@@ -48,7 +48,7 @@ export function planRun(loaded: LoadedModel, bound: BoundMethod, run: RunConfig,
     { part: 'Base weights', bytes: sum(weights), kind: 'base' },
     { part: 'Activations', bytes: memory.bytes, kind: 'base' },
     { part: 'Evaluation', bytes: held.bytes, kind: 'base' },
-    { part: 'Tables and batch', bytes: sum(constants) + sum([step.ids, step.labels, evaluation.ids, evaluation.labels, step.ring.tensor, ...[...attachment.inputs.values()].map((input) => input.tensor)]), kind: 'base' },
+    { part: 'Tables and batch', bytes: sum(constants) + sum([...(Object.values(step.inputs) as Tensor[]), ...(Object.values(evaluation.inputs) as Tensor[]), step.ring.tensor, ...[...attachment.inputs.values()].map((input) => input.tensor)]), kind: 'base' },
     { part: 'Adapter', bytes: optimiser.params + sum(frozen), kind: 'adapter' },
     { part: 'Gradients', bytes: optimiser.gradients, kind: 'adapter' },
     { part: 'AdamW moments', bytes: optimiser.moments, kind: 'adapter' },
@@ -64,6 +64,10 @@ export function planRun(loaded: LoadedModel, bound: BoundMethod, run: RunConfig,
     const params = Object.values(attachment.adapters.get(site.name)?.params ?? {}).filter((p) => !counted.has(p));
     for (const p of params) counted.add(p);
     byModule.set(site.module, { trainable: entry.trainable + params.filter((p) => p.trainable).reduce((n, p) => n + elements(p.tensor), 0), sites: entry.sites + 1 });
+  }
+  for (const { module } of loaded.network.heads) {
+    const parts = attachment.params.filter((p) => attachment.heads.has(p.name) && loaded.network.headOf(p.name)?.module === module);
+    if (parts.length > 0) byModule.set(module, { trainable: countTrainable(parts), sites: 1 });
   }
   return {
     trainable: countTrainable(attachment.params),

@@ -14,7 +14,7 @@ export interface Rate {
 export async function measureRate(device: Device, loaded: LoadedModel): Promise<Rate> {
   const time = Math.min(64, loaded.info.context);
   const evaluator = await Evaluator.create(device, loaded, noAdapters, [1, time]);
-  const batch = { input_ids: new Uint32Array(time), labels: new Int32Array(time) };
+  const batch = { input_ids: new Uint32Array(time), labels: new Int32Array(loaded.task.kind === 'sequence-classification' ? 1 : time) };
   await evaluator.mean([batch]);
   const start = performance.now();
   await evaluator.mean([batch]);

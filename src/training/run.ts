@@ -6,7 +6,7 @@ import { noAdapters } from '../engine/nn/site';
 import { scheduleShare } from '../engine/optim/schedule';
 import { RING_COLUMNS } from '../engine/optim/ring';
 import { readF32, write } from '../engine/tensor/memory';
-import type { HostData, Tensor } from '../engine/tensor/tensor';
+import type { Tensor } from '../engine/tensor/tensor';
 import type { PeftFolder } from '../formats/peft';
 import { type ByteSource, bytesSource, openSafetensors } from '../formats/safetensors';
 import { NonFiniteError, StudioError, toFailure } from '../util/errors';
@@ -24,6 +24,7 @@ import type { LoadedModel } from './loaded';
 import { checkRun, phasesOf } from './plan';
 import { prepare, randomOf } from './prepare';
 import { fineTune } from './recipes/fine-tune';
+import { hostInputs } from './task';
 
 /** Steps handed to the GPU but not done. Enough to keep it busy, few enough that pausing feels immediate. */
 const IN_FLIGHT = 3;
@@ -189,9 +190,8 @@ export class Run {
       const lrShare = scheduleShare(training.schedule, phaseStep, phase.steps, Math.min(training.warmup, phase.steps));
       const host = this.host(step, { number, step: phaseStep, steps: phase.steps, lrShare });
       method.beforeStep?.(host, bound.config, training);
-      const { ids, labels, adamw, ring, compiled } = this.live;
-      const batch = data.batch(step - 1);
-      const inputs = new Map<Tensor, HostData>([[ids, batch.input_ids], [labels, batch.labels]]);
+      const { adamw, ring, compiled } = this.live;
+      const inputs = hostInputs(this.live.inputs, data.batch(step - 1));
       const due = !this.lastMetrics.pending && (performance.now() - this.lastMetrics.time > METRICS_MS || step - this.lastMetrics.step >= ring.length / 2);
       let copied: (() => Promise<Float32Array>) | null = null;
       compiled.run(inputs, { step, seed: training.seed, lr: training.lr * lrShare, ...adamw.bias(step) }, due ? (encoder) => { copied = ring.copy(device, encoder); } : undefined);
@@ -282,7 +282,7 @@ export class Run {
     const { config, samples } = this.options;
     const every = (n: number) => n > 0 && this.step > 0 && this.step % n === 0 && this.step < this.totalSteps;
     if (always || every(config.training.evalEvery)) await this.evaluate();
-    if (samples && (always || every(config.sample.every))) await this.sampleNow();
+    if (samples && this.options.loaded.task.kind === 'causal-lm' && (always || every(config.sample.every))) await this.sampleNow();
     if (always) await this.look();
     else this.lookSoon();
     if (this.options.save && every(config.training.saveEvery)) {
@@ -296,8 +296,8 @@ export class Run {
   async evaluate(): Promise<number | null> {
     const batches = this.options.data.validation();
     if (batches.length === 0) return null;
-    const { loss } = await this.live.evaluator.mean(batches);
-    this.options.listener({ kind: 'eval', step: this.step, loss });
+    const { loss, metrics } = await this.live.evaluator.mean(batches);
+    this.options.listener({ kind: 'eval', step: this.step, loss, ...(metrics ? { metrics } : {}) });
     return loss;
   }
 

@@ -11,12 +11,12 @@ import { type Attachment, inputOf } from './attach';
 import type { TrainingConfig } from './config';
 import type { BoundMethod, Recorded } from './contract';
 import type { LoadedModel } from './loaded';
+import { type BatchTensors, batchTensors, callOf } from './task';
 import { callModel, taskLoss } from './task-loss';
 
 export interface TrainingStep {
   readonly graph: Graph;
-  readonly ids: Tensor;
-  readonly labels: Tensor;
+  readonly inputs: BatchTensors;
   readonly adamw: AdamW;
   readonly ring: MetricRing;
   readonly gradients: readonly Tensor[];
@@ -33,18 +33,17 @@ export const groupSettings = ({ method, config }: BoundMethod, training: Trainin
   ...method.groups?.(config, training),
 });
 
-/** The loss [1] that is minimised on a batch, the task's own, and how many tokens carry it. Recorded. */
-export function recordLoss(loaded: LoadedModel, bound: BoundMethod, adapters: Adapters, ids: Tensor, labels: Tensor) {
-  const call = { ids, training: true };
-  const { loss, count, logits } = taskLoss(loaded, adapters, call, labels, bound);
+/** The loss [1] that is minimised on a batch, the task's own, and how many labels carry it. Recorded. */
+export function recordLoss(loaded: LoadedModel, bound: BoundMethod, { adapters, heads }: Pick<Attachment, 'adapters' | 'heads'>, inputs: BatchTensors) {
+  const call = callOf(inputs, { training: true, heads });
+  const { loss, count, logits } = taskLoss(loaded, adapters, call, inputs.labels, bound);
   const forward = { adapters, logits, again: (others: Adapters) => callModel(loaded, others, call) };
   return { total: bound.method.loss?.(loss, forward, bound.config) ?? loss, loss, count };
 }
 
 /** Allocates nothing: the plan records the same step on no device at all. */
 export function recordTraining(loaded: LoadedModel, bound: BoundMethod, attachment: Attachment, training: TrainingConfig): TrainingStep {
-  const shape = [training.batch, training.seq];
-  const [ids, labels] = [tensor('input_ids', shape, 'input', 'u32'), tensor('labels', shape, 'input', 'i32')];
+  const inputs = batchTensors(loaded.model, loaded.task, [training.batch, training.seq]);
   const trained = attachment.params.filter((p) => p.trainable);
   const adamw = new AdamW(trained, training);
   const ring = new MetricRing(RING_LENGTH);
@@ -60,7 +59,7 @@ export function recordTraining(loaded: LoadedModel, bound: BoundMethod, attachme
   };
   const graph = new Graph();
   return graph.record(() => {
-    const { total, loss, count } = recordLoss(loaded, bound, attachment.adapters, ids, labels);
+    const { total, loss, count } = recordLoss(loaded, bound, attachment, inputs);
     const gradients = ownTensors(graph.grad(total, trained.map((p) => p.tensor)));
     adamw.guard(total);
     ring.record('loss', loss);
@@ -72,7 +71,7 @@ export function recordTraining(loaded: LoadedModel, bound: BoundMethod, attachme
     const directions = instead ? ownTensors(trained.map((p) => instead.gradients?.get(p) ?? instead.steps?.get(p) ?? gradient(p)), gradients) : [];
     adamw.update(instead !== undefined, new Set([...(instead?.steps?.keys() ?? [])].map((p) => p.tensor)));
     bound.method.afterUpdate?.(recorded, bound.config);
-    return { graph, ids, labels, adamw, ring, gradients, directions, lasting };
+    return { graph, inputs, adamw, ring, gradients, directions, lasting };
   });
 }
 

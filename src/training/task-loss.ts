@@ -1,31 +1,38 @@
-// A call of the model, wrapped by the method where it has a hook for that, and the loss of a task on it: next-token prediction, through a
-// head that never holds all logits where the vocabulary is large and nobody asks for them.
+// A call of the model, wrapped by the method where it has a hook for that, and the loss of its task on it. The head of a language model
+// never holds all logits where the vocabulary is large and nobody asks for them.
 import type { Adapters, CallOptions } from '../engine/nn/site';
 import type { ModelCall } from '../engine/nn/network';
 import { type Loss, crossEntropy, headLoss } from '../engine/ops';
 import type { Tensor } from '../engine/tensor/tensor';
-import { forward } from '../models/model';
+import { type Task, forward } from '../models/model';
 import type { BoundMethod } from './contract';
 import type { LoadedModel } from './loaded';
 
 /** What one call needs beside adapters. */
 export type Call = Omit<ModelCall, 'adapters'>;
+type Callable = Pick<LoadedModel, 'model' | 'config' | 'network' | 'task'>;
 
-/** Logits [batch, time, vocab] of one recorded call. */
-export function callModel({ model, config, network }: LoadedModel, adapters: Adapters, call: Call, bound?: BoundMethod): Tensor {
-  const next = (chosen: Adapters) => forward(model, network.scope({ ...call, adapters: chosen }), config);
+/** Logits of one recorded call: [batch, time, vocab], or [batch, classes] of classification. */
+export function callModel({ model, config, network, task }: Callable, adapters: Adapters, call: Call, bound?: BoundMethod): Tensor {
+  const next = (chosen: Adapters) => forward(model, network.scope({ ...call, adapters: chosen }), config, task);
   const options: CallOptions = { training: call.training };
   return bound?.method.call?.(next, adapters, options, bound.config) ?? next(adapters);
 }
 
-/** Mean cross-entropy of one recorded call against `labels` i32 [batch, time]; `logits` records them where they are asked for. */
+/** A causal model's logits at a place are about the next one's label. */
+const shiftOf = ({ kind }: Task) => (kind === 'causal-lm' ? 1 : 0);
+
+/** Mean cross-entropy of recorded logits against labels i32 [batch, time], or [batch] of classification. */
+export const lossOf = ({ task }: Callable, logits: Tensor, labels: Tensor): Loss => crossEntropy(logits, labels, shiftOf(task));
+
+/** The same of one recorded call; `logits` records them where they are asked for. */
 export function taskLoss(loaded: LoadedModel, adapters: Adapters, call: Call, labels: Tensor, bound?: BoundMethod): Loss & { logits: () => Tensor } {
-  const { model, config, network, info } = loaded;
-  if (bound?.method.call) {
+  const { model, config, network, info, task } = loaded;
+  if (bound?.method.call || task.kind === 'sequence-classification') {
     const logits = callModel(loaded, adapters, call, bound);
-    return { ...crossEntropy(logits, labels, 1), logits: () => logits };
+    return { ...lossOf(loaded, logits, labels), logits: () => logits };
   }
   const scope = network.scope({ ...call, adapters });
   const hidden = model.trunk(scope, config);
-  return { ...headLoss(hidden, (rows) => model.head(scope, config, rows), info.vocab, labels, 1), logits: () => model.head(scope, config, hidden) };
+  return { ...headLoss(hidden, (rows) => model.head(scope, config, rows, task), info.vocab, labels, shiftOf(task)), logits: () => model.head(scope, config, hidden, task) };
 }

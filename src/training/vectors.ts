@@ -6,18 +6,18 @@ import { accumulate } from '../engine/optim/vectors';
 import { Graph } from '../engine/tensor/graph';
 import { allocate, free, sliceOf, write } from '../engine/tensor/memory';
 import { type Step, compile } from '../engine/tensor/step';
-import { type HostData, type Tensor, elements, tensor } from '../engine/tensor/tensor';
+import { type Tensor, elements, tensor } from '../engine/tensor/tensor';
 import type { Attachment } from './attach';
 import type { TrainingConfig } from './config';
 import type { BoundMethod } from './contract';
-import type { TokenBatch } from './evaluate';
 import type { Vector } from './host';
 import type { LoadedModel } from './loaded';
 import { ownTensors, recordLoss } from './step';
+import { type BatchTensors, type TokenBatch, batchTensors, hostInputs } from './task';
 
 export class Vectors {
   private readonly made = new Set<Tensor>();
-  private objective: { step: Step; ids: Tensor; labels: Tensor } | null = null;
+  private objective: { step: Step; inputs: BatchTensors } | null = null;
 
   constructor(
     private readonly device: Device, private readonly loaded: LoadedModel, private readonly bound: BoundMethod,
@@ -35,8 +35,8 @@ export class Vectors {
   /** The gradient of what is minimised, at the present numbers. `step` and seed decide the draws of dropout. */
   async gradient(batch: TokenBatch, step: number): Promise<Vector> {
     this.objective ??= await this.compileObjective();
-    const { ids, labels, step: compiled } = this.objective;
-    compiled.run(new Map<Tensor, HostData>([[ids, batch.input_ids], [labels, batch.labels]]), { step, seed: this.training.seed });
+    const { inputs, step: compiled } = this.objective;
+    compiled.run(hostInputs(inputs, batch), { step, seed: this.training.seed });
     return this.copyOf(this.adamw.gradients);
   }
 
@@ -68,7 +68,7 @@ export class Vectors {
   }
 
   dispose(): void {
-    for (const t of [...this.made, ...(this.objective ? [this.objective.ids, this.objective.labels] : [])]) free(this.device, t);
+    for (const t of [...this.made, ...(this.objective ? (Object.values(this.objective.inputs) as Tensor[]) : [])]) free(this.device, t);
     this.objective?.step.dispose();
     this.objective = null;
     this.made.clear();
@@ -91,13 +91,12 @@ export class Vectors {
   /** Gradients go into the arena of the training step, which every step writes afresh. */
   private async compileObjective() {
     const { loaded, bound, attachment, adamw, training } = this;
-    const shape = [training.batch, training.seq];
-    const [ids, labels] = [tensor('input_ids', shape, 'input', 'u32'), tensor('labels', shape, 'input', 'i32')];
+    const inputs = batchTensors(loaded.model, loaded.task, [training.batch, training.seq]);
     const graph = new Graph();
     const gradients = graph.record(() => {
-      const { total } = recordLoss(loaded, bound, attachment.adapters, ids, labels);
+      const { total } = recordLoss(loaded, bound, attachment, inputs);
       return ownTensors(graph.grad(total, attachment.params.filter((p) => p.trainable).map((p) => p.tensor)));
     });
-    return { step: await compile(this.device, graph, { place: adamw.places(this.device, gradients) }), ids, labels };
+    return { step: await compile(this.device, graph, { place: adamw.places(this.device, gradients) }), inputs };
   }
 }

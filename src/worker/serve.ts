@@ -173,7 +173,7 @@ function deviceCard(device: Device): DeviceCard {
   return { vendor, architecture, description: description || product, software: device.profile.software, features: [...device.gpu.features].sort(), limits, kernels: [] };
 }
 
-function modelCard({ name, model, info, network, fileBytes, dtype }: LoadedModel): ModelCard {
+function modelCard({ name, model, task, info, network, fileBytes, dtype }: LoadedModel): ModelCard {
   const sites = [...network.sites.values()].filter((site) => site.depth >= 0).map(({ name: site, depth, module, shape }) => ({ name: site, depth, module, shape: [...shape] as [number, number] }));
-  return { name, architecture: model.baseClass, parameters: network.parameters, bytes: fileBytes, dtype, ...info, sites };
+  return { name, architecture: model.classes[task.kind] as string, parameters: network.parameters, bytes: fileBytes, dtype, ...info, sites };
 }

@@ -132,7 +132,7 @@ function workOf(device: Device, { loaded, attachment, recorded }: PreparedStep, 
   const ids = idsOf(batch * seq, config.vocab);
   // A quarter of each row is a prompt that is not learnt from.
   const labels = Int32Array.from(ids, (id, i) => (i % seq < Math.floor(seq / 4) ? -100 : id));
-  upload(device, recorded.labels, labels);
+  upload(device, recorded.inputs.labels, labels);
   const next = (i: number) => (i % seq === seq - 1 ? -100 : (labels[i + 1] as number));
   const tables = ropeTables(config.theta, config.headSize, seq);
   const start = (t: Tensor): HostTensor => {

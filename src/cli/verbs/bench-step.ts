@@ -6,16 +6,17 @@ import type { Device } from '../../engine/gpu/device';
 import { Graph } from '../../engine/tensor/graph';
 import { free, upload, write } from '../../engine/tensor/memory';
 import { type Step, compile } from '../../engine/tensor/step';
-import { type Tensor, tensor } from '../../engine/tensor/tensor';
+import type { Tensor } from '../../engine/tensor/tensor';
 import { methodFor } from '../../methods/registry';
-import { forward } from '../../models/model';
-import { modelFor } from '../../models/registry';
+import { modelFor, taskOf } from '../../models/registry';
 import { shapes } from '../../models/shapes';
 import { type Attachment, attach, initialise } from '../../training/attach';
 import { type TrainingConfig, defaultTraining } from '../../training/config';
 import { bind } from '../../training/contract';
 import type { LoadedModel } from '../../training/loaded';
 import { type TrainingStep, groupSettings, recordTraining } from '../../training/step';
+import { batchTensors, callOf, hostInputs } from '../../training/task';
+import { callModel } from '../../training/task-loss';
 import { UsageError } from '../options';
 import { type Output, bytesText } from '../output';
 
@@ -52,11 +53,11 @@ export function randomModel(device: Device, shape: string, layers?: number, dtyp
   const json = configOf(shape, layers);
   const model = modelFor(json);
   const config = model.parse(json);
-  const network = new Network(dtype === 'f16');
-  const ids = tensor('ids', [1, 2], 'input', 'u32');
-  new Graph().record(() => forward(model, network.scope({ ids, adapters: noAdapters, training: false }), config));
+  const task = taskOf(json);
+  const network = new Network(model.heads?.(config, task), dtype === 'f16');
+  new Graph().record(() => callModel({ model, network, config, task }, noAdapters, callOf(batchTensors(model, task, [1, 2]), { training: false })));
   for (const { tensor: t } of network.weights.values()) upload(device, t, randomWeight(t));
-  return { name: shape, model, config, info: model.info(config), network, folder: null as never, tokenizer: null, fileBytes: 0, dtype: 'F32' };
+  return { name: shape, model, task, config, info: model.info(config), network, folder: null as never, tokenizer: null, fileBytes: 0, dtype: 'F32' };
 }
 
 /** Token ids that look like nothing in particular. */
@@ -92,8 +93,7 @@ export async function prepareStep(device: Device, spec: StepSpec, settings: Part
   // What choosing kernels took is gone again, and is no part of a step.
   device.peakBytes = device.bytes;
   const ids = idsOf(batch * seq, loaded.info.vocab);
-  write(device, recorded.ids, ids);
-  write(device, recorded.labels, Int32Array.from(ids));
+  for (const [t, data] of hostInputs(recorded.inputs, { input_ids: ids, labels: Int32Array.from(ids) })) write(device, t, data);
   let number = 0;
   return {
     loaded, attachment, recorded, step, compileMs,
@@ -102,7 +102,7 @@ export async function prepareStep(device: Device, spec: StepSpec, settings: Part
       step.dispose();
       recorded.adamw.dispose(device);
       recorded.ring.dispose(device);
-      for (const t of [recorded.ids, recorded.labels]) free(device, t);
+      for (const t of Object.values(recorded.inputs) as Tensor[]) free(device, t);
       for (const { tensor: t } of loaded.network.weights.values()) free(device, t);
     },
   };

@@ -1,9 +1,11 @@
 // lowrank methods and lowrank plan: what there is, and what it would take. Neither allocates anything.
 import { methods as registry } from '../../methods/registry';
 import { planRun } from '../../training/plan';
+import { readData } from '../files';
 import { parse } from '../options';
 import { bytesText, createOutput } from '../output';
-import { describeFolder } from '../session';
+import { configOf, describeFolder } from '../session';
+import { chooseTask } from '../task';
 import { runFlags } from './run-config';
 
 export async function methods(args: readonly string[]): Promise<number> {
@@ -22,7 +24,9 @@ const DEFAULT_LARGEST_BUFFER = 2 ** 31;
 export async function plan(args: readonly string[]): Promise<number> {
   const flags = runFlags('plan', args);
   const output = createOutput(flags.json);
-  const loaded = await describeFolder(flags.model);
+  const data = flags.data === undefined ? [] : [await readData(flags.data)];
+  const task = flags.task === undefined && data.length === 0 ? undefined : chooseTask('plan', flags.task, await configOf(flags.model), data);
+  const loaded = await describeFolder(flags.model, task);
   const result = planRun(loaded, flags.bound, flags.config, { largestBuffer: DEFAULT_LARGEST_BUFFER });
   const parts = result.bytes.map(({ part, bytes }) => `  ${part.padEnd(18)} ${bytesText(bytes)}`).join('\n');
   output.event(

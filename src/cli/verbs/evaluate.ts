@@ -1,45 +1,52 @@
 // lowrank eval: mean loss over a file or over given tokens; logits to a file.
 import { writeFile } from 'node:fs/promises';
-import { datasetFromFile, datasetFromSplit } from '../../data/dataset';
 import { writeSafetensors } from '../../formats/safetensors';
-import { Evaluator } from '../../training/evaluate';
+import { type Evaluation, Evaluator } from '../../training/evaluate';
 import { VALIDATION_BATCHES, defaultTraining } from '../../training/config';
 import { ConfigError } from '../../util/errors';
 import { readData } from '../files';
 import { UsageError, need, parse } from '../options';
-import { createOutput } from '../output';
-import { attachFolders, loadFolder, openDevice, readTokens } from '../session';
+import { createOutput, metricsText } from '../output';
+import { attachFolders, configOf, loadFolder, openDevice, readTokens } from '../session';
+import { chooseTask, datasetFor, taskOfAdapters } from '../task';
 
 export async function evaluate(args: readonly string[]): Promise<number> {
-  const { values: v } = parse('eval', args, { model: 'text', adapter: 'list', data: 'text', tokens: 'text', logits: 'text', batch: 'number', seq: 'number', 'held-out': 'number', seed: 'number' });
+  const { values: v } = parse('eval', args, { model: 'text', task: 'text', adapter: 'list', data: 'text', tokens: 'text', logits: 'text', batch: 'number', seq: 'number', 'held-out': 'number', seed: 'number' });
   const output = createOutput(v.json ?? false);
   const model = need('eval', 'model', v.model);
   if ((v.data === undefined) === (v.tokens === undefined)) throw new UsageError('eval: give either --data or --tokens');
   if (v.logits && !v.tokens) throw new UsageError('eval: --logits goes with --tokens');
   const device = await openDevice(v['adapter-backend'], output);
-  const loaded = await loadFolder(device, model, output);
-  const { attachment: { adapters }, bound } = await attachFolders(device, loaded, v.adapter ?? []);
-  const through = bound ? { bound } : {};
-  let result: { loss: number; tokens: number };
+  const data = v.data === undefined ? null : await readData(v.data);
+  const adapted = await taskOfAdapters(v.adapter ?? []);
+  const loaded = await loadFolder(device, model, output, data ? chooseTask('eval', v.task, await configOf(model), [data], adapted) : adapted);
+  const { attachment: { adapters, heads }, bound } = await attachFolders(device, loaded, v.adapter ?? []);
+  const through = { heads, ...(bound ? { bound } : {}) };
+  let result: Evaluation;
   if (v.tokens) {
     const batch = readTokens(v.tokens, loaded);
     const evaluator = await Evaluator.create(device, loaded, adapters, batch.shape, { logits: v.logits !== undefined, mask: batch.attention_mask !== undefined, ...through });
     result = await evaluator.mean([batch]);
     if (v.logits) {
       const data = await evaluator.logitsOf(batch);
-      await writeFile(v.logits, writeSafetensors([{ name: 'logits', dtype: 'F32', shape: [...batch.shape, loaded.info.vocab], data }], { format: 'pt' }));
+      const shape = loaded.task.kind === 'sequence-classification' ? [batch.shape[0], loaded.task.labels.length] : [...batch.shape, loaded.info.vocab];
+      await writeFile(v.logits, writeSafetensors([{ name: 'logits', dtype: 'F32', shape, data }], { format: 'pt' }));
     }
   } else {
     if (!loaded.tokenizer) throw new ConfigError(`${model}: tokenizer.json is missing`, 'Add the tokenizer of this model to its folder.');
     const [batch, seq] = [v.batch ?? 4, v.seq ?? Math.min(256, loaded.info.context)];
-    const file = await readData(v.data as string);
+    const file = data as NonNullable<typeof data>;
     const shape = { batch, seq, context: loaded.info.context };
     // Every row of the file, as held-out rows are read; or just what a run with this seed holds out, and as much of it as a run looks at.
     const all = v['held-out'] === undefined
-      ? await datasetFromSplit(file, file, loaded.tokenizer, { ...shape, seed: 0, holdout: 0, validationBatches: Number.MAX_SAFE_INTEGER })
-      : await datasetFromFile(file, loaded.tokenizer, { ...shape, seed: v.seed ?? defaultTraining.seed, holdout: v['held-out'], validationBatches: VALIDATION_BATCHES });
+      ? await datasetFor(loaded.task, file, file, loaded.tokenizer, { ...shape, seed: 0, holdout: 0, validationBatches: Number.MAX_SAFE_INTEGER })
+      : await datasetFor(loaded.task, file, null, loaded.tokenizer, { ...shape, seed: v.seed ?? defaultTraining.seed, holdout: v['held-out'], validationBatches: VALIDATION_BATCHES });
     const evaluator = await Evaluator.create(device, loaded, adapters, [batch, seq], through);
     result = await evaluator.mean(all.validation());
+  }
+  if (result.metrics) {
+    output.event({ event: 'eval', loss: result.loss, ...result.metrics, rows: result.tokens, ...(v.logits ? { logits: v.logits } : {}) }, `loss ${result.loss.toFixed(6)}${metricsText({ ...result.metrics })}, over ${result.tokens} rows`);
+    return 0;
   }
   output.event({ event: 'eval', loss: result.loss, perplexity: Math.exp(result.loss), tokens: result.tokens, ...(v.logits ? { logits: v.logits } : {}) }, `loss ${result.loss.toFixed(6)} nats a token, perplexity ${Math.exp(result.loss).toFixed(3)}, over ${result.tokens} tokens`);
   return 0;

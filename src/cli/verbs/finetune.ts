@@ -2,7 +2,6 @@
 import { createWriteStream } from 'node:fs';
 import { mkdir, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { datasetFromFile, datasetFromSplit } from '../../data/dataset';
 import { VALIDATION_BATCHES } from '../../training/config';
 import type { RunEvent } from '../../training/events';
 import type { Receipt } from '../../training/export';
@@ -11,30 +10,32 @@ import { Run } from '../../training/run';
 import { ConfigError, NonFiniteError } from '../../util/errors';
 import { fileSource, readData } from '../files';
 import { need } from '../options';
-import { bytesText, createOutput } from '../output';
-import { loadFolder, openDevice } from '../session';
+import { bytesText, createOutput, metricsText } from '../output';
+import { configOf, loadFolder, openDevice } from '../session';
+import { chooseTask, datasetFor } from '../task';
 import { runFlags } from './run-config';
 
 const CHECKPOINT = 'checkpoint.safetensors';
 
 export async function finetune(args: readonly string[]): Promise<number> {
   const flags = runFlags('finetune', args);
-  const { config, bound } = flags;
+  const { bound } = flags;
   const output = createOutput(flags.json);
   const out = need('finetune', 'out', flags.out);
   const dataPath = need('finetune', 'data', flags.data);
   await mkdir(out, { recursive: true });
 
   const device = await openDevice(flags.backend, output);
-  const loaded = await loadFolder(device, flags.model, output);
+  const [file, validation] = [await readData(dataPath), flags.validation ? await readData(flags.validation) : null];
+  const task = chooseTask('finetune', flags.task, await configOf(flags.model), validation ? [file, validation] : [file]);
+  const config = { ...flags.config, task: task.kind };
+  const loaded = await loadFolder(device, flags.model, output, task);
   if (!loaded.tokenizer) throw new ConfigError(`${flags.model}: tokenizer.json is missing`, 'Add the tokenizer of this model to its folder.');
   const plan = planRun(loaded, bound, config, device);
   wantFits(plan);
   const { batch, seq, seed } = config.training;
   const options = { batch, seq, seed, holdout: config.holdout, context: loaded.info.context, validationBatches: VALIDATION_BATCHES };
-  const data = flags.validation
-    ? await datasetFromSplit(await readData(dataPath), await readData(flags.validation), loaded.tokenizer, options)
-    : await datasetFromFile(await readData(dataPath), loaded.tokenizer, options);
+  const data = await datasetFor(task, file, validation, loaded.tokenizer, options);
   for (const warning of data.summary.warnings) output.note(`data: ${warning}`);
 
   const metrics = createWriteStream(join(out, 'metrics.jsonl'), { flags: flags.resume ? 'a' : 'w' });
@@ -42,7 +43,7 @@ export async function finetune(args: readonly string[]): Promise<number> {
     metrics.write(`${JSON.stringify(event)}\n`);
     output.event(event, text);
   };
-  const last = { loss: Number.NaN, validation: null as number | null, seconds: 0 };
+  const last = { loss: Number.NaN, validation: null as number | null, metrics: {} as Record<string, number>, seconds: 0 };
   const save = async (bytes: Uint8Array) => {
     // Written beside and moved over: a crash while writing leaves the checkpoint before.
     await writeFile(join(out, `${CHECKPOINT}.part`), bytes);
@@ -61,7 +62,8 @@ export async function finetune(args: readonly string[]): Promise<number> {
       output.progress(`step ${step}/${run.totalSteps}  loss ${last.loss.toFixed(4)}  ${Math.round(event.tokensPerSecond)} tokens/s  ${left} s left`);
     } else if (event.kind === 'eval') {
       last.validation = event.loss;
-      record({ event: 'eval', step: event.step, loss: event.loss }, `step ${event.step}: validation loss ${event.loss.toFixed(4)}`);
+      last.metrics = event.metrics ?? {};
+      record({ event: 'eval', step: event.step, loss: event.loss, ...event.metrics }, `step ${event.step}: validation loss ${event.loss.toFixed(4)}${metricsText(event.metrics)}`);
     } else if (event.kind === 'phase') record({ event: 'phase', name: event.name, from: event.from, steps: event.steps }, run.phases.length > 1 ? event.name : undefined);
     else if (event.kind === 'note') record({ event: 'note', step: event.step, text: event.text }, `step ${event.step}: ${event.text}`);
     else if (event.kind === 'ended') last.seconds = event.seconds;
@@ -89,7 +91,7 @@ export async function finetune(args: readonly string[]): Promise<number> {
     }
     throw run.error;
   }
-  const about = { config, data: { name: dataPath, hash: data.summary.hash, ...(data.validationHash ? { validationHash: data.validationHash } : {}) }, device: device.profile.id, steps: run.step, ...(run.prepareSeconds === null ? {} : { initialisationSeconds: run.prepareSeconds }) };
+  const about = { config, task, data: { name: dataPath, hash: data.summary.hash, ...(data.validationHash ? { validationHash: data.validationHash } : {}) }, device: device.profile.id, steps: run.step, ...(run.prepareSeconds === null ? {} : { initialisationSeconds: run.prepareSeconds }) };
   const writeRun = (receipt?: Receipt) => writeFile(join(out, 'run.json'), `${JSON.stringify({ ...about, ...(receipt ? { receipt } : {}) }, null, 2)}\n`);
   // Before the export: an adapter with nothing left in it cannot be written, and its run is still worth a record.
   await writeRun();
@@ -98,8 +100,8 @@ export async function finetune(args: readonly string[]): Promise<number> {
   await writeRun(receipt);
   const files = [...folder.files.map((f) => f.name), 'run.json', 'metrics.jsonl', CHECKPOINT].map((name) => join(out, name));
   record(
-    { event: 'done', steps: run.step, loss: last.loss, val_loss: last.validation, trainable: plan.trainable, peak_bytes: device.peakBytes, seconds: last.seconds, receipt: { max_logit_difference: receipt.maxLogitDifference, effect: receipt.effect }, files },
-    `${interrupted ? 'stopped' : 'done'} after ${run.step} steps in ${last.seconds.toFixed(1)} s: loss ${last.loss.toFixed(4)}${last.validation === null ? '' : `, validation ${last.validation.toFixed(4)}`}\n${plan.trainable} trainable parameters, peak ${bytesText(device.peakBytes)} on the device\nreloaded file: largest logit difference ${receipt.maxLogitDifference.toExponential(1)}, the adapter's own effect ${receipt.effect.toFixed(2)}\n${files.join('\n')}`,
+    { event: 'done', steps: run.step, loss: last.loss, val_loss: last.validation, ...last.metrics, trainable: plan.trainable, peak_bytes: device.peakBytes, seconds: last.seconds, receipt: { max_logit_difference: receipt.maxLogitDifference, effect: receipt.effect }, files },
+    `${interrupted ? 'stopped' : 'done'} after ${run.step} steps in ${last.seconds.toFixed(1)} s: loss ${last.loss.toFixed(4)}${last.validation === null ? '' : `, validation ${last.validation.toFixed(4)}${metricsText(last.metrics)}`}\n${plan.trainable} trainable parameters, peak ${bytesText(device.peakBytes)} on the device\nreloaded file: largest logit difference ${receipt.maxLogitDifference.toExponential(1)}, the adapter's own effect ${receipt.effect.toFixed(2)}\n${files.join('\n')}`,
   );
   await new Promise((resolve) => metrics.end(resolve));
   return interrupted ? 130 : 0;

@@ -1,36 +1,37 @@
 // lowrank grads: loss and the gradient of every adapter tensor on given tokens, under PEFT's key names.
 import { writeFile } from 'node:fs/promises';
-import { crossEntropy } from '../../engine/ops';
 import { Graph } from '../../engine/tensor/graph';
 import { compile } from '../../engine/tensor/step';
-import { type Tensor, tensor } from '../../engine/tensor/tensor';
+import type { Tensor } from '../../engine/tensor/tensor';
 import { type NewTensor, writeSafetensors } from '../../formats/safetensors';
-import { callModel } from '../../training/task-loss';
+import { batchTensors, callOf, hostInputs } from '../../training/task';
+import { callModel, lossOf } from '../../training/task-loss';
 import { need, parse } from '../options';
 import { createOutput } from '../output';
 import { attachFolders, loadFolder, openDevice, readTokens } from '../session';
+import { taskOfAdapters } from '../task';
 
 export async function grads(args: readonly string[]): Promise<number> {
   const { values: v } = parse('grads', args, { model: 'text', adapter: 'text', tokens: 'text', out: 'text' });
   const output = createOutput(v.json ?? false);
   const [model, adapter, tokens, out] = [need('grads', 'model', v.model), need('grads', 'adapter', v.adapter), need('grads', 'tokens', v.tokens), need('grads', 'out', v.out)];
   const device = await openDevice(v['adapter-backend'], output);
-  const loaded = await loadFolder(device, model, output);
+  const loaded = await loadFolder(device, model, output, await taskOfAdapters([adapter]));
   const batch = readTokens(tokens, loaded);
-  const { attachment: { adapters, params }, bound } = await attachFolders(device, loaded, [adapter]);
+  const { attachment: { adapters, heads, params }, bound } = await attachFolders(device, loaded, [adapter]);
   // A plain LoRA under PEFT's names, any other method's parameters under their own.
   const trained = bound
     ? params.filter((p) => p.trainable).map((p) => ({ key: p.name, tensor: p.tensor }))
     : [...adapters].flatMap(([site, own]) => [['lora_A', own.params.A0], ['lora_B', own.params.B0]].map(([part, p]) => ({ key: `base_model.model.${site}.${part}.weight`, tensor: (p as { tensor: Tensor }).tensor })));
-  const [ids, labels, mask] = [tensor('input_ids', batch.shape, 'input', 'u32'), tensor('labels', batch.shape, 'input', 'i32'), batch.attention_mask ? tensor('mask', batch.shape, 'input', 'u32') : undefined];
+  if (!bound) for (const [name, t] of heads) trained.push({ key: `base_model.model.${name}`, tensor: t });
+  const inputs = batchTensors(loaded.model, loaded.task, batch.shape, batch.attention_mask !== undefined);
   const graph = new Graph();
   const { loss, gradients } = graph.record(() => {
-    const logits = callModel(loaded, adapters, { ids, training: true, ...(mask ? { mask } : {}) }, bound);
-    const { loss } = crossEntropy(logits, labels, 1);
+    const { loss } = lossOf(loaded, callModel(loaded, adapters, callOf(inputs, { training: true, heads }), bound), inputs.labels);
     return { loss, gradients: graph.grad(loss, trained.map((t) => t.tensor)) };
   });
   const step = await compile(device, graph, { keep: [loss, ...gradients] });
-  step.run(new Map<Tensor, Uint32Array | Int32Array>([[ids, batch.input_ids], [labels, batch.labels], ...(mask && batch.attention_mask ? ([[mask, batch.attention_mask]] as const) : [])]));
+  step.run(hostInputs(inputs, batch));
   const lossValue = await step.read(loss);
   const tensors: NewTensor[] = [{ name: 'loss', dtype: 'F32', shape: [1], data: lossValue }];
   for (const [i, { key, tensor: t }] of trained.entries()) tensors.push({ name: `grad.${key}`, dtype: 'F32', shape: [...t.shape], data: await step.read(gradients[i] as Tensor) });

@@ -27,13 +27,15 @@ export async function inspect(args: readonly string[]): Promise<number> {
     const adapter = await readPeft(files);
     for (const note of adapter.notes) output.note(note);
     for (const module of adapter.modules) showModule(module, output);
-    const parameters = adapter.modules.reduce((sum, m) => sum + m.A.length + m.B.length, 0);
+    for (const { name, shape } of adapter.saved) output.event({ event: 'whole', name, shape }, `${name.padEnd(48)} trained whole [${shape.join(', ')}]`);
+    const parameters = adapter.modules.reduce((sum, m) => sum + m.A.length + m.B.length, 0) + adapter.saved.reduce((sum, w) => sum + w.data.length, 0);
     output.event({ event: 'adapter', modules: adapter.modules.length, parameters, base: adapter.baseModel, task: adapter.taskType }, `${adapter.modules.length} modules, ${parameters} parameters, base ${adapter.baseModel ?? 'not named'}`);
   } else if (files.has('config.json')) {
     const loaded = await describeFolder(folder);
     showFile(loaded.folder.weights, output);
-    const { model, info, network } = loaded;
-    output.event({ event: 'model', class: model.baseClass, parameters: network.parameters, ...info, sites: [...network.sites.values()].map(({ name, shape }) => ({ name, shape })) }, `${model.baseClass}: ${network.parameters} parameters, ${info.layers} layers, hidden ${info.hidden}, vocabulary ${info.vocab}, context ${info.context}`);
+    const { model, task, info, network } = loaded;
+    const runtimeClass = model.classes[task.kind];
+    output.event({ event: 'model', class: runtimeClass, task: task.kind, parameters: network.parameters, ...info, sites: [...network.sites.values()].map(({ name, shape }) => ({ name, shape })) }, `${runtimeClass}: ${network.parameters} parameters, ${info.layers} layers, hidden ${info.hidden}, vocabulary ${info.vocab}, context ${info.context}`);
   } else if (files.has('checkpoint.safetensors')) showFile(await openSafetensors(await fileSource(`${folder}/checkpoint.safetensors`)), output);
   else throw new CheckpointError(`${path}: neither a model (config.json) nor an adapter (adapter_config.json)`, 'Give such a folder, or a .safetensors file.');
   return 0;

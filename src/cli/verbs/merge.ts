@@ -2,9 +2,11 @@
 import { copyFile, mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { mergedWeights } from '../../training/export';
+import type { LoadedModel } from '../../training/loaded';
 import { UsageError, need, parse } from '../options';
 import { bytesText, createOutput } from '../output';
 import { attachFolders, loadFolder, openDevice } from '../session';
+import { taskOfAdapters } from '../task';
 
 /** Files of the base that the merged model needs as they are. */
 const COPIED = /^(tokenizer.*\.json|special_tokens_map\.json|generation_config\.json|chat_template\.jinja|vocab\..*|merges\.txt)$/;
@@ -16,14 +18,21 @@ export async function merge(args: readonly string[]): Promise<number> {
   const dtype = v.dtype ?? 'f32';
   if (dtype !== 'f32' && dtype !== 'f16') throw new UsageError(`merge: --dtype is f32 or f16, got '${dtype}'`);
   const device = await openDevice(v['adapter-backend'], output);
-  const loaded = await loadFolder(device, model, output);
-  const { attachment: { adapters } } = await attachFolders(device, loaded, [adapter]);
-  const weights = await mergedWeights(device, loaded, adapters, dtype === 'f32' ? 'F32' : 'F16');
+  const loaded = await loadFolder(device, model, output, await taskOfAdapters([adapter]));
+  const { attachment: { adapters, heads } } = await attachFolders(device, loaded, [adapter]);
+  const weights = await mergedWeights(device, loaded, adapters, dtype === 'f32' ? 'F32' : 'F16', heads);
   await mkdir(out, { recursive: true });
   const name = dtype === 'f32' ? 'float32' : 'float16';
   await writeFile(join(out, 'model.safetensors'), weights);
-  await writeFile(join(out, 'config.json'), `${JSON.stringify({ ...(loaded.folder.config as object), torch_dtype: name, dtype: name }, null, 2)}\n`);
+  await writeFile(join(out, 'config.json'), `${JSON.stringify({ ...(loaded.folder.config as object), ...classOf(loaded), torch_dtype: name, dtype: name }, null, 2)}\n`);
   for (const file of await readdir(model)) if (COPIED.test(file)) await copyFile(join(model, file), join(out, file));
   output.event({ event: 'merge', out, dtype, modules: adapters.size, bytes: weights.length }, `${adapters.size} modules merged into ${join(out, 'model.safetensors')} (${dtype}, ${bytesText(weights.length)})`);
   return 0;
+}
+
+/** What config.json says of the task: the class, and the names of its classes. */
+function classOf({ model, task }: LoadedModel): object {
+  const architectures = [model.classes[task.kind]];
+  if (task.kind !== 'sequence-classification') return { architectures };
+  return { architectures, id2label: Object.fromEntries(task.labels.map((label, i) => [i, label])), label2id: Object.fromEntries(task.labels.map((label, i) => [label, i])) };
 }

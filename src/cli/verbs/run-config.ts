@@ -5,7 +5,7 @@ import { methodFor } from '../../methods/registry';
 import { type Flags, need, pairs, parse } from '../options';
 
 const flags = {
-  model: 'text', data: 'text', method: 'text', set: 'list', targets: 'text', steps: 'number', batch: 'number', seq: 'number', lr: 'number', seed: 'number',
+  model: 'text', task: 'text', data: 'text', method: 'text', set: 'list', targets: 'text', steps: 'number', batch: 'number', seq: 'number', lr: 'number', seed: 'number',
   schedule: 'text', warmup: 'number', 'weight-decay': 'number', clip: 'number',
   'eval-every': 'number', val: 'text', 'save-every': 'number', out: 'text', resume: 'text',
 } as const satisfies Flags;
@@ -14,6 +14,8 @@ export interface RunFlags {
   readonly config: RunConfig;
   readonly bound: BoundMethod;
   readonly model: string;
+  /** Name of the task, where one is given. */
+  readonly task: string | undefined;
   readonly data: string | undefined;
   readonly validation: string | undefined;
   readonly out: string | undefined;
@@ -44,5 +46,5 @@ export function runFlags(verb: string, args: readonly string[]): RunFlags {
     method: { slug: method.info.slug, fields }, targets: v.targets ?? '', training,
     sample: { ...defaultRun.sample, every: 0 },
   });
-  return { config, bound: bind(method, fields), model, data: v.data, validation: v.val, out: v.out, resume: v.resume, json: v.json ?? false, backend: v['adapter-backend'] };
+  return { config, bound: bind(method, fields), model, task: v.task, data: v.data, validation: v.val, out: v.out, resume: v.resume, json: v.json ?? false, backend: v['adapter-backend'] };
 }

@@ -1,6 +1,6 @@
 // How a parameter starts, drawn on the host: a pure function of the run's seed and the parameter's name.
 import { normal, uniform } from '../../util/random';
-import { type HostData, type Shape, sizeOf } from '../tensor/tensor';
+import { type HostData, type Shape, type Tensor, sizeOf } from '../tensor/tensor';
 
 export type Init =
   | { readonly kind: 'zeros' }
@@ -9,7 +9,9 @@ export type Init =
   | { readonly kind: 'kaimingUniform'; readonly fanIn: number; readonly a?: number }
   | { readonly kind: 'normal'; readonly std: number }
   /** Numbers that the method computed or drew itself; asked for once, when the parameter is written. */
-  | { readonly kind: 'values'; readonly values: () => HostData };
+  | { readonly kind: 'values'; readonly values: () => HostData }
+  /** The numbers of another lasting tensor of the same shape, copied on the device. */
+  | { readonly kind: 'copy'; readonly of: Tensor };
 
 /** FNV-1a: a stream number for a name. */
 export function streamOf(name: string): number {
@@ -18,10 +20,10 @@ export function streamOf(name: string): number {
   return hash >>> 0;
 }
 
-/** Of any kind; what is drawn or constant is f32. */
-export const initial = (init: Init, shape: Shape, seed: number, name: string): HostData => (init.kind === 'values' ? init.values() : drawn(init, shape, seed, name));
+/** Of any kind that the host can give; what is drawn or constant is f32. */
+export const initial = (init: Exclude<Init, { kind: 'copy' }>, shape: Shape, seed: number, name: string): HostData => (init.kind === 'values' ? init.values() : drawn(init, shape, seed, name));
 
-export function drawn(init: Exclude<Init, { kind: 'values' }>, shape: Shape, seed: number, name: string): Float32Array {
+export function drawn(init: Exclude<Init, { kind: 'values' | 'copy' }>, shape: Shape, seed: number, name: string): Float32Array {
   const data = new Float32Array(sizeOf(shape));
   if (init.kind === 'ones') data.fill(1);
   else if (init.kind === 'kaimingUniform') {

@@ -1,15 +1,26 @@
 // A model's parameters by their checkpoint names, and its sites. Adapters come with each call, as a map from site to adapter:
 // attaching is an entry in it, switching off is an empty map.
 import { ShapeError } from '../../util/errors';
-import { attention, embedding, layerNorm, matmul, positionsUpTo, rmsNorm, writeCache } from '../ops';
+import { addColumns, attention, embedding, layerNorm, matmul, positionsUpTo, rmsNorm, writeCache } from '../ops';
 import { current } from '../tensor/graph';
-import { type Shape, type Tensor, lastOf, sameShape, sizeOf, tensor } from '../tensor/tensor';
+import { type Shape, type Tensor, constant, lastOf, sameShape, sizeOf, tensor } from '../tensor/tensor';
+import type { Init } from './init';
 import { type Adapters, type CallOptions, type LinearSite, type Site, linearSite } from './site';
 
 export interface Weight {
   readonly tensor: Tensor;
   /** The checkpoint stores [in, out]; the loader turns it. */
   readonly transposed: boolean;
+}
+
+/** Layers that belong to the task more than to the model: trained whole beside the adapters, and saved whole. No adapter sits on them. */
+export interface Head {
+  /** 'classifier': its weights are those whose names begin so. */
+  readonly module: string;
+  /** Trained even where the checkpoint has it; otherwise only where it had to be made. */
+  readonly always: boolean;
+  /** Standard deviation of new matrices. */
+  readonly std: number;
 }
 
 /** Keys and values of the tokens so far, for writing text token by token. */
@@ -25,17 +36,40 @@ export interface ModelCall extends CallOptions {
   readonly ids: Tensor;
   /** u32 [batch, time], 0 = padding that no token may attend to. */
   readonly mask?: Tensor;
+  /** u32 [batch, time]: which of two texts a token belongs to; default the first. */
+  readonly types?: Tensor;
+  /** What stands in for weights of heads, by name: a run trains copies, and leaves the model as it is. */
+  readonly heads?: ReadonlyMap<string, Tensor>;
   /** u32 [time]; with a cache, where these tokens stand. */
   readonly positions?: Tensor;
   readonly cache?: KvCache;
 }
 
 export class Network {
-  /** `halves`: matrices are kept as f16 where their rows allow it; the rest, and all that is computed, is f32. */
-  constructor(private readonly halves = false) {}
-
   readonly weights = new Map<string, Weight>();
   readonly sites = new Map<string, Site>();
+  /** Weights of heads that the checkpoint lacks. */
+  readonly created = new Set<string>();
+
+  /** `halves`: matrices are kept as f16 where their sizes allow it; the rest, and all that is computed, is f32. */
+  constructor(readonly heads: readonly Head[] = [], private readonly halves = false) {}
+
+  /** The head that a weight or layer belongs to. */
+  headOf(name: string): Head | undefined {
+    return this.heads.find(({ module }) => name === module || name.startsWith(`${module}.`));
+  }
+
+  /** How a weight of a head starts. */
+  initOf(name: string): Exclude<Init, { kind: 'values' | 'copy' }> {
+    const { shape } = (this.weights.get(name) as Weight).tensor;
+    if (shape.length > 1) return { kind: 'normal', std: this.headOf(name)?.std ?? 0.02 };
+    return { kind: name.endsWith('.bias') ? 'zeros' : 'ones' };
+  }
+
+  /** Names of the weights that are trained whole. */
+  get trainedWhole(): string[] {
+    return [...this.weights.keys()].filter((name) => this.headOf(name)?.always || this.created.has(name));
+  }
 
   scope(call: ModelCall): Scope {
     return new Scope(this, call, '');
@@ -77,11 +111,17 @@ export class Scope {
   }
 
   param(name: string, shape: Shape): Tensor {
-    return this.network.weight(this.path(name), shape, false);
+    const full = this.path(name);
+    const own = this.network.weight(full, shape, false);
+    return this.call.heads?.get(full) ?? own;
   }
 
   /** x Wᵀ (+ b), through the adapter that is attached here, if any. */
   linear(name: string, x: Tensor, out: number, { bias = false, transposed = false }: LinearOptions = {}): Tensor {
+    if (this.network.headOf(this.path(name))) {
+      const y = matmul(x, this.param(`${name}.weight`, [out, lastOf(x)]), { tb: true });
+      return bias ? addColumns(y, this.param(`${name}.bias`, [out])) : y;
+    }
     const site = this.site(this.path(name), out, lastOf(x), bias, transposed);
     const adapter = this.call.adapters.get(site.name);
     if (!adapter) return site.base(x);
@@ -110,6 +150,12 @@ export class Scope {
     return matmul(x, this.param(`${name}.weight`, [vocab, lastOf(x)]), { tb: true });
   }
 
+  /** Which of two texts each token belongs to, u32 [batch, time]. */
+  types(): Tensor {
+    const { ids, types } = this.call;
+    return types ?? constant(`zeros ${ids.shape.join()}`, ids.shape, 'u32', () => new Uint32Array(sizeOf(ids.shape)));
+  }
+
   positions(): Tensor {
     return this.call.positions ?? positionsUpTo(this.call.ids.shape[1] as number);
   }
@@ -122,6 +168,11 @@ export class Scope {
     writeCache(kept.k, k, this.positions());
     writeCache(kept.v, v, this.positions());
     return attention(q, kept.k, kept.v, { heads, kvHeads, causal: true, positions });
+  }
+
+  /** Attention of every token to every token that is not padding. */
+  attentionToAll(q: Tensor, k: Tensor, v: Tensor, heads: number): Tensor {
+    return attention(q, k, v, { heads, kvHeads: heads, causal: false, mask: this.call.mask });
   }
 
   private cached(cache: KvCache, k: Tensor): { k: Tensor; v: Tensor } {

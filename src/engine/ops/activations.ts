@@ -1,8 +1,12 @@
 // Activation functions with fused backward kernels.
 import geluSource from '../../../shaders/elementwise/gelu.wgsl?raw';
 import geluBackwardSource from '../../../shaders/elementwise/gelu_backward.wgsl?raw';
+import geluErfSource from '../../../shaders/elementwise/gelu_erf.wgsl?raw';
+import geluErfBackwardSource from '../../../shaders/elementwise/gelu_erf_backward.wgsl?raw';
 import swigluSource from '../../../shaders/elementwise/swiglu.wgsl?raw';
 import swigluBackwardSource from '../../../shaders/elementwise/swiglu_backward.wgsl?raw';
+import tanhSource from '../../../shaders/elementwise/tanh.wgsl?raw';
+import tanhBackwardSource from '../../../shaders/elementwise/tanh_backward.wgsl?raw';
 import { dispatch, node, output } from '../tensor/graph';
 import { type Tensor, elements, wantShape } from '../tensor/tensor';
 import { elementwise } from './elementwise';
@@ -11,6 +15,10 @@ const swigluKernel = elementwise('elementwise/swiglu', swigluSource);
 const swigluBackwardKernel = elementwise('elementwise/swiglu_backward', swigluBackwardSource);
 const geluKernel = elementwise('elementwise/gelu', geluSource);
 const geluBackwardKernel = elementwise('elementwise/gelu_backward', geluBackwardSource);
+const geluErfKernel = elementwise('elementwise/gelu_erf', geluErfSource);
+const geluErfBackwardKernel = elementwise('elementwise/gelu_erf_backward', geluErfBackwardSource);
+const tanhKernel = elementwise('elementwise/tanh', tanhSource);
+const tanhBackwardKernel = elementwise('elementwise/tanh_backward', tanhBackwardSource);
 
 /** silu(g)·u, same shapes (Shazeer 2020, SwiGLU). */
 export function swiglu(g: Tensor, u: Tensor): Tensor {
@@ -36,6 +44,33 @@ export function geluTanh(x: Tensor): Tensor {
     const dx = output('gelu.dx', x.shape);
     dispatch(geluBackwardKernel, { x, dy, dx }, { size: elements(x) }, 16 * elements(x));
     node('gelu_backward', { x, dy }, [dx], null);
+    return { x: dx };
+  });
+  return y;
+}
+
+/** GELU in its exact form, x Φ(x), as BERT and ViT have it. */
+export function gelu(x: Tensor): Tensor {
+  const y = output('gelu', x.shape);
+  dispatch(geluErfKernel, { x, y }, { size: elements(x) }, 20 * elements(x));
+  node('gelu', { x }, [y], ([dy]) => {
+    if (!dy) return {};
+    const dx = output('gelu.dx', x.shape);
+    dispatch(geluErfBackwardKernel, { x, dy, dx }, { size: elements(x) }, 26 * elements(x));
+    node('gelu_backward', { x, dy }, [dx], null);
+    return { x: dx };
+  });
+  return y;
+}
+
+export function tanh(x: Tensor): Tensor {
+  const y = output('tanh', x.shape);
+  dispatch(tanhKernel, { x, y }, { size: elements(x) }, 8 * elements(x));
+  node('tanh', { x }, [y], ([dy]) => {
+    if (!dy) return {};
+    const dx = output('tanh.dx', x.shape);
+    dispatch(tanhBackwardKernel, { y, dy, dx }, { size: elements(x) }, 3 * elements(x));
+    node('tanh_backward', { x, dy }, [dx], null);
     return { x: dx };
   });
   return y;

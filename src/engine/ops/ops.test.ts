@@ -42,14 +42,18 @@ const otherSums = [
 
 const activationCases = SIZES.flatMap((n) => [
   testCase(`swiglu ${n}`, { g: normals([n], 3), u: normals([n]) }, ({ g, u }) => ops.swiglu(g, u), ({ g, u }) => activations.swiglu(g, u)),
-  testCase(`gelu ${n}`, { x: normals([n]) }, ({ x }) => ops.geluTanh(x), ({ x }) => activations.geluTanh(x)),
+  testCase(`gelu in its tanh form ${n}`, { x: normals([n]) }, ({ x }) => ops.geluTanh(x), ({ x }) => activations.geluTanh(x)),
+  testCase(`gelu ${n}`, { x: normals([n], 2) }, ({ x }) => ops.gelu(x), ({ x }) => activations.gelu(x)),
+  testCase(`tanh ${n}`, { x: normals([n]) }, ({ x }) => ops.tanh(x), ({ x }) => activations.tanh(x)),
 ]);
 
 /** Where exp overflows and tanh saturates. */
 const EXTREMES = [-1e4, -200, -100, -89, -30, -5, -1e-6, 0, 1e-6, 5, 30, 89, 100, 200, 1e4];
 const extremeCases = [
   testCase('swiglu of extremes', { g: floats([15], EXTREMES), u: normals([15]) }, ({ g, u }) => ops.swiglu(g, u), ({ g, u }) => activations.swiglu(g, u)),
-  testCase('gelu of extremes', { x: floats([15], EXTREMES) }, ({ x }) => ops.geluTanh(x), ({ x }) => activations.geluTanh(x)),
+  testCase('gelu in its tanh form of extremes', { x: floats([15], EXTREMES) }, ({ x }) => ops.geluTanh(x), ({ x }) => activations.geluTanh(x)),
+  testCase('gelu of extremes', { x: floats([15], EXTREMES) }, ({ x }) => ops.gelu(x), ({ x }) => activations.gelu(x)),
+  testCase('tanh of extremes', { x: floats([15], EXTREMES) }, ({ x }) => ops.tanh(x), ({ x }) => activations.tanh(x)),
 ];
 
 const columnCases = MATRICES.flatMap(([n, c]) => [

@@ -34,7 +34,9 @@ const backwardParams = (name: string, change: (params: Command['params']) => Com
 const [SOFTWARE, TILES] = [PROFILES.slice(0, 1), PROFILES.slice(1, 2)];
 
 const swiglu = testCase('swiglu', { g: normals([65]), u: normals([65]) }, ({ g, u }) => ops.swiglu(g, u), ({ g, u }) => activations.swiglu(g, u));
-const gelu = testCase('gelu', { x: normals([65]) }, ({ x }) => ops.geluTanh(x), ({ x }) => activations.geluTanh(x));
+const gelu = testCase('gelu in its tanh form', { x: normals([65]) }, ({ x }) => ops.geluTanh(x), ({ x }) => activations.geluTanh(x));
+const geluErf = testCase('gelu, exact', { x: normals([65]) }, ({ x }) => ops.gelu(x), ({ x }) => activations.gelu(x));
+const squashed = testCase('tanh', { x: normals([65]) }, ({ x }) => ops.tanh(x), ({ x }) => activations.tanh(x));
 const grouped = { heads: 4, kvHeads: 2, causal: true };
 const attend = testCase('attention', { q: normals([2, 9, 16]), k: normals([2, 9, 8]), v: normals([2, 9, 8]) }, ({ q, k, v }) => ops.attention(q, k, v, grouped), ({ q, k, v }) => attention.attention(q, k, v, grouped), { profiles: SOFTWARE });
 /** More keys than a tile holds. */
@@ -57,6 +59,9 @@ const FAULTS: [what: string, test: Case, change: Change][] = [
   ['swiglu backward of u 10 % off', swiglu, text('elementwise/swiglu_backward', 'dy[i] * g[i] * s;', '1.1 * dy[i] * g[i] * s;')],
   ['gelu backward without the factor 3', gelu, text('elementwise/gelu_backward', '0.134145', '0.044715')],
   ['gelu as x·σ(1.702 x)', gelu, text('elementwise/gelu', '0.5 * x[i] * (1.0 + gelu_tanh(x[i]))', 'x[i] / (1.0 + exp(-1.702 * x[i]))')],
+  ['gelu, exact, in its tanh form', geluErf, text('elementwise/gelu_erf', 'x[i] * normal_cdf(x[i])', '0.5 * x[i] * (1.0 + tanh(0.7978845608 * (x[i] + 0.044715 * x[i] * x[i] * x[i])))')],
+  ['gelu, exact, backward without the density', geluErf, text('elementwise/gelu_erf_backward', '0.3989422804', '0.0')],
+  ['tanh backward of x in place of y', squashed, text('elementwise/tanh_backward', '1.0 - y[i] * y[i]', '1.0 - y[i]')],
   ['attention backward without delta', attend, text('attention/attention_stats', 'vec2<f32>(lse[row], delta)', 'vec2<f32>(lse[row], 0.0)')],
   ['attention without its scale', attend, text('attention/attention', 'score *= params.scale', 'score *= 1.0')],
   ['attention that sees one key too many', attend, text('attention/attention', 'positions[t] + 1u', 'positions[t] + 2u')],

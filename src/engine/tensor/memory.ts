@@ -49,6 +49,15 @@ export function write(device: Device, t: Tensor, data: HostData): void {
   device.gpu.queue.writeBuffer(buffer, offset, (t.dtype === 'f16' ? halves(data as Float32Array) : data) as GPUAllowSharedBufferSource);
 }
 
+/** Copies all numbers of a lasting tensor to another, before whatever is submitted next. */
+export function copyTensor(device: Device, from: Tensor, to: Tensor): void {
+  if (byteLength(from) !== byteLength(to)) throw new StudioError(`copy: ${describe(from)} and ${describe(to)} differ in size`);
+  const [a, b] = [sliceOf(device, from), sliceOf(device, to)];
+  const encoder = device.gpu.createCommandEncoder();
+  encoder.copyBufferToBuffer(a.buffer, a.offset, b.buffer, b.offset, byteLength(from));
+  device.gpu.queue.submit([encoder.finish()]);
+}
+
 export function upload(device: Device, t: Tensor, data: HostData): Tensor {
   write(device, t, data);
   return t;

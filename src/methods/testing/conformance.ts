@@ -6,7 +6,7 @@ import { noAdapters } from '../../engine/nn/site';
 import { Graph } from '../../engine/tensor/graph';
 import { free, layout, readF32, upload, write } from '../../engine/tensor/memory';
 import { SUBMIT_DISPATCHES, compile } from '../../engine/tensor/step';
-import { type HostData, type Tensor, elements, tensor } from '../../engine/tensor/tensor';
+import { type Tensor, elements, tensor } from '../../engine/tensor/tensor';
 import { bytesSource, openSafetensors, writeSafetensors } from '../../formats/safetensors';
 import { attach, countTrainable, detach } from '../../training/attach';
 import { type Method, bind } from '../../training/contract';
@@ -18,6 +18,7 @@ import { type LoadedModel, freeWeights } from '../../training/loaded';
 import { planRun } from '../../training/plan';
 import type { Run } from '../../training/run';
 import { recordLoss } from '../../training/step';
+import { batchTensors, hostInputs } from '../../training/task';
 import { ConfigError, NonFiniteError } from '../../util/errors';
 import { length, logitsOf, share, weightsOf } from './logits';
 import { normals, tokens } from './random';
@@ -229,9 +230,9 @@ export const checks: Readonly<Record<string, Check>> = {
       const norm = length([...gradients.values()].flatMap((g) => [...g]));
 
       // The loss as training computes it, on the batch of step 1, with what the host wrote for that step.
-      const [ids, labels] = [tensor('ids', SHAPE, 'input', 'u32'), tensor('labels', SHAPE, 'input', 'i32')];
+      const inputs = batchTensors(loaded.model, loaded.task, SHAPE);
       const graph = new Graph();
-      const { total, loss } = graph.record(() => recordLoss(loaded, bind(one.method, one.fields ?? {}), attachment.adapters, ids, labels));
+      const { total, loss } = graph.record(() => recordLoss(loaded, bind(one.method, one.fields ?? {}), attachment, inputs));
       const step = await compile(device, graph, { keep: [total, loss] });
       const batch = randomBatch('batch 0');
       /** At the start moved by h along a direction. */
@@ -240,7 +241,7 @@ export const checks: Readonly<Record<string, Check>> = {
           const d = direction.get(p.name);
           write(device, p.tensor, before.get(`param.${p.name}`)!.map((x, i) => x + h * (d?.[i] ?? 0)));
         }
-        step.run(new Map<Tensor, HostData>([[ids, batch.input_ids], [labels, batch.labels]]));
+        step.run(hostInputs(inputs, batch));
         return (await step.read(which))[0]!;
       };
       const slope = async (h: number, direction: ReadonlyMap<string, ArrayLike<number>>) => ((await lossAt(h, direction)) - (await lossAt(-h, direction))) / (2 * h);
@@ -266,7 +267,7 @@ export const checks: Readonly<Record<string, Check>> = {
         expect(Math.abs((await slope(0.02, new Map([[name, unit]]))) - want), name).toBeLessThan(0.02 * length(g));
       }
       step.dispose();
-      for (const t of [ids, labels]) free(device, t);
+      for (const t of Object.values(inputs) as Tensor[]) free(device, t);
     });
   },
 
@@ -288,9 +289,8 @@ export const checks: Readonly<Record<string, Check>> = {
   async 'a step asks the GPU for nothing: a submission or a few, no wait, nothing made'(subject, one) {
     const { device } = subject;
     const { run } = await createRun(setupOf(subject, one)());
-    const { compiled, adamw, ids, labels } = liveOf(run);
-    const batch = randomBatch('replay');
-    const inputs = new Map<Tensor, HostData>([[ids, batch.input_ids], [labels, batch.labels]]);
+    const { compiled, adamw, inputs: tensors } = liveOf(run);
+    const inputs = hostInputs(tensors, randomBatch('replay'));
     const before = await readF32(device, adamw.params);
 
     const probe = device.gpu.createBuffer({ size: 16, usage: GPUBufferUsage.COPY_DST });

@@ -3,6 +3,7 @@ import type { Device } from '../../engine/gpu/device';
 import type { Files } from '../../formats/folder';
 import { openHfFolder } from '../../formats/hf-folder';
 import { type NewTensor, bytesSource, writeSafetensors } from '../../formats/safetensors';
+import type { Task } from '../../models/model';
 import { type LoadedModel, describeModel, uploadWeights } from '../../training/loaded';
 import { normals } from './random';
 
@@ -17,7 +18,12 @@ export const GPT2 = {
   architectures: ['GPT2LMHeadModel'], model_type: 'gpt2', activation_function: 'gelu_new', vocab_size: 64, n_embd: 32, n_head: 4, n_layer: 2,
   n_positions: 32, n_inner: 48, layer_norm_epsilon: 1e-5, tie_word_embeddings: true,
 };
-export type TinyConfig = typeof LLAMA | typeof GPT2;
+/** An encoder: every token sees every other. No head but that of masked language modelling. */
+export const BERT = {
+  architectures: ['BertForMaskedLM'], model_type: 'bert', vocab_size: 64, hidden_size: 32, intermediate_size: 48, num_hidden_layers: 2, num_attention_heads: 4,
+  hidden_act: 'gelu', max_position_embeddings: 32, type_vocab_size: 2, layer_norm_eps: 1e-12, initializer_range: 0.02, tie_word_embeddings: true,
+};
+export type TinyConfig = typeof LLAMA | typeof GPT2 | typeof BERT;
 
 type Shapes = [name: string, shape: number[]][];
 
@@ -48,6 +54,22 @@ function gpt2Shapes(c: typeof GPT2): Shapes {
   ];
 }
 
+function bertShapes(c: typeof BERT): Shapes {
+  const width = c.hidden_size;
+  const norm = (name: string): Shapes => [[`${name}.weight`, [width]], [`${name}.bias`, [width]]];
+  const linear = (name: string, inn: number, out: number): Shapes => [[`${name}.weight`, [out, inn]], [`${name}.bias`, [out]]];
+  const block = (at: string): Shapes => [
+    ...['query', 'key', 'value'].flatMap((name) => linear(`${at}.attention.self.${name}`, width, width)), ...linear(`${at}.attention.output.dense`, width, width), ...norm(`${at}.attention.output.LayerNorm`),
+    ...linear(`${at}.intermediate.dense`, width, c.intermediate_size), ...linear(`${at}.output.dense`, c.intermediate_size, width), ...norm(`${at}.output.LayerNorm`),
+  ];
+  return [
+    ['bert.embeddings.word_embeddings.weight', [c.vocab_size, width]], ['bert.embeddings.position_embeddings.weight', [c.max_position_embeddings, width]],
+    ['bert.embeddings.token_type_embeddings.weight', [c.type_vocab_size, width]], ...norm('bert.embeddings.LayerNorm'),
+    ...Array.from({ length: c.num_hidden_layers }, (_, i) => block(`bert.encoder.layer.${i}`)).flat(),
+    ...linear('cls.predictions.transform.dense', width, width), ...norm('cls.predictions.transform.LayerNorm'), ['cls.predictions.bias', [c.vocab_size]],
+  ];
+}
+
 /** Norm weights about 1, biases small, matrices N(0, 1.5² / width): signals keep their size, and logits differ by a few nats. */
 function values(name: string, shape: readonly number[], width: number, seed: number): Float32Array {
   const size = shape.reduce((a, b) => a * b, 1);
@@ -57,7 +79,7 @@ function values(name: string, shape: readonly number[], width: number, seed: num
 
 /** The tensors of a model of this config, as its checkpoint holds them. */
 export function tinyTensors(config: TinyConfig, seed = 1): NewTensor[] {
-  const [shapes, width] = 'n_embd' in config ? [gpt2Shapes(config), config.n_embd] : [llamaShapes(config), config.hidden_size];
+  const [shapes, width] = 'n_embd' in config ? [gpt2Shapes(config), config.n_embd] : [config.model_type === 'bert' ? bertShapes(config as typeof BERT) : llamaShapes(config as typeof LLAMA), config.hidden_size];
   return shapes.map(([name, shape]) => ({ name, dtype: 'F32', shape, data: values(name, shape, width, seed) }));
 }
 
@@ -68,10 +90,10 @@ export function folderOf(config: TinyConfig, weights: Uint8Array): Files {
 }
 
 /** The way of every model: folder, dry run, checks, weights to the device. */
-export async function loadFolder(device: Device, files: Files): Promise<LoadedModel> {
-  const loaded = describeModel('tiny', await openHfFolder(files));
+export async function loadFolder(device: Device, files: Files, task?: Task): Promise<LoadedModel> {
+  const loaded = describeModel('tiny', await openHfFolder(files), task);
   await uploadWeights(device, loaded);
   return loaded;
 }
 
-export const loadTiny = (device: Device, config: TinyConfig = LLAMA, seed = 1): Promise<LoadedModel> => loadFolder(device, folderOf(config, writeSafetensors(tinyTensors(config, seed), { format: 'pt' })));
+export const loadTiny = (device: Device, config: TinyConfig = LLAMA, seed = 1, task?: Task): Promise<LoadedModel> => loadFolder(device, folderOf(config, writeSafetensors(tinyTensors(config, seed), { format: 'pt' })), task);

@@ -1,0 +1,95 @@
+// BERT (Devlin et al. 2018): learned positions, attention to all tokens, LayerNorm after each sum, GELU.
+import type { Scope } from '../engine/nn/network';
+import { add, addColumns, addPositions, gelu, geluTanh, reshape, sliceColumns, tanh } from '../engine/ops';
+import type { Tensor } from '../engine/tensor/tensor';
+import { ConfigError } from '../util/errors';
+import { type Architecture, ConfigReader } from './model';
+
+export interface BertConfig {
+  hidden: number;
+  layers: number;
+  heads: number;
+  ffn: number;
+  vocab: number;
+  context: number;
+  types: number;
+  eps: number;
+  tanhForm: boolean;
+  initStd: number;
+}
+
+export const bert: Architecture<BertConfig> = {
+  id: 'bert',
+  kind: 'encoder',
+  classes: { 'masked-lm': 'BertForMaskedLM', 'sequence-classification': 'BertForSequenceClassification' },
+
+  parse(json) {
+    const c = new ConfigReader(json);
+    c.only('hidden_act', 'gelu', 'gelu_new', 'gelu_pytorch_tanh');
+    c.only('position_embedding_type', 'absolute');
+    c.only('is_decoder', false);
+    c.only('add_cross_attention', false);
+    c.only('tie_word_embeddings', true);
+    const hidden = c.size('hidden_size');
+    const heads = c.size('num_attention_heads');
+    if (hidden % heads !== 0 || (hidden / heads) % 4 !== 0) throw new ConfigError(`config.json: hidden_size = ${hidden} with num_attention_heads = ${heads} is not supported`, 'The head size hidden_size / num_attention_heads must be a multiple of 4.');
+    return {
+      hidden, heads,
+      layers: c.size('num_hidden_layers'), ffn: c.size('intermediate_size'), vocab: c.size('vocab_size'), context: c.size('max_position_embeddings'),
+      types: c.size('type_vocab_size', 2), eps: c.number('layer_norm_eps', 1e-12), tanhForm: !c.is('hidden_act', 'gelu'), initStd: c.number('initializer_range', 0.02),
+    };
+  },
+
+  info: (c) => ({ layers: c.layers, hidden: c.hidden, heads: c.heads, kvHeads: c.heads, vocab: c.vocab, context: c.context }),
+
+  // The pooler reads the first token. Checkpoints of masked language models often come without one.
+  heads: (c, { kind }) => (kind === 'sequence-classification' ? [{ module: 'classifier', always: true, std: c.initStd }, { module: 'bert.pooler', always: false, std: c.initStd }] : []),
+
+  trunk(m, c) {
+    const model = m.at('bert');
+    let x = embed(model.at('embeddings'), c);
+    for (let i = 0; i < c.layers; i++) x = model.block(() => block(model.at(`encoder.layer.${i}`), x, c));
+    return x;
+  },
+
+  head(m, c, x, task) {
+    const model = m.at('bert');
+    if (task.kind === 'sequence-classification') {
+      const pooled = tanh(model.linear('pooler.dense', firstToken(x), c.hidden, { bias: true }));
+      return m.linear('classifier', pooled, task.labels.length, { bias: true });
+    }
+    const head = m.at('cls.predictions');
+    const turned = activation(head.linear('transform.dense', x, c.hidden, { bias: true }), c);
+    const scores = model.tiedHead('embeddings.word_embeddings', head.layerNorm('transform.LayerNorm', turned, c.eps), c.vocab);
+    return addColumns(scores, head.param('bias', [c.vocab]));
+  },
+
+  // Positions stored as a buffer, the tied head's second copy, and the heads of other tasks.
+  ignores: (name, _, { kind }) =>
+    name === 'bert.embeddings.position_ids' || name.startsWith('cls.predictions.decoder.') || name.startsWith('cls.seq_relationship.') ||
+    (kind === 'masked-lm' ? /^(bert\.pooler|classifier)\./ : /^cls\./).test(name),
+};
+
+function embed(m: Scope, c: BertConfig): Tensor {
+  const words = m.embedding('word_embeddings', m.call.ids, c.vocab, c.hidden);
+  const typed = add(words, m.embedding('token_type_embeddings', m.types(), c.types, c.hidden));
+  return m.layerNorm('LayerNorm', addPositions(typed, m.positionEmbedding('position_embeddings', c.context, c.hidden)), c.eps);
+}
+
+function block(m: Scope, x: Tensor, c: BertConfig): Tensor {
+  const bias = true;
+  const attn = m.at('attention');
+  const [q, k, v] = ['query', 'key', 'value'].map((name) => attn.linear(`self.${name}`, x, c.hidden, { bias })) as [Tensor, Tensor, Tensor];
+  const mixed = attn.linear('output.dense', attn.attentionToAll(q, k, v, c.heads), c.hidden, { bias });
+  const y = attn.layerNorm('output.LayerNorm', add(mixed, x), c.eps);
+  const inner = activation(m.linear('intermediate.dense', y, c.ffn, { bias }), c);
+  return m.layerNorm('output.LayerNorm', add(m.linear('output.dense', inner, c.hidden, { bias }), y), c.eps);
+}
+
+const activation = (x: Tensor, { tanhForm }: BertConfig): Tensor => (tanhForm ? geluTanh(x) : gelu(x));
+
+/** x [batch, time, c] at time 0: [batch, c]. */
+function firstToken(x: Tensor): Tensor {
+  const [batch, time, columns] = x.shape as [number, number, number];
+  return sliceColumns(reshape(x, [batch, time * columns]), 0, columns);
+}

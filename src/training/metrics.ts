@@ -1,0 +1,41 @@
+// How good answers are, from counts of (wanted, given) class.
+
+/** Counts by [wanted, given] class, of logits [rows, classes]; rows with a negative label do not count. */
+export function confusion(logits: Float32Array, labels: Int32Array, classes: number): Float64Array {
+  const counts = new Float64Array(classes * classes);
+  labels.forEach((label, row) => {
+    if (label < 0) return;
+    let best = 0;
+    for (let c = 1; c < classes; c++) if ((logits[row * classes + c] as number) > (logits[row * classes + best] as number)) best = c;
+    const at = label * classes + best;
+    counts[at] = (counts[at] as number) + 1;
+  });
+  return counts;
+}
+
+export interface ClassMetrics {
+  /** Share of right answers. */
+  accuracy: number;
+  /** Mean over the classes of 2 TP / (2 TP + FP + FN); a class that is neither wanted nor given is left out. */
+  macro_f1: number;
+  /** Matthews correlation (Gorodkin 2004 for many classes); 0 where all is one class. */
+  mcc: number;
+}
+
+/** Of a confusion matrix [classes, classes] with at least one count. */
+export function classMetrics(counts: Float64Array): ClassMetrics {
+  const classes = Math.sqrt(counts.length);
+  const range = Array.from({ length: classes }, (_, i) => i);
+  const at = (wanted: number, given: number) => counts[wanted * classes + given] as number;
+  const sum = (values: readonly number[]) => values.reduce((a, b) => a + b, 0);
+  const wanted = range.map((c) => sum(range.map((g) => at(c, g))));
+  const given = range.map((c) => sum(range.map((w) => at(w, c))));
+  const right = range.map((c) => at(c, c));
+  const [all, hits] = [sum(wanted), sum(right)];
+  const present = range.filter((c) => (wanted[c] as number) + (given[c] as number) > 0);
+  const f1 = present.map((c) => (2 * (right[c] as number)) / ((wanted[c] as number) + (given[c] as number)));
+  const both = sum(range.map((c) => (wanted[c] as number) * (given[c] as number)));
+  const spread = (totals: readonly number[]) => all * all - sum(totals.map((x) => x * x));
+  const scale = Math.sqrt(spread(wanted) * spread(given));
+  return { accuracy: hits / all, macro_f1: sum(f1) / f1.length, mcc: scale === 0 ? 0 : (hits * all - both) / scale };
+}
