@@ -112,7 +112,7 @@ describe('help and usage', () => {
   test.each([[['--help']], [['help']], [['finetune', '--help']]])('%j prints the verbs and ends well', async (args) => {
     const { code, lines } = await lowrank(args);
     expect(code).toBe(0);
-    for (const verb of ['finetune', 'eval', 'grads', 'sample', 'merge', 'inspect', 'methods', 'plan', 'device']) expect(lines.some((line) => line.startsWith(`  lowrank ${verb}`)), verb).toBe(true);
+    for (const verb of ['finetune', 'eval', 'grads', 'sample', 'merge', 'inspect', 'methods', 'models', 'plan', 'device']) expect(lines.some((line) => line.startsWith(`  lowrank ${verb}`)), verb).toBe(true);
   });
 
   test.each<[string[], string]>([
@@ -144,6 +144,15 @@ describe('help and usage', () => {
 });
 
 describe('what needs no GPU', () => {
+  test('models: those that are built in, with a path that --model takes', async () => {
+    const { code, events } = await lowrank(['models', '--json']);
+    expect(code).toBe(0);
+    const ids = events.filter(({ event }) => event === 'model').map(({ id }) => id);
+    expect(ids).toEqual((JSON.parse(readFileSync(join(root, 'public/models/index.json'), 'utf8')) as Json[]).map(({ id }) => id));
+    for (const { event, path } of events) if (event === 'model') expect(existsSync(join(process.cwd(), path as string, 'config.json')), path as string).toBe(true);
+    expect(events.at(-1)).toMatchObject({ event: 'architectures', classes: expect.arrayContaining(['LlamaForCausalLM', 'BertForMaskedLM']) });
+  });
+
   test('methods: the whole catalogue, a line each', async () => {
     const { code, events } = await lowrank(['methods', '--json']);
     expect(code).toBe(0);

@@ -3,7 +3,7 @@ import { NoDeviceError, StudioError } from '../util/errors';
 import { closeNodeGpu } from './node-gpu';
 import { UsageError } from './options';
 import { bench } from './verbs/bench';
-import { methods, plan } from './verbs/catalogue';
+import { methods, models, plan } from './verbs/catalogue';
 import { device } from './verbs/device';
 import { evaluate } from './verbs/evaluate';
 import { finetune } from './verbs/finetune';
@@ -12,7 +12,7 @@ import { inspect } from './verbs/inspect';
 import { merge } from './verbs/merge';
 import { sample } from './verbs/sample';
 
-const verbs: Readonly<Record<string, (args: readonly string[]) => Promise<number>>> = { finetune, eval: evaluate, grads, sample, merge, inspect, methods, plan, bench, device };
+const verbs: Readonly<Record<string, (args: readonly string[]) => Promise<number>>> = { finetune, eval: evaluate, grads, sample, merge, inspect, methods, models, plan, bench, device };
 
 const HELP = `lowrank: fine-tune small models with low-rank adapters on WebGPU
 
@@ -25,6 +25,7 @@ const HELP = `lowrank: fine-tune small models with low-rank adapters on WebGPU
   lowrank merge    --model DIR --adapter DIR --out DIR [--dtype f32|f16]
   lowrank inspect  PATH
   lowrank methods
+  lowrank models
   lowrank plan     (the flags of finetune)
   lowrank bench    kernels|step|peers|growth|linalg [--shape tale-1m|tale-16m|lm-8m|smollm2-135m|gpt2] [--method SLUG] [--rank R] [--batch B] [--seq T]
                    [--dtype f32|f16] [--runs N] [--filter TEXT] [--profile]

@@ -3,9 +3,9 @@ import { type ByteSource, bytesSource } from '../formats/safetensors';
 import { ConfigError, StudioError } from '../util/errors';
 import type { BuiltinData, BuiltinModel } from './protocol';
 
-export interface Catalogue { models: BuiltinModel[]; data: BuiltinData[] }
-
-const MODEL_FILES = ['config.json', 'tokenizer.json', 'tokenizer_config.json', 'chat_template.jinja', 'model.safetensors'];
+/** With the names of the files in its folder that a load reads. */
+export type ShippedModel = BuiltinModel & { files: string[] };
+export interface Catalogue { models: ShippedModel[]; data: BuiltinData[] }
 
 /** Below the page, wherever it is hosted; the worker's own address is of no use, bundlers move it. */
 const address = (path: string) => new URL(`${import.meta.env.BASE_URL}${path}`, self.location.href).href;
@@ -20,12 +20,15 @@ async function get(path: string): Promise<Response> {
 
 export async function fetchCatalogue(): Promise<Catalogue> {
   const [models, data] = await Promise.all([get('models/index.json'), get('data/index.json')]);
-  return { models: (await models.json()) as BuiltinModel[], data: (await data.json()) as BuiltinData[] };
+  return { models: (await models.json()) as ShippedModel[], data: (await data.json()) as BuiltinData[] };
 }
 
-export async function fetchModel(id: string, progress: (done: number, total: number) => void): Promise<Map<string, ByteSource>> {
+export async function fetchModel({ models }: Catalogue, id: string, progress: (done: number, total: number) => void): Promise<Map<string, ByteSource>> {
+  const card = models.find((one) => one.id === id);
+  if (!card) throw new ConfigError(`there is no built-in model '${id}'`, `Built in: ${models.map((one) => one.id).join(', ')}.`);
+  if (card.limits) throw new ConfigError(`${card.title}: it is not loaded here`, card.limits);
   const files = new Map<string, ByteSource>();
-  for (const name of MODEL_FILES) {
+  for (const name of card.files) {
     const response = await get(`models/${id}/${name}`);
     files.set(name, bytesSource(name, await bytesOf(response, name === 'model.safetensors' ? progress : () => {})));
   }

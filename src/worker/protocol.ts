@@ -23,7 +23,17 @@ export interface DeviceCard {
   kernels: { work: string; variant: string; gflops?: number }[];
 }
 
-export interface BuiltinModel { id: string; title: string; kind: string; parameters: number; bytes: number; summary: string; licence: string }
+export interface BuiltinModel {
+  id: string;
+  title: string;
+  kind: string;
+  parameters: number;
+  bytes: number;
+  summary: string;
+  /** What the page cannot do with it, a whole sentence; the page does not load it. */
+  limits?: string;
+  licence: string;
+}
 export interface BuiltinData { id: string; title: string; format: 'text' | 'rows'; bytes: number; rows: number; summary: string; licence: string; prompt: string }
 
 export interface SiteCard { name: string; depth: number; module: string; shape: [out: number, inn: number] }

@@ -79,8 +79,9 @@ export function createEngine(gpu: GPU | undefined, tuneStore: () => Promise<Tune
       const on = wantDevice();
       const progress = (task: string) => (done: number, total: number) => tell({ kind: 'progress', task, done, total });
       const name = source.kind === 'builtin' ? source.id : source.name;
-      const folder = source.kind === 'builtin' ? await fetchModel(source.id, progress(`Downloading ${name}`)) : new Map<string, ByteSource>((files ?? []).map(({ name: path, file }) => [path, blobSource(path, file)]));
+      const folder = source.kind === 'builtin' ? await fetchModel(catalogue, source.id, progress(`Downloading ${name}`)) : new Map<string, ByteSource>((files ?? []).map(({ name: path, file }) => [path, blobSource(path, file)]));
       const loaded = describeModel(name, await openHfFolder(folder));
+      if (loaded.task.kind !== 'causal-lm') throw new ConfigError(`${name}: made for ${loaded.task.kind}, and the page trains causal language models so far`, 'The command line trains it: lowrank finetune --model DIR --data FILE.');
       await uploadWeights(on, loaded, progress(`Loading ${name}`));
       // The model before goes only now, so that a bad folder loses nothing; runs that still use it keep it.
       if (current && ![...runs.values()].some((r) => r.loaded === current?.loaded)) freeWeights(on, current.loaded);

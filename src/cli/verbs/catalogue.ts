@@ -1,6 +1,12 @@
-// lowrank methods and lowrank plan: what there is, and what it would take. Neither allocates anything.
+// lowrank methods, models and plan: what there is, and what it would take. None allocates anything.
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { methods as registry } from '../../methods/registry';
+import { models as architectures } from '../../models/registry';
 import { planRun } from '../../training/plan';
+import { StudioError } from '../../util/errors';
+import type { BuiltinModel } from '../../worker/protocol';
 import { readData } from '../files';
 import { parse } from '../options';
 import { bytesText, createOutput } from '../output';
@@ -15,6 +21,29 @@ export async function methods(args: readonly string[]): Promise<number> {
     const fields = Object.entries(info.fields).map(([name, field]) => `    ${name.padEnd(12)} ${field.label}, default ${field.default}${'min' in field ? `, ${field.min} to ${field.max}` : ''}`);
     output.event({ event: 'method', ...info }, `${info.slug.padEnd(10)} ${info.name}: ${info.summary}\n    ${info.paper.authors} ${info.paper.year}, ${info.paper.url}\n${fields.join('\n')}`);
   }
+  return 0;
+}
+
+/** public/models of the checkout that this file runs from, bundled in dist or not. */
+function modelsFolder(): string {
+  let at = dirname(fileURLToPath(import.meta.url));
+  while (!existsSync(join(at, 'public/models/index.json'))) {
+    if (dirname(at) === at) throw new StudioError('public/models: the built-in models are not beside the command line', 'Run it from a checkout of the project, or name a model\'s folder by --model.');
+    at = dirname(at);
+  }
+  return join(at, 'public/models');
+}
+
+export async function models(args: readonly string[]): Promise<number> {
+  const { values: v } = parse('models', args, {});
+  const output = createOutput(v.json ?? false);
+  const folder = modelsFolder();
+  for (const { id, title, kind, parameters, bytes, summary, licence } of JSON.parse(readFileSync(join(folder, 'index.json'), 'utf8')) as BuiltinModel[]) {
+    const path = relative(process.cwd(), join(folder, id));
+    output.event({ event: 'model', id, title, kind, parameters, bytes, summary, licence, path }, `${id.padEnd(10)} ${title}, ${kind}, ${(parameters / 1e6).toFixed(1)} M parameters, ${bytesText(bytes)}: ${summary}\n    --model ${path}    ${licence}`);
+  }
+  const classes = architectures.flatMap(({ classes: byTask }) => Object.values(byTask));
+  output.event({ event: 'architectures', classes }, `Other folders in the Hugging Face layout: ${classes.join(', ')}`);
   return 0;
 }
 
