@@ -10,7 +10,7 @@ import { methods } from '../methods/registry';
 import { attachFiles } from '../training/attach';
 import { type Attached, attachFolder } from '../training/import';
 import { type LoadedModel, describeModel, uploadWeights } from '../training/loaded';
-import type { Task } from '../models/model';
+import { type Task, labelsOf } from '../models/model';
 import type { TokenBatch } from '../training/task';
 import { DataError } from '../util/errors';
 import { folderSources } from './files';
@@ -77,6 +77,7 @@ export interface Tokens extends TokenBatch {
 
 /** A --tokens file: {"input_ids": [[…]], "labels"?: [[…]], "attention_mask"?: [[…]], "token_type_ids"?: [[…]]}. Labels of causal models default to the ids, −100 where the mask is 0. */
 export function readTokens(path: string, { info, task }: LoadedModel): Tokens {
+  if (info.image) throw new DataError(`${path}: files of tokens are for models of text, and this one reads pictures`, 'The command line reads no pictures yet.');
   let text: string;
   try {
     text = readFileSync(path, 'utf8');
@@ -107,7 +108,7 @@ export function readTokens(path: string, { info, task }: LoadedModel): Tokens {
   const shape = [ids.length, ids[0]?.length ?? 0] as const;
   if (shape[1] > info.context) throw new DataError(`${path}: rows of ${shape[1]} tokens, the model takes at most ${info.context}`, 'Shorten the rows.');
   const mask = matrix('attention_mask', (x) => x === 0 || x === 1, '0 or 1');
-  const classes = task.kind === 'sequence-classification' ? task.labels.length : null;
+  const classes = labelsOf(task)?.length ?? null;
   const types = matrix('token_type_ids', (x) => x === 0 || x === 1, '0 or 1');
   // Classification has one label a row: [1, 0] is read as [[1], [0]].
   if (classes !== null && Array.isArray(json.labels)) json.labels = json.labels.map((label) => (Array.isArray(label) ? label : [label]));

@@ -1,9 +1,9 @@
 // BERT (Devlin et al. 2018): learned positions, attention to all tokens, LayerNorm after each sum, GELU.
 import type { Scope } from '../engine/nn/network';
-import { add, addColumns, addPositions, gelu, geluTanh, reshape, sliceColumns, tanh } from '../engine/ops';
+import { add, addColumns, addPositions, gelu, geluTanh, tanh } from '../engine/ops';
 import type { Tensor } from '../engine/tensor/tensor';
-import { ConfigError } from '../util/errors';
-import { type Architecture, ConfigReader } from './model';
+import { type Architecture, ConfigReader, headSize } from './model';
+import { firstToken } from './shared';
 
 export interface BertConfig {
   hidden: number;
@@ -18,27 +18,31 @@ export interface BertConfig {
   initStd: number;
 }
 
+/** What BERT and RoBERTa say in the same words. */
+export function parseBert(c: ConfigReader): BertConfig {
+  c.only('hidden_act', 'gelu', 'gelu_new', 'gelu_pytorch_tanh');
+  c.only('position_embedding_type', 'absolute');
+  c.only('is_decoder', false);
+  c.only('add_cross_attention', false);
+  c.only('tie_word_embeddings', true);
+  const [hidden, heads] = [c.size('hidden_size'), c.size('num_attention_heads')];
+  headSize(hidden, heads);
+  return {
+    hidden, heads,
+    layers: c.size('num_hidden_layers'), ffn: c.size('intermediate_size'), vocab: c.size('vocab_size'), context: c.size('max_position_embeddings'),
+    types: c.size('type_vocab_size', 2), eps: c.number('layer_norm_eps', 1e-12), tanhForm: !c.is('hidden_act', 'gelu'), initStd: c.number('initializer_range', 0.02),
+  };
+}
+
 export const bert: Architecture<BertConfig> = {
   id: 'bert',
   kind: 'encoder',
   classes: { 'masked-lm': 'BertForMaskedLM', 'sequence-classification': 'BertForSequenceClassification' },
+  // MiniLM and other encoders of sentences are stored so.
+  headless: ['BertModel'],
+  prefix: 'bert',
 
-  parse(json) {
-    const c = new ConfigReader(json);
-    c.only('hidden_act', 'gelu', 'gelu_new', 'gelu_pytorch_tanh');
-    c.only('position_embedding_type', 'absolute');
-    c.only('is_decoder', false);
-    c.only('add_cross_attention', false);
-    c.only('tie_word_embeddings', true);
-    const hidden = c.size('hidden_size');
-    const heads = c.size('num_attention_heads');
-    if (hidden % heads !== 0 || (hidden / heads) % 4 !== 0) throw new ConfigError(`config.json: hidden_size = ${hidden} with num_attention_heads = ${heads} is not supported`, 'The head size hidden_size / num_attention_heads must be a multiple of 4.');
-    return {
-      hidden, heads,
-      layers: c.size('num_hidden_layers'), ffn: c.size('intermediate_size'), vocab: c.size('vocab_size'), context: c.size('max_position_embeddings'),
-      types: c.size('type_vocab_size', 2), eps: c.number('layer_norm_eps', 1e-12), tanhForm: !c.is('hidden_act', 'gelu'), initStd: c.number('initializer_range', 0.02),
-    };
-  },
+  parse: (json) => parseBert(new ConfigReader(json)),
 
   info: (c) => ({ layers: c.layers, hidden: c.hidden, heads: c.heads, kvHeads: c.heads, vocab: c.vocab, context: c.context }),
 
@@ -47,9 +51,7 @@ export const bert: Architecture<BertConfig> = {
 
   trunk(m, c) {
     const model = m.at('bert');
-    let x = embed(model.at('embeddings'), c);
-    for (let i = 0; i < c.layers; i++) x = model.block(() => block(model.at(`encoder.layer.${i}`), x, c));
-    return x;
+    return bertBlocks(model, embed(model.at('embeddings'), c), c);
   },
 
   head(m, c, x, task) {
@@ -66,14 +68,20 @@ export const bert: Architecture<BertConfig> = {
 
   // Positions stored as a buffer, the tied head's second copy, and the heads of other tasks.
   ignores: (name, _, { kind }) =>
-    name === 'bert.embeddings.position_ids' || name.startsWith('cls.predictions.decoder.') || name.startsWith('cls.seq_relationship.') ||
-    (kind === 'masked-lm' ? /^(bert\.pooler|classifier)\./ : /^cls\./).test(name),
+    /^(bert\.)?embeddings\.position_ids$/.test(name) || name.startsWith('cls.predictions.decoder.') || name.startsWith('cls.seq_relationship.') ||
+    (kind === 'masked-lm' ? /^((bert\.)?pooler|classifier)\./ : /^cls\./).test(name),
 };
 
 function embed(m: Scope, c: BertConfig): Tensor {
-  const words = m.embedding('word_embeddings', m.call.ids, c.vocab, c.hidden);
+  const words = m.embedding('word_embeddings', m.ids(), c.vocab, c.hidden);
   const typed = add(words, m.embedding('token_type_embeddings', m.types(), c.types, c.hidden));
   return m.layerNorm('LayerNorm', addPositions(typed, m.positionEmbedding('position_embeddings', c.context, c.hidden)), c.eps);
+}
+
+export function bertBlocks(m: Scope, embedded: Tensor, c: BertConfig): Tensor {
+  let x = embedded;
+  for (let i = 0; i < c.layers; i++) x = m.block(() => block(m.at(`encoder.layer.${i}`), x, c));
+  return x;
 }
 
 function block(m: Scope, x: Tensor, c: BertConfig): Tensor {
@@ -87,9 +95,3 @@ function block(m: Scope, x: Tensor, c: BertConfig): Tensor {
 }
 
 const activation = (x: Tensor, { tanhForm }: BertConfig): Tensor => (tanhForm ? geluTanh(x) : gelu(x));
-
-/** x [batch, time, c] at time 0: [batch, c]. */
-function firstToken(x: Tensor): Tensor {
-  const [batch, time, columns] = x.shape as [number, number, number];
-  return sliceColumns(reshape(x, [batch, time * columns]), 0, columns);
-}

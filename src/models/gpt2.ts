@@ -2,8 +2,7 @@
 import type { Scope } from '../engine/nn/network';
 import { add, addPositions, geluTanh, sliceColumns } from '../engine/ops';
 import type { Tensor } from '../engine/tensor/tensor';
-import { ConfigError } from '../util/errors';
-import { ConfigReader, type Architecture } from './model';
+import { type Architecture, ConfigReader, headSize } from './model';
 
 export interface Gpt2Config {
   width: number;
@@ -30,7 +29,7 @@ export const gpt2: Architecture<Gpt2Config> = {
     c.only('tie_word_embeddings', true);
     const width = c.size('n_embd');
     const heads = c.size('n_head');
-    if (width % heads !== 0 || (width / heads) % 4 !== 0) throw new ConfigError(`config.json: n_embd = ${width} with n_head = ${heads} is not supported`, 'The head size n_embd / n_head must be a multiple of 4.');
+    headSize(width, heads, 'n_embd', 'n_head');
     return { width, heads, layers: c.size('n_layer'), inner: c.size('n_inner', 4 * width), vocab: c.size('vocab_size'), context: c.size('n_positions'), eps: c.number('layer_norm_epsilon', 1e-5) };
   },
 
@@ -38,7 +37,7 @@ export const gpt2: Architecture<Gpt2Config> = {
 
   trunk(m, c) {
     const model = m.at('transformer');
-    let x = addPositions(model.embedding('wte', m.call.ids, c.vocab, c.width), model.positionEmbedding('wpe', c.context, c.width));
+    let x = addPositions(model.embedding('wte', m.ids(), c.vocab, c.width), model.positionEmbedding('wpe', c.context, c.width));
     for (let i = 0; i < c.layers; i++) x = model.block(() => block(model.at(`h.${i}`), x, c));
     return model.layerNorm('ln_f', x, c.eps);
   },

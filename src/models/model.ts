@@ -8,25 +8,34 @@ export interface ModelInfo {
   readonly hidden: number;
   readonly heads: number;
   readonly kvHeads: number;
+  /** 0 of models that read no text. */
   readonly vocab: number;
-  /** Most tokens in a row. */
+  /** Most tokens, or patches, in a row. */
   readonly context: number;
+  /** Of models that read pictures: channels, and pixels of a side. */
+  readonly image?: { readonly channels: number; readonly size: number };
 }
 
 /** What a model is asked for. `labels`: names of the classes, by number. */
 export type Task =
   | { readonly kind: 'causal-lm' }
   | { readonly kind: 'masked-lm' }
-  | { readonly kind: 'sequence-classification'; readonly labels: readonly string[] };
+  | { readonly kind: 'sequence-classification'; readonly labels: readonly string[] }
+  | { readonly kind: 'image-classification'; readonly labels: readonly string[] };
 export type TaskKind = Task['kind'];
+
+/** Names of the classes of a task that gives each row one; null of language models. */
+export const labelsOf = (task: Task): readonly string[] | null => ('labels' in task ? task.labels : null);
 
 export interface Architecture<C = unknown> {
   readonly id: string;
-  readonly kind: 'decoder' | 'encoder';
+  readonly kind: 'decoder' | 'encoder' | 'vit';
   /** The runtime class in transformers for each task that it can do: names in a checkpoint's `architectures`, and for adapter_config.json. */
   readonly classes: Readonly<Partial<Record<TaskKind, string>>>;
-  /** Further names in `architectures` that this file reads: checkpoints without a head. */
+  /** Further names in `architectures` that this file reads: checkpoints without a head, which are taken for the task whose head is made. */
   readonly headless?: readonly string[];
+  /** What a class with a head puts before the names of the model itself; checkpoints without a head leave it out. */
+  readonly prefix?: string;
   /** The checked config; refuses by name what is not supported. */
   parse(json: unknown): C;
   info(config: C): ModelInfo;
@@ -62,6 +71,13 @@ export class ConfigReader {
     return value;
   }
 
+  /** A token's id, say. */
+  whole(key: string, fallback: number): number {
+    const value = this.number(key, fallback);
+    if (!Number.isInteger(value) || value < 0) throw new ConfigError(`config.json: ${key}: wanted a whole number, got ${value}`);
+    return value;
+  }
+
   number(key: string, fallback: number): number {
     const value = this.json[key] ?? fallback;
     if (typeof value !== 'number' || !Number.isFinite(value)) throw new ConfigError(`config.json: ${key}: wanted a number, got ${JSON.stringify(value)}`);
@@ -74,12 +90,39 @@ export class ConfigReader {
     return value;
   }
 
+  text(key: string, fallback: string): string {
+    const value = this.json[key] ?? fallback;
+    if (typeof value !== 'string') throw new ConfigError(`config.json: ${key}: wanted a text, got ${JSON.stringify(value)}`);
+    return value;
+  }
+
+  has(key: string): boolean {
+    return this.json[key] !== undefined && this.json[key] !== null;
+  }
+
+  /** Whether null itself stands there, which for some keys is not the same as nothing. */
+  isNull(key: string): boolean {
+    return this.json[key] === null;
+  }
+
+  /** Refuses a list with any other value in it. */
+  every(key: string, supported: string): void {
+    const value = this.json[key] ?? [];
+    const other = Array.isArray(value) ? value.find((entry) => entry !== supported) : value;
+    if (other !== undefined) throw new ConfigError(`config.json: ${key} with ${JSON.stringify(other)} is not supported`, `Supported: ${JSON.stringify(supported)} throughout.`);
+  }
+
   /** Refuses any value but the supported ones; absent and null count as the first. */
   only(key: string, ...supported: unknown[]): void {
     const value = this.json[key] ?? supported[0];
     if (!supported.some((s) => s === value)) {
       throw new ConfigError(`config.json: ${key} = ${JSON.stringify(value)} is not supported`, `Supported: ${supported.map((s) => JSON.stringify(s)).join(', ')}.`);
     }
+  }
+
+  /** Refuses what does not hold. */
+  holds(condition: boolean, otherwise: string): void {
+    if (!condition) throw new ConfigError(`config.json: ${otherwise}`);
   }
 
   /** Whether the value is this one; absent counts as it. */
@@ -98,4 +141,11 @@ export class ConfigReader {
     const value = this.json[key];
     return value === undefined || value === null ? null : new ConfigReader(value);
   }
+}
+
+/** Size of a head; refuses sizes that the kernels of attention do not take. */
+export function headSize(hidden: number, heads: number, hiddenKey = 'hidden_size', headsKey = 'num_attention_heads'): number {
+  const size = hidden / heads;
+  if (size % 4 !== 0) throw new ConfigError(`config.json: ${hiddenKey} = ${hidden} with ${headsKey} = ${heads} is not supported`, `The head size ${hiddenKey} / ${headsKey} must be a multiple of 4.`);
+  return size;
 }

@@ -1,11 +1,17 @@
 // Every architecture the studio reads. One line each.
 import { ConfigError } from '../util/errors';
 import { bert } from './bert';
+import { distilbert } from './distilbert';
 import { gpt2 } from './gpt2';
 import { llama } from './llama';
+import { mistral } from './mistral';
 import { type Architecture, ConfigReader, type Task, type TaskKind } from './model';
+import { neox } from './neox';
+import { qwen2, qwen3 } from './qwen';
+import { roberta } from './roberta';
+import { deit, vit } from './vit';
 
-export const models: readonly Architecture[] = [llama, gpt2, bert] as Architecture[];
+export const models: readonly Architecture[] = [llama, mistral, qwen2, qwen3, gpt2, neox, bert, roberta, distilbert, vit, deit] as Architecture[];
 
 const namesOf = ({ classes, headless = [] }: Architecture): string[] => [...Object.values(classes), ...headless];
 const named = (json: unknown): string | undefined => {
@@ -25,11 +31,12 @@ export function modelFor(json: unknown): Architecture {
 
 /** The task that a checkpoint was made for: that of its class, or the first its architecture can do. */
 export function taskOf(json: unknown): Task {
-  const { classes } = modelFor(json);
+  const { classes, headless } = modelFor(json);
   const name = named(json);
   const kinds = Object.keys(classes) as TaskKind[];
-  const kind = kinds.find((k) => classes[k] === name) ?? (kinds[0] as TaskKind);
-  if (kind !== 'sequence-classification') return { kind };
+  const bare = name !== undefined && headless?.includes(name);
+  const kind = kinds.find((k) => (bare ? k.endsWith('classification') : classes[k] === name)) ?? (kinds[0] as TaskKind);
+  if (kind !== 'sequence-classification' && kind !== 'image-classification') return { kind };
   const labels = new ConfigReader(json).labels();
   // transformers leaves id2label out where there are two classes without names.
   return { kind, labels: labels.length > 0 ? labels : ['LABEL_0', 'LABEL_1'] };

@@ -5,6 +5,7 @@ import { Graph } from '../engine/tensor/graph';
 import { free } from '../engine/tensor/memory';
 import { type Step, compile } from '../engine/tensor/step';
 import type { Tensor } from '../engine/tensor/tensor';
+import { labelsOf } from '../models/model';
 import { StudioError } from '../util/errors';
 import type { BoundMethod } from './contract';
 import type { LoadedModel } from './loaded';
@@ -27,11 +28,11 @@ export interface EvaluationOptions {
 
 /** Records a forward pass with its loss; allocates nothing. */
 export function recordEvaluation(loaded: LoadedModel, adapters: Adapters, shape: readonly [number, number], { logits: wanted, mask, bound, heads }: EvaluationOptions = {}) {
-  const inputs = batchTensors(loaded.model, loaded.task, shape, mask);
+  const inputs = batchTensors(loaded, shape, mask);
   const graph = new Graph();
   return graph.record(() => {
     const call = callOf(inputs, { training: false, ...(heads ? { heads } : {}) });
-    if (!wanted && loaded.task.kind !== 'sequence-classification') return { graph, inputs, ...taskLoss(loaded, adapters, call, inputs.labels, bound), logits: undefined };
+    if (!wanted && labelsOf(loaded.task) === null) return { graph, inputs, ...taskLoss(loaded, adapters, call, inputs.labels, bound), logits: undefined };
     const logits = callModel(loaded, adapters, call, bound);
     return { graph, inputs, logits, ...lossOf(loaded, logits, inputs.labels) };
   });
@@ -68,8 +69,7 @@ export class Evaluator {
 
   /** Over all labels of all batches. */
   async mean(batches: readonly TokenBatch[]): Promise<Evaluation> {
-    const { task } = this.loaded;
-    const classes = task.kind === 'sequence-classification' ? task.labels.length : 0;
+    const classes = labelsOf(this.loaded.task)?.length ?? 0;
     const counts = new Float64Array(classes ** 2);
     let [sum, tokens] = [0, 0];
     for (const batch of batches) {

@@ -20,7 +20,7 @@ const AT_ONCE = 256 * 2 ** 20;
 export async function* baseGradients(device: Device, loaded: LoadedModel, sites: readonly LinearSite[], batches: readonly TokenBatch[], shape: readonly [number, number], budget = AT_ONCE): AsyncGenerator<{ site: LinearSite; gradient: Float32Array }> {
   for (const group of groupsOf(sites, budget)) {
     const sums = group.map((site) => tensor(`${site.name}.gradient`, site.shape, 'param'));
-    const [inputs, share] = [batchTensors(loaded.model, loaded.task, shape), tensor('share', [1], 'input')];
+    const [inputs, share] = [batchTensors(loaded, shape), tensor('share', [1], 'input')];
     const graph = new Graph();
     graph.record(() => {
       const { loss } = taskLoss(loaded, noAdapters, callOf(inputs, { training: true }), inputs.labels);

@@ -8,6 +8,7 @@ import { free, upload } from '../engine/tensor/memory';
 import { byteLength } from '../engine/tensor/tensor';
 import { loadTokenizer, type Tokenizer } from '../data/tokenizer';
 import type { HfFolder } from '../formats/hf-folder';
+import type { SafetensorsFile } from '../formats/safetensors';
 import type { Architecture, ModelInfo, Task } from '../models/model';
 import { modelFor, taskOf } from '../models/registry';
 import { CheckpointError, ConfigError } from '../util/errors';
@@ -35,7 +36,7 @@ export function describeModel(name: string, folder: HfFolder, task: Task = taskO
   const config = model.parse(folder.config);
   const network = new Network(model.heads?.(config, task));
   const info = model.info(config);
-  new Graph().record(() => callModel({ model, network, config, task }, noAdapters, callOf(batchTensors(model, task, [1, 2]), { training: false })));
+  new Graph().record(() => callModel({ model, network, config, task }, noAdapters, callOf(batchTensors({ model, info, task }, [1, 2]), { training: false })));
   checkWeights(network, model, config, folder, task);
   const tokenizer = folder.tokenizer === null ? null : loadTokenizer(folder.tokenizer, folder.tokenizerConfig, folder.chatTemplate);
   if (tokenizer && tokenizer.vocabSize > info.vocab) {
@@ -48,27 +49,33 @@ export function describeModel(name: string, folder: HfFolder, task: Task = taskO
   return { name, model, task, config, info, network, folder, tokenizer, fileBytes: entries.reduce((sum, e) => sum + e.end - e.begin, 0), dtype };
 }
 
+/** The name of a weight in the file: without the model's prefix where the checkpoint has no head. */
+function storedName(name: string, { prefix }: Architecture, { byName }: SafetensorsFile): string {
+  return !byName.has(name) && prefix && name.startsWith(`${prefix}.`) ? name.slice(prefix.length + 1) : name;
+}
+
 function checkWeights(network: Network, model: Architecture, config: unknown, { weights }: HfFolder, task: Task): void {
   const known = new Set<string>();
+  const entryOf = (name: string) => weights.byName.get(storedName(name, model, weights));
   for (const head of network.heads) {
     const parts = [...network.weights].filter(([name]) => network.headOf(name) === head);
     // A head of another size (other classes) is made anew, as one that is not there.
-    const whole = parts.every(([name, { tensor: t }]) => weights.byName.get(name)?.shape.join() === t.shape.join());
+    const whole = parts.every(([name, { tensor: t }]) => entryOf(name)?.shape.join() === t.shape.join());
     for (const [name] of parts) {
-      known.add(name);
+      known.add(storedName(name, model, weights));
       if (!whole) network.created.add(name);
     }
   }
   for (const [name, { tensor: t, transposed }] of network.weights) {
     if (network.created.has(name)) continue;
-    const entry = weights.byName.get(name);
+    const entry = entryOf(name);
     if (!entry) throw new CheckpointError(`${name}: the config asks for it, the file ${weights.name} does not have it`, 'Is this the checkpoint of another size or class?');
     const wanted = transposed ? [...t.shape].reverse() : t.shape;
     if (entry.shape.join() !== wanted.join()) {
       throw new CheckpointError(`${name}: [${entry.shape.join(', ')}] in the file, [${wanted.join(', ')}] by the config`, 'Is this the checkpoint of another size?');
     }
     if (!['F32', 'F16', 'BF16'].includes(entry.dtype)) throw new CheckpointError(`${name}: stored as ${entry.dtype}, which is not supported`, 'Supported: F32, F16, BF16.');
-    known.add(name);
+    known.add(entry.name);
   }
   const extra = weights.entries.find(({ name }) => !known.has(name) && !model.ignores(name, config, task));
   if (extra) throw new CheckpointError(`${extra.name} [${extra.shape.join(', ')}]: in the file, but the config has no place for it`, 'Is this the checkpoint of another size or class?');
@@ -81,7 +88,7 @@ export async function uploadWeights(device: Device, loaded: LoadedModel, progres
   try {
     for (const [name, { tensor: t, transposed }] of loaded.network.weights) {
       // A made head answers something, always the same, before it is trained; a run draws its own.
-      const values = loaded.network.created.has(name) ? drawn(loaded.network.initOf(name), t.shape, 0, name) : await loaded.folder.weights.f32(name);
+      const values = loaded.network.created.has(name) ? drawn(loaded.network.initOf(name), t.shape, 0, name) : await loaded.folder.weights.f32(storedName(name, loaded.model, loaded.folder.weights));
       const [out, inn] = t.shape as [number, number];
       upload(device, t, transposed ? transpose(values, inn, out) : values);
       done += byteLength(t);

@@ -1,6 +1,7 @@
 // How fast this device is, measured: the ground of every time estimate.
 import type { Device } from '../engine/gpu/device';
 import { noAdapters } from '../engine/nn/site';
+import { labelsOf } from '../models/model';
 import { Evaluator } from './evaluate';
 import type { LoadedModel } from './loaded';
 
@@ -14,7 +15,8 @@ export interface Rate {
 export async function measureRate(device: Device, loaded: LoadedModel): Promise<Rate> {
   const time = Math.min(64, loaded.info.context);
   const evaluator = await Evaluator.create(device, loaded, noAdapters, [1, time]);
-  const batch = { input_ids: new Uint32Array(time), labels: new Int32Array(loaded.task.kind === 'sequence-classification' ? 1 : time) };
+  const { image } = loaded.info;
+  const batch = { input_ids: new Uint32Array(time), labels: new Int32Array(labelsOf(loaded.task) ? 1 : time), ...(image ? { pixel_values: new Float32Array(image.channels * image.size ** 2) } : {}) };
   await evaluator.mean([batch]);
   const start = performance.now();
   await evaluator.mean([batch]);

@@ -43,7 +43,7 @@ export function recordLoss(loaded: LoadedModel, bound: BoundMethod, { adapters, 
 
 /** Allocates nothing: the plan records the same step on no device at all. */
 export function recordTraining(loaded: LoadedModel, bound: BoundMethod, attachment: Attachment, training: TrainingConfig): TrainingStep {
-  const inputs = batchTensors(loaded.model, loaded.task, [training.batch, training.seq]);
+  const inputs = batchTensors(loaded, [training.batch, training.seq]);
   const trained = attachment.params.filter((p) => p.trainable);
   const adamw = new AdamW(trained, training);
   const ring = new MetricRing(RING_LENGTH);

@@ -4,7 +4,7 @@ import type { Adapters, CallOptions } from '../engine/nn/site';
 import type { ModelCall } from '../engine/nn/network';
 import { type Loss, crossEntropy, headLoss } from '../engine/ops';
 import type { Tensor } from '../engine/tensor/tensor';
-import { type Task, forward } from '../models/model';
+import { type Task, forward, labelsOf } from '../models/model';
 import type { BoundMethod } from './contract';
 import type { LoadedModel } from './loaded';
 
@@ -28,7 +28,7 @@ export const lossOf = ({ task }: Callable, logits: Tensor, labels: Tensor): Loss
 /** The same of one recorded call; `logits` records them where they are asked for. */
 export function taskLoss(loaded: LoadedModel, adapters: Adapters, call: Call, labels: Tensor, bound?: BoundMethod): Loss & { logits: () => Tensor } {
   const { model, config, network, info, task } = loaded;
-  if (bound?.method.call || task.kind === 'sequence-classification') {
+  if (bound?.method.call || labelsOf(task)) {
     const logits = callModel(loaded, adapters, call, bound);
     return { ...lossOf(loaded, logits, labels), logits: () => logits };
   }

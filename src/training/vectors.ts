@@ -91,7 +91,7 @@ export class Vectors {
   /** Gradients go into the arena of the training step, which every step writes afresh. */
   private async compileObjective() {
     const { loaded, bound, attachment, adamw, training } = this;
-    const inputs = batchTensors(loaded.model, loaded.task, [training.batch, training.seq]);
+    const inputs = batchTensors(loaded, [training.batch, training.seq]);
     const graph = new Graph();
     const gradients = graph.record(() => {
       const { total } = recordLoss(loaded, bound, attachment, inputs);

@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { pathToFileURL, fileURLToPath } from 'node:url';
 import { drawn } from '../../engine/nn/init';
 import type { Device } from '../../engine/gpu/device';
-import { matmul, ropeTables } from '../../engine/ops';
+import { matmul, tablesOf } from '../../engine/ops';
 import { RING_COLUMNS } from '../../engine/optim/ring';
 import { Graph } from '../../engine/tensor/graph';
 import { free, readF32, upload } from '../../engine/tensor/memory';
@@ -134,7 +134,7 @@ function workOf(device: Device, { loaded, attachment, recorded }: PreparedStep, 
   const labels = Int32Array.from(ids, (id, i) => (i % seq < Math.floor(seq / 4) ? -100 : id));
   upload(device, recorded.inputs.labels, labels);
   const next = (i: number) => (i % seq === seq - 1 ? -100 : (labels[i + 1] as number));
-  const tables = ropeTables(config.theta, config.headSize, seq);
+  const tables = tablesOf(config.frequencies, seq);
   const start = (t: Tensor): HostTensor => {
     const data = drawn({ kind: 'normal', std: 0.05 }, t.shape, 1, t.label);
     upload(device, t, data);

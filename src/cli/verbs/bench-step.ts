@@ -54,10 +54,11 @@ export function randomModel(device: Device, shape: string, layers?: number, dtyp
   const model = modelFor(json);
   const config = model.parse(json);
   const task = taskOf(json);
+  const info = model.info(config);
   const network = new Network(model.heads?.(config, task), dtype === 'f16');
-  new Graph().record(() => callModel({ model, network, config, task }, noAdapters, callOf(batchTensors(model, task, [1, 2]), { training: false })));
+  new Graph().record(() => callModel({ model, network, config, task }, noAdapters, callOf(batchTensors({ model, info, task }, [1, 2]), { training: false })));
   for (const { tensor: t } of network.weights.values()) upload(device, t, randomWeight(t));
-  return { name: shape, model, task, config, info: model.info(config), network, folder: null as never, tokenizer: null, fileBytes: 0, dtype: 'F32' };
+  return { name: shape, model, task, config, info, network, folder: null as never, tokenizer: null, fileBytes: 0, dtype: 'F32' };
 }
 
 /** Token ids that look like nothing in particular. */

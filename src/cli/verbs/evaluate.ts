@@ -1,6 +1,7 @@
 // lowrank eval: mean loss over a file or over given tokens; logits to a file.
 import { writeFile } from 'node:fs/promises';
 import { writeSafetensors } from '../../formats/safetensors';
+import { labelsOf } from '../../models/model';
 import { type Evaluation, Evaluator } from '../../training/evaluate';
 import { VALIDATION_BATCHES, defaultTraining } from '../../training/config';
 import { ConfigError } from '../../util/errors';
@@ -29,7 +30,8 @@ export async function evaluate(args: readonly string[]): Promise<number> {
     result = await evaluator.mean([batch]);
     if (v.logits) {
       const data = await evaluator.logitsOf(batch);
-      const shape = loaded.task.kind === 'sequence-classification' ? [batch.shape[0], loaded.task.labels.length] : [...batch.shape, loaded.info.vocab];
+      const classes = labelsOf(loaded.task);
+      const shape = classes ? [batch.shape[0], classes.length] : [...batch.shape, loaded.info.vocab];
       await writeFile(v.logits, writeSafetensors([{ name: 'logits', dtype: 'F32', shape, data }], { format: 'pt' }));
     }
   } else {

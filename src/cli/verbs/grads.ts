@@ -24,7 +24,7 @@ export async function grads(args: readonly string[]): Promise<number> {
     ? params.filter((p) => p.trainable).map((p) => ({ key: p.name, tensor: p.tensor }))
     : [...adapters].flatMap(([site, own]) => [['lora_A', own.params.A0], ['lora_B', own.params.B0]].map(([part, p]) => ({ key: `base_model.model.${site}.${part}.weight`, tensor: (p as { tensor: Tensor }).tensor })));
   if (!bound) for (const [name, t] of heads) trained.push({ key: `base_model.model.${name}`, tensor: t });
-  const inputs = batchTensors(loaded.model, loaded.task, batch.shape, batch.attention_mask !== undefined);
+  const inputs = batchTensors(loaded, batch.shape, batch.attention_mask !== undefined);
   const graph = new Graph();
   const { loss, gradients } = graph.record(() => {
     const { loss } = lossOf(loaded, callModel(loaded, adapters, callOf(inputs, { training: true, heads }), bound), inputs.labels);

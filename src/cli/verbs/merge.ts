@@ -2,6 +2,7 @@
 import { copyFile, mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { mergedWeights } from '../../training/export';
+import { labelsOf } from '../../models/model';
 import type { LoadedModel } from '../../training/loaded';
 import { UsageError, need, parse } from '../options';
 import { bytesText, createOutput } from '../output';
@@ -33,6 +34,7 @@ export async function merge(args: readonly string[]): Promise<number> {
 /** What config.json says of the task: the class, and the names of its classes. */
 function classOf({ model, task }: LoadedModel): object {
   const architectures = [model.classes[task.kind]];
-  if (task.kind !== 'sequence-classification') return { architectures };
-  return { architectures, id2label: Object.fromEntries(task.labels.map((label, i) => [i, label])), label2id: Object.fromEntries(task.labels.map((label, i) => [label, i])) };
+  const labels = labelsOf(task);
+  if (!labels) return { architectures };
+  return { architectures, id2label: Object.fromEntries(labels.map((label, i) => [i, label])), label2id: Object.fromEntries(labels.map((label, i) => [label, i])) };
 }

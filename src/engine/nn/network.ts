@@ -32,8 +32,10 @@ export interface KvCache {
 /** What one call of a model needs beside its weights. */
 export interface ModelCall extends CallOptions {
   readonly adapters: Adapters;
-  /** u32 [batch, time] */
-  readonly ids: Tensor;
+  /** u32 [batch, time]; of models that read text. */
+  readonly ids?: Tensor;
+  /** f32 [batch, channels, size, size]; of models that read pictures. */
+  readonly pixels?: Tensor;
   /** u32 [batch, time], 0 = padding that no token may attend to. */
   readonly mask?: Tensor;
   /** u32 [batch, time]: which of two texts a token belongs to; default the first. */
@@ -150,14 +152,24 @@ export class Scope {
     return matmul(x, this.param(`${name}.weight`, [vocab, lastOf(x)]), { tb: true });
   }
 
+  ids(): Tensor {
+    if (!this.call.ids) throw new ShapeError('the model reads text, and the call has no ids');
+    return this.call.ids;
+  }
+
+  pixels(): Tensor {
+    if (!this.call.pixels) throw new ShapeError('the model reads pictures, and the call has no pixels');
+    return this.call.pixels;
+  }
+
   /** Which of two texts each token belongs to, u32 [batch, time]. */
   types(): Tensor {
-    const { ids, types } = this.call;
-    return types ?? constant(`zeros ${ids.shape.join()}`, ids.shape, 'u32', () => new Uint32Array(sizeOf(ids.shape)));
+    const ids = this.ids();
+    return this.call.types ?? constant(`zeros ${ids.shape.join()}`, ids.shape, 'u32', () => new Uint32Array(sizeOf(ids.shape)));
   }
 
   positions(): Tensor {
-    return this.call.positions ?? positionsUpTo(this.call.ids.shape[1] as number);
+    return this.call.positions ?? positionsUpTo(this.ids().shape[1] as number);
   }
 
   /** Causal grouped-query attention, over the cache where the call has one. */

@@ -59,10 +59,17 @@ export const positionsUpTo = (time: number): Tensor => constant(`positions ${tim
 
 interface Tables { cosines: Tensor; sines: Tensor }
 
-/** Cosine and sine of t·θ_j, θ_j = base^(−2j/d), as tables [context, d/2], computed in double precision. */
-export function ropeTables(base: number, d: number, context: number): Tables {
+/** θ_j = base^(−2j/d), the angle by which pair j of a head of size d turns from one position to the next. */
+export const ropeFrequencies = (base: number, d: number): number[] => Array.from({ length: d / 2 }, (_, j) => base ** ((-2 * j) / d));
+
+/** `tablesOf` the plain frequencies. */
+export const ropeTables = (base: number, d: number, context: number): Tables => tablesOf(ropeFrequencies(base, d), context);
+
+/** Cosine and sine of t·θ_j as tables [context, number of θ], computed in double precision. */
+export function tablesOf(frequencies: readonly number[], context: number): Tables {
+  const n = frequencies.length;
   const table = (name: string, of: (x: number) => number) =>
-    constant(`rope ${name} ${base} ${d} ${context}`, [context, d / 2], 'f32', () => Float32Array.from({ length: (context * d) / 2 }, (_, i) => of(Math.floor(i / (d / 2)) * base ** ((-2 * (i % (d / 2))) / d))));
+    constant(`rope ${name} ${frequencies.join()} ${context}`, [context, n], 'f32', () => Float32Array.from({ length: context * n }, (_, i) => of(Math.floor(i / n) * (frequencies[i % n] as number))));
   return { cosines: table('cos', Math.cos), sines: table('sin', Math.sin) };
 }
 

@@ -1,7 +1,7 @@
 // All ops: functions from tensors to tensors that record themselves onto the current graph.
 export { gelu, geluTanh, swiglu, tanh } from './activations';
 export { add, axpby, copy, fill, scale } from './add';
-export { type AttentionOptions, attention, positionsUpTo, rope, ropeBoth, ropeTables, writeCache } from './attention';
+export { type AttentionOptions, attention, positionsUpTo, rope, ropeBoth, ropeFrequencies, ropeTables, tablesOf, writeCache } from './attention';
 export { addColumns, addPositions, columnDot, placeColumns, scaleColumns, sliceColumns } from './columns';
 export { dropout } from './dropout';
 export { embedding } from './embedding';
@@ -9,4 +9,5 @@ export { l1Norm } from './l1';
 export { type Loss, crossEntropy, headLoss } from './loss';
 export { type MatmulOptions, halfFamily, matmul, matmulFamily } from './matmul';
 export { layerNorm, rmsNorm } from './norms';
+export { patches } from './patches';
 export { reshape } from './reshape';

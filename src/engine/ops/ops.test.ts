@@ -16,6 +16,7 @@ import { l1Norm } from './l1.reference';
 import { matmul as product } from './matmul.reference';
 import * as losses from './loss.reference';
 import * as norms from './norms.reference';
+import { patches } from './patches.reference';
 import { reshape } from './reshape.reference';
 
 const SIZES = [1, 3, 63, 65, 257];
@@ -70,6 +71,9 @@ const sliceCases = [[0, 65], [0, 1], [64, 1], [13, 40]].flatMap(([start = 0, wid
   testCase(`slice_columns ${start}+${width}`, { x: normals([2, 3, 65]) }, ({ x }) => ops.sliceColumns(x, start, width), ({ x }) => columns.sliceColumns(x, start, width)),
   testCase(`place_columns ${start}+${width}`, { x: normals([2, 3, width]) }, ({ x }) => ops.placeColumns(x, start, 65), ({ x }) => columns.placeColumns(x, start, 65)),
 ]);
+
+const patchCases = ([[1, 1, 1, 1, 1], [2, 3, 8, 8, 4], [3, 2, 6, 9, 3], [1, 5, 2, 66, 2]] as const).map(([batch, channels, height, width, size]) =>
+  testCase(`patches of ${size} from [${batch}, ${channels}, ${height}, ${width}]`, { x: normals([batch, channels, height, width]) }, ({ x }) => ops.patches(x, size), ({ x }) => patches(x, size)));
 
 const normCases = MATRICES.flatMap(([n, c]) => [
   testCase(`rms_norm ${n}×${c}`, { x: normals([n, c]), w: normals([c]) }, ({ x, w }) => ops.rmsNorm(x, w, 1e-5), ({ x, w }) => norms.rmsNorm(x, w, 1e-5)),
@@ -187,7 +191,7 @@ const attentionCases = [
 ];
 
 const CASES = [
-  ...sumCases, ...l1Cases, ...otherSums, ...activationCases, ...extremeCases, ...columnCases, positionCase, ...sliceCases, ...normCases, ...otherNorms,
+  ...sumCases, ...l1Cases, ...otherSums, ...activationCases, ...extremeCases, ...columnCases, positionCase, ...sliceCases, ...patchCases, ...normCases, ...otherNorms,
   ...embeddingCases, ...lossCases, extremeLoss, ...headCases, ...ropeCases, ...ropeBothCases, ...attentionCases,
 ];
 

@@ -230,7 +230,7 @@ export const checks: Readonly<Record<string, Check>> = {
       const norm = length([...gradients.values()].flatMap((g) => [...g]));
 
       // The loss as training computes it, on the batch of step 1, with what the host wrote for that step.
-      const inputs = batchTensors(loaded.model, loaded.task, SHAPE);
+      const inputs = batchTensors(loaded, SHAPE);
       const graph = new Graph();
       const { total, loss } = graph.record(() => recordLoss(loaded, bind(one.method, one.fields ?? {}), attachment, inputs));
       const step = await compile(device, graph, { keep: [total, loss] });
