@@ -10,14 +10,14 @@ import { taskOf } from '../models/registry';
 import { folderSources } from './files';
 import { UsageError } from './options';
 
-const KINDS: readonly TaskKind[] = ['causal-lm', 'masked-lm', 'sequence-classification', 'image-classification'];
+const KINDS: readonly TaskKind[] = ['causal-lm', 'masked-lm', 'sequence-classification', 'image-classification', 'image-text'];
 
 /** The task called `name`, by default what the checkpoint was made for; classes are those of the data, in the checkpoint's or the adapter's order. */
 export function chooseTask(verb: string, name: string | undefined, config: unknown, data: readonly DataFile[], adapted?: Task): Task {
   const made = adapted ?? taskOf(config);
   const kind = KINDS.find((known) => known === (name ?? made.kind));
   if (!kind) throw new UsageError(`${verb}: --task ${name}: the tasks are ${KINDS.join(', ')}`);
-  if (kind === 'image-classification') {
+  if (kind === 'image-classification' || kind === 'image-text') {
     if (data.length > 0) throw new UsageError(`${verb}: --data: files of texts are read, and this model is for pictures: the command line reads no pictures yet`);
     if (made.kind !== kind) throw new UsageError(`${verb}: --task ${kind}: the model is not made for it`);
     return made;

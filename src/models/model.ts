@@ -14,6 +14,8 @@ export interface ModelInfo {
   readonly context: number;
   /** Of models that read pictures: channels, and pixels of a side. */
   readonly image?: { readonly channels: number; readonly size: number };
+  /** Of models that read texts beside pictures: the token at whose first place a text is read, or the largest id in it. */
+  readonly textEnd?: number | 'largest';
 }
 
 /** What a model is asked for. `labels`: names of the classes, by number. */
@@ -21,7 +23,9 @@ export type Task =
   | { readonly kind: 'causal-lm' }
   | { readonly kind: 'masked-lm' }
   | { readonly kind: 'sequence-classification'; readonly labels: readonly string[] }
-  | { readonly kind: 'image-classification'; readonly labels: readonly string[] };
+  | { readonly kind: 'image-classification'; readonly labels: readonly string[] }
+  /** Which of a few texts belongs to a picture; the labels are those texts. */
+  | { readonly kind: 'image-text'; readonly labels: readonly string[] };
 export type TaskKind = Task['kind'];
 
 /** Names of the classes of a task that gives each row one; null of language models. */
@@ -29,7 +33,7 @@ export const labelsOf = (task: Task): readonly string[] | null => ('labels' in t
 
 export interface Architecture<C = unknown> {
   readonly id: string;
-  readonly kind: 'decoder' | 'encoder' | 'vit';
+  readonly kind: 'decoder' | 'encoder' | 'vit' | 'clip';
   /** The runtime class in transformers for each task that it can do: names in a checkpoint's `architectures`, and for adapter_config.json. */
   readonly classes: Readonly<Partial<Record<TaskKind, string>>>;
   /** Further names in `architectures` that this file reads: checkpoints without a head, which are taken for the task whose head is made. */
@@ -118,6 +122,10 @@ export class ConfigReader {
     if (!supported.some((s) => s === value)) {
       throw new ConfigError(`config.json: ${key} = ${JSON.stringify(value)} is not supported`, `Supported: ${supported.map((s) => JSON.stringify(s)).join(', ')}.`);
     }
+  }
+
+  missing(key: string): ConfigError {
+    return new ConfigError(`config.json: ${key} is missing`, 'Is it the configuration of another class?');
   }
 
   /** Refuses what does not hold. */

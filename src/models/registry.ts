@@ -1,6 +1,7 @@
 // Every architecture the studio reads. One line each.
 import { ConfigError } from '../util/errors';
 import { bert } from './bert';
+import { clip } from './clip';
 import { distilbert } from './distilbert';
 import { gpt2 } from './gpt2';
 import { llama } from './llama';
@@ -11,7 +12,7 @@ import { qwen2, qwen3 } from './qwen';
 import { roberta } from './roberta';
 import { deit, vit } from './vit';
 
-export const models: readonly Architecture[] = [llama, mistral, qwen2, qwen3, gpt2, neox, bert, roberta, distilbert, vit, deit] as Architecture[];
+export const models: readonly Architecture[] = [llama, mistral, qwen2, qwen3, gpt2, neox, bert, roberta, distilbert, vit, deit, clip] as Architecture[];
 
 const namesOf = ({ classes, headless = [] }: Architecture): string[] => [...Object.values(classes), ...headless];
 const named = (json: unknown): string | undefined => {
@@ -36,7 +37,7 @@ export function taskOf(json: unknown): Task {
   const kinds = Object.keys(classes) as TaskKind[];
   const bare = name !== undefined && headless?.includes(name);
   const kind = kinds.find((k) => (bare ? k.endsWith('classification') : classes[k] === name)) ?? (kinds[0] as TaskKind);
-  if (kind !== 'sequence-classification' && kind !== 'image-classification') return { kind };
+  if (kind === 'causal-lm' || kind === 'masked-lm') return { kind };
   const labels = new ConfigReader(json).labels();
   // transformers leaves id2label out where there are two classes without names.
   return { kind, labels: labels.length > 0 ? labels : ['LABEL_0', 'LABEL_1'] };

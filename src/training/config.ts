@@ -41,7 +41,7 @@ const schema = z.object({
   version: z.literal(1),
   name: z.string().max(120),
   /** What the model learns: to go on with a text, to guess hidden tokens, to name the class of a text. */
-  task: z.enum(['causal-lm', 'masked-lm', 'sequence-classification', 'image-classification']).default('causal-lm'),
+  task: z.enum(['causal-lm', 'masked-lm', 'sequence-classification', 'image-classification', 'image-text']).default('causal-lm'),
   model: source,
   data: source,
   /** Share of rows (or of the text) held out for validation, unless a validation file is given. */

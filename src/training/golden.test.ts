@@ -21,14 +21,14 @@ import { type Attachment, attach } from './attach';
 import { bind } from './contract';
 import { Evaluator } from './evaluate';
 import { type LoadedModel, describeModel, transpose, uploadWeights } from './loaded';
-import { batchTensors, callOf, hostInputs } from './task';
+import { batchTensors, callOf, hostInputs, textEnds } from './task';
 import { callModel, lossOf } from './task-loss';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const golden = async (name: string) => openSafetensors(await fileSource(`${root}e2e/fixtures/goldens/${name}.safetensors`));
 /** Tiny models of scripts/make_goldens.py, as many as it has written. */
 const tiny = readdirSync(`${root}e2e/fixtures/goldens`).filter((id) => id !== 'gpt2-tiny' && existsSync(`${root}e2e/fixtures/goldens/${id}/config.json`));
-const folders: Readonly<Record<string, string>> = { ...Object.fromEntries(tiny.map((id) => [id, `${root}e2e/fixtures/goldens/${id}`])), 'tale-1m': `${root}public/models/tale-1m`, 'gpt2-tiny': `${root}e2e/fixtures/goldens/gpt2-tiny`, 'gloss-1m': `${root}public/models/gloss-1m`, 'patch-4m': `${root}public/models/patch-4m` };
+const folders: Readonly<Record<string, string>> = { ...Object.fromEntries(tiny.map((id) => [id, `${root}e2e/fixtures/goldens/${id}`])), 'tale-1m': `${root}public/models/tale-1m`, 'gpt2-tiny': `${root}e2e/fixtures/goldens/gpt2-tiny`, 'gloss-1m': `${root}public/models/gloss-1m`, 'patch-4m': `${root}public/models/patch-4m`, 'pair-8m': `${root}public/models/pair-8m` };
 
 let device: Device;
 beforeAll(async () => { device = await testDevice(); });
@@ -162,6 +162,22 @@ describe.each(['tale-1m', 'gpt2-tiny', 'gloss-1m', 'patch-4m', ...tiny])('%s', (
     step.dispose();
     adamw.dispose(device);
   });
+});
+
+test('pair-8m: likeness of pictures and texts, and where a text is read', async () => {
+  const [loaded, file] = [await load('pair-8m'), await golden('pair-8m')];
+  expect(loaded.task).toEqual({ kind: 'image-text', labels: ['LABEL_0', 'LABEL_1'] });
+  const [input_ids, time] = [Uint32Array.from(await file.ints('input_ids')), file.byName.get('input_ids')?.shape[1] as number];
+  const evaluator = await Evaluator.create(device, loaded, noAdapters, [2, time]);
+  const batch = { input_ids, pixel_values: await file.f32('pixel_values'), text_ends: textEnds(input_ids, time, loaded.info.textEnd as number), labels: Int32Array.of(0, 1) };
+  const logits = await evaluator.logitsOf(batch);
+  expect(share(logits, await file.f32('logits_per_image'))).toBeLessThan(1e-4);
+  // Padding behind the end changes nothing; another end does.
+  expect(await evaluator.logitsOf({ ...batch, input_ids: input_ids.map((id) => (id === 0 ? 77 : id)) })).toEqual(logits);
+  expect(await evaluator.logitsOf({ ...batch, text_ends: batch.text_ends.map((end) => end - 1) })).not.toEqual(logits);
+  await expect(evaluator.logitsOf({ ...batch, text_ends: undefined })).rejects.toThrow(/does not say where they are/);
+  expect(textEnds(Uint32Array.of(2, 9, 3, 3, 2, 8, 7, 0), 4, 3)).toEqual(Uint32Array.of(2, 4));
+  expect(textEnds(Uint32Array.of(2, 9, 3, 3, 2, 8, 7, 0), 4, 'largest')).toEqual(Uint32Array.of(1, 5));
 });
 
 test('gloss-1m: the class of a text, from the last hidden state of PyTorch', async () => {

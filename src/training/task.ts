@@ -8,12 +8,14 @@ import type { Call } from './task-loss';
 
 /** A batch on the host. */
 export interface TokenBatch {
-  /** [batch, time]; empty where the model reads pictures. */
+  /** [batch, time]; [texts, time] of models that read texts beside pictures, empty where pictures are all. */
   readonly input_ids: Uint32Array;
   /** [batch, time] of language models, −100 = no loss, not shifted; [batch] of classification, the number of the class, −100 = an empty row. */
   readonly labels: Int32Array;
   /** [batch, channels, size, size], as the model's preprocessor leaves them. */
   readonly pixel_values?: Float32Array | undefined;
+  /** [texts]: `textEnds` of the ids, of models that read texts beside pictures. */
+  readonly text_ends?: Uint32Array | undefined;
   /** [batch, time], 0 = padding. */
   readonly attention_mask?: Uint32Array | undefined;
   /** [batch, time], 1 = of the second text of a pair. */
@@ -25,43 +27,60 @@ export interface BatchTensors {
   readonly labels: Tensor;
   readonly ids?: Tensor;
   readonly pixels?: Tensor;
+  readonly ends?: Tensor;
   readonly mask?: Tensor;
   readonly types?: Tensor;
 }
 
 /** Models of pictures have no time. Encoders always get a mask and token types; a decoder, whose rows are padded at the end, a mask where it is asked for. */
 export function batchTensors({ model, info, task }: Pick<LoadedModel, 'model' | 'info' | 'task'>, [batch, time]: readonly [number, number], withMask = false): BatchTensors {
-  const byClass = labelsOf(task) !== null;
   if (info.image) {
+    const texts = labelsOf(task)?.length ?? 0;
     const { channels, size } = info.image;
-    return { pixels: tensor('pixel_values', [batch, channels, size, size], 'input'), labels: tensor('labels', [batch], 'input', 'i32') };
+    return {
+      pixels: tensor('pixel_values', [batch, channels, size, size], 'input'), labels: tensor('labels', [batch], 'input', 'i32'),
+      ...(info.textEnd === undefined ? {} : { ids: tensor('input_ids', [texts, time], 'input', 'u32'), ends: tensor('text_ends', [texts], 'input', 'u32') }),
+    };
   }
   const shape = [batch, time];
   const u32 = (name: string) => tensor(name, shape, 'input', 'u32');
   const encoder = model.kind === 'encoder';
   return {
     ids: u32('input_ids'),
-    labels: tensor('labels', byClass ? [batch] : shape, 'input', 'i32'),
+    labels: tensor('labels', labelsOf(task) ? [batch] : shape, 'input', 'i32'),
     ...(encoder || withMask ? { mask: u32('attention_mask') } : {}),
     ...(encoder ? { types: u32('token_type_ids') } : {}),
   };
 }
 
 /** What a step is run with: no mask hides nothing, no types are all of the first text. */
-export function hostInputs({ ids, pixels, labels, mask, types }: BatchTensors, batch: TokenBatch): Map<Tensor, HostData> {
+export function hostInputs({ ids, pixels, ends, labels, mask, types }: BatchTensors, batch: TokenBatch): Map<Tensor, HostData> {
   const inputs = new Map<Tensor, HostData>([[labels, batch.labels]]);
   if (ids) inputs.set(ids, batch.input_ids);
   if (pixels) {
     if (!batch.pixel_values) throw new DataError('the model reads pictures, and the batch has none');
     inputs.set(pixels, batch.pixel_values);
   }
+  if (ends) {
+    if (!batch.text_ends) throw new DataError('the model reads texts at their ends, and the batch does not say where they are');
+    inputs.set(ends, batch.text_ends);
+  }
   if (mask) inputs.set(mask, batch.attention_mask ?? new Uint32Array(batch.input_ids.length).fill(1));
   if (types) inputs.set(types, batch.token_type_ids ?? new Uint32Array(batch.input_ids.length));
   return inputs;
 }
 
+/** Rows among [texts · time] at which texts [texts, time] are read: the first `end` token of each, or its largest id. */
+export function textEnds(ids: Uint32Array, time: number, end: number | 'largest'): Uint32Array {
+  return Uint32Array.from({ length: ids.length / time }, (_, text) => {
+    const row = ids.subarray(text * time, (text + 1) * time);
+    // As argmax over matches has it, a text without an end is read at its first token.
+    return text * time + Math.max(0, row.indexOf(end === 'largest' ? row.reduce((a, b) => Math.max(a, b), 0) : end));
+  });
+}
+
 /** A call of the model on these tensors. */
-export const callOf = ({ ids, pixels, mask, types }: BatchTensors, more: Pick<Call, 'training' | 'heads'>): Call => ({ ...(ids ? { ids } : {}), ...(pixels ? { pixels } : {}), ...(mask ? { mask } : {}), ...(types ? { types } : {}), ...more });
+export const callOf = ({ ids, pixels, ends, mask, types }: BatchTensors, more: Pick<Call, 'training' | 'heads'>): Call => ({ ...(ids ? { ids } : {}), ...(pixels ? { pixels } : {}), ...(ends ? { ends } : {}), ...(mask ? { mask } : {}), ...(types ? { types } : {}), ...more });
 
 /** `task_type` of adapter_config.json; PEFT has none for masked language models and pictures. */
-export const peftTask = ({ kind }: Task): PeftTask | null => ({ 'causal-lm': 'CAUSAL_LM', 'masked-lm': null, 'sequence-classification': 'SEQ_CLS', 'image-classification': null } as const)[kind];
+export const peftTask = ({ kind }: Task): PeftTask | null => ({ 'causal-lm': 'CAUSAL_LM', 'masked-lm': null, 'sequence-classification': 'SEQ_CLS', 'image-classification': null, 'image-text': null } as const)[kind];

@@ -36,6 +36,8 @@ export interface ModelCall extends CallOptions {
   readonly ids?: Tensor;
   /** f32 [batch, channels, size, size]; of models that read pictures. */
   readonly pixels?: Tensor;
+  /** u32 [texts]: where each text is read, as a row among [texts · time]. */
+  readonly ends?: Tensor;
   /** u32 [batch, time], 0 = padding that no token may attend to. */
   readonly mask?: Tensor;
   /** u32 [batch, time]: which of two texts a token belongs to; default the first. */
@@ -160,6 +162,11 @@ export class Scope {
   pixels(): Tensor {
     if (!this.call.pixels) throw new ShapeError('the model reads pictures, and the call has no pixels');
     return this.call.pixels;
+  }
+
+  ends(): Tensor {
+    if (!this.call.ends) throw new ShapeError('the model reads texts at their ends, and the call does not say where they are');
+    return this.call.ends;
   }
 
   /** Which of two texts each token belongs to, u32 [batch, time]. */

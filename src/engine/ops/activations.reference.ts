@@ -54,3 +54,21 @@ export function gelu(x: Host): Expected {
 export function tanh(x: Host): Expected {
   return expected(x.shape, (i) => ({ value: Math.tanh(x.data[i] as number), error: TANH }));
 }
+
+/** x / (1 + e^z), z = −1.702 x with its constant rounded and its product: what that is off by the exponential passes on in full. */
+export function quickGelu(x: Host): Expected {
+  return expected(x.shape, (i) => {
+    const v = x.data[i] as number;
+    const z = -1.702 * v;
+    const value = v / (1 + Math.exp(z));
+    return { value, error: (exponential(z) + 2 * Math.abs(z) + 1 + DIVISION) * Math.abs(value) };
+  });
+}
+
+/** The builtin's own error. */
+export function exp(x: Host): Expected {
+  return expected(x.shape, (i) => {
+    const v = x.data[i] as number;
+    return { value: Math.exp(v), error: exponential(v) * Math.exp(v) };
+  });
+}

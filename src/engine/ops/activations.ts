@@ -1,8 +1,12 @@
 // Activation functions with fused backward kernels.
+import expSource from '../../../shaders/elementwise/exp.wgsl?raw';
+import expBackwardSource from '../../../shaders/elementwise/exp_backward.wgsl?raw';
 import geluSource from '../../../shaders/elementwise/gelu.wgsl?raw';
 import geluBackwardSource from '../../../shaders/elementwise/gelu_backward.wgsl?raw';
 import geluErfSource from '../../../shaders/elementwise/gelu_erf.wgsl?raw';
 import geluErfBackwardSource from '../../../shaders/elementwise/gelu_erf_backward.wgsl?raw';
+import quickGeluSource from '../../../shaders/elementwise/quick_gelu.wgsl?raw';
+import quickGeluBackwardSource from '../../../shaders/elementwise/quick_gelu_backward.wgsl?raw';
 import swigluSource from '../../../shaders/elementwise/swiglu.wgsl?raw';
 import swigluBackwardSource from '../../../shaders/elementwise/swiglu_backward.wgsl?raw';
 import tanhSource from '../../../shaders/elementwise/tanh.wgsl?raw';
@@ -17,6 +21,10 @@ const geluKernel = elementwise('elementwise/gelu', geluSource);
 const geluBackwardKernel = elementwise('elementwise/gelu_backward', geluBackwardSource);
 const geluErfKernel = elementwise('elementwise/gelu_erf', geluErfSource);
 const geluErfBackwardKernel = elementwise('elementwise/gelu_erf_backward', geluErfBackwardSource);
+const quickGeluKernel = elementwise('elementwise/quick_gelu', quickGeluSource);
+const quickGeluBackwardKernel = elementwise('elementwise/quick_gelu_backward', quickGeluBackwardSource);
+const expKernel = elementwise('elementwise/exp', expSource);
+const expBackwardKernel = elementwise('elementwise/exp_backward', expBackwardSource);
 const tanhKernel = elementwise('elementwise/tanh', tanhSource);
 const tanhBackwardKernel = elementwise('elementwise/tanh_backward', tanhBackwardSource);
 
@@ -71,6 +79,33 @@ export function tanh(x: Tensor): Tensor {
     const dx = output('tanh.dx', x.shape);
     dispatch(tanhBackwardKernel, { y, dy, dx }, { size: elements(x) }, 3 * elements(x));
     node('tanh_backward', { x, dy }, [dx], null);
+    return { x: dx };
+  });
+  return y;
+}
+
+/** x σ(1.702 x), CLIP's stand-in for GELU. */
+export function quickGelu(x: Tensor): Tensor {
+  const y = output('quick_gelu', x.shape);
+  dispatch(quickGeluKernel, { x, y }, { size: elements(x) }, 5 * elements(x));
+  node('quick_gelu', { x }, [y], ([dy]) => {
+    if (!dy) return {};
+    const dx = output('quick_gelu.dx', x.shape);
+    dispatch(quickGeluBackwardKernel, { x, dy, dx }, { size: elements(x) }, 10 * elements(x));
+    node('quick_gelu_backward', { x, dy }, [dx], null);
+    return { x: dx };
+  });
+  return y;
+}
+
+export function exp(x: Tensor): Tensor {
+  const y = output('exp', x.shape);
+  dispatch(expKernel, { x, y }, { size: elements(x) }, elements(x));
+  node('exp', { x }, [y], ([dy]) => {
+    if (!dy) return {};
+    const dx = output('exp.dx', x.shape);
+    dispatch(expBackwardKernel, { y, dy, dx }, { size: elements(x) }, elements(x));
+    node('exp_backward', { x, dy }, [dx], null);
     return { x: dx };
   });
   return y;

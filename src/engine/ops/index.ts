@@ -1,5 +1,5 @@
 // All ops: functions from tensors to tensors that record themselves onto the current graph.
-export { gelu, geluTanh, swiglu, tanh } from './activations';
+export { exp, gelu, geluTanh, quickGelu, swiglu, tanh } from './activations';
 export { add, axpby, copy, fill, scale } from './add';
 export { type AttentionOptions, attention, positionsUpTo, rope, ropeBoth, ropeFrequencies, ropeTables, tablesOf, writeCache } from './attention';
 export { addColumns, addPositions, columnDot, placeColumns, scaleColumns, sliceColumns } from './columns';

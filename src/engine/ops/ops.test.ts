@@ -45,6 +45,8 @@ const activationCases = SIZES.flatMap((n) => [
   testCase(`swiglu ${n}`, { g: normals([n], 3), u: normals([n]) }, ({ g, u }) => ops.swiglu(g, u), ({ g, u }) => activations.swiglu(g, u)),
   testCase(`gelu in its tanh form ${n}`, { x: normals([n]) }, ({ x }) => ops.geluTanh(x), ({ x }) => activations.geluTanh(x)),
   testCase(`gelu ${n}`, { x: normals([n], 2) }, ({ x }) => ops.gelu(x), ({ x }) => activations.gelu(x)),
+  testCase(`quick_gelu ${n}`, { x: normals([n], 2) }, ({ x }) => ops.quickGelu(x), ({ x }) => activations.quickGelu(x)),
+  testCase(`exp ${n}`, { x: normals([n], 2) }, ({ x }) => ops.exp(x), ({ x }) => activations.exp(x)),
   testCase(`tanh ${n}`, { x: normals([n]) }, ({ x }) => ops.tanh(x), ({ x }) => activations.tanh(x)),
 ]);
 
@@ -54,6 +56,7 @@ const extremeCases = [
   testCase('swiglu of extremes', { g: floats([15], EXTREMES), u: normals([15]) }, ({ g, u }) => ops.swiglu(g, u), ({ g, u }) => activations.swiglu(g, u)),
   testCase('gelu in its tanh form of extremes', { x: floats([15], EXTREMES) }, ({ x }) => ops.geluTanh(x), ({ x }) => activations.geluTanh(x)),
   testCase('gelu of extremes', { x: floats([15], EXTREMES) }, ({ x }) => ops.gelu(x), ({ x }) => activations.gelu(x)),
+  testCase('quick_gelu of extremes', { x: floats([15], EXTREMES) }, ({ x }) => ops.quickGelu(x), ({ x }) => activations.quickGelu(x)),
   testCase('tanh of extremes', { x: floats([15], EXTREMES) }, ({ x }) => ops.tanh(x), ({ x }) => activations.tanh(x)),
 ];
 

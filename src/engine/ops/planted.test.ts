@@ -15,6 +15,7 @@ import * as lookup from './embedding.reference';
 import * as losses from './loss.reference';
 import * as products from './matmul.reference';
 import * as norms from './norms.reference';
+import { patches } from './patches.reference';
 
 /** Changes the text of every kernel called `name`; a family's other kernels stay sound. */
 const text = (name: string, from: string, to: string): Change => (command) => {
@@ -37,6 +38,9 @@ const swiglu = testCase('swiglu', { g: normals([65]), u: normals([65]) }, ({ g, 
 const gelu = testCase('gelu in its tanh form', { x: normals([65]) }, ({ x }) => ops.geluTanh(x), ({ x }) => activations.geluTanh(x));
 const geluErf = testCase('gelu, exact', { x: normals([65]) }, ({ x }) => ops.gelu(x), ({ x }) => activations.gelu(x));
 const squashed = testCase('tanh', { x: normals([65]) }, ({ x }) => ops.tanh(x), ({ x }) => activations.tanh(x));
+const quick = testCase('quick_gelu', { x: normals([65]) }, ({ x }) => ops.quickGelu(x), ({ x }) => activations.quickGelu(x));
+const power = testCase('exp', { x: normals([65]) }, ({ x }) => ops.exp(x), ({ x }) => activations.exp(x));
+const cut = testCase('patches', { x: normals([2, 3, 4, 6]) }, ({ x }) => ops.patches(x, 2), ({ x }) => patches(x, 2));
 const grouped = { heads: 4, kvHeads: 2, causal: true };
 const attend = testCase('attention', { q: normals([2, 9, 16]), k: normals([2, 9, 8]), v: normals([2, 9, 8]) }, ({ q, k, v }) => ops.attention(q, k, v, grouped), ({ q, k, v }) => attention.attention(q, k, v, grouped), { profiles: SOFTWARE });
 /** More keys than a tile holds. */
@@ -62,6 +66,10 @@ const FAULTS: [what: string, test: Case, change: Change][] = [
   ['gelu, exact, in its tanh form', geluErf, text('elementwise/gelu_erf', 'x[i] * normal_cdf(x[i])', '0.5 * x[i] * (1.0 + tanh(0.7978845608 * (x[i] + 0.044715 * x[i] * x[i] * x[i])))')],
   ['gelu, exact, backward without the density', geluErf, text('elementwise/gelu_erf_backward', '0.3989422804', '0.0')],
   ['tanh backward of x in place of y', squashed, text('elementwise/tanh_backward', '1.0 - y[i] * y[i]', '1.0 - y[i]')],
+  ['quick_gelu backward without its slope', quick, text('elementwise/quick_gelu_backward', '(1.0 + 1.702 * x[i] * (1.0 - s))', '1.0')],
+  ['exp backward of x in place of y', power, text('elementwise/exp_backward', 'dy[i] * y[i]', 'dy[i] * log(y[i])')],
+  ['patches with rows and columns of a patch changed over', cut, text('elementwise/patches', '* params.edge + row % params.edge) * params.edge + column % params.edge', '* params.edge + column % params.edge) * params.edge + row % params.edge')],
+  ['patches moved forth where their gradient goes back', cut, backwardParams('elementwise/patches', (params) => ({ ...params, back: 0 }))],
   ['attention backward without delta', attend, text('attention/attention_stats', 'vec2<f32>(lse[row], delta)', 'vec2<f32>(lse[row], 0.0)')],
   ['attention without its scale', attend, text('attention/attention', 'score *= params.scale', 'score *= 1.0')],
   ['attention that sees one key too many', attend, text('attention/attention', 'positions[t] + 1u', 'positions[t] + 2u')],

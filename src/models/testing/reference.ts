@@ -187,3 +187,29 @@ function tied(w: Store, x: Row, table: string, bias: string, vocab: number): Row
   const b = w.get(bias, [vocab]);
   return Array.from({ length: vocab }, (_, id) => w.row(table, vocab, x.length, id).reduce((sum, v, i) => sum + v * (x[i] as number), b[id] as number));
 }
+
+/** ViT and DeiT by the model's prefix: the class logits of one picture [channels, size, size]. */
+export function visionHost(c: Config, w: Store, picture: ArrayLike<number>, prefix: string, front: readonly string[], classes: number): Row {
+  const [width, size, patch, H, eps] = [c.hidden_size, c.image_size, c.patch_size, c.num_attention_heads, 1e-12] as [number, number, number, number, number];
+  const [kernel, bias] = [w.get(`${prefix}.embeddings.patch_embeddings.projection.weight`, [width, 3, patch, patch]), w.get(`${prefix}.embeddings.patch_embeddings.projection.bias`, [width])];
+  const across = size / patch;
+  // The convolution as it is written down: a sum over channels and places, patch by patch.
+  const seen = Array.from({ length: across ** 2 }, (_, n) => Array.from({ length: width }, (_, o) => {
+    let sum = bias[o] as number;
+    for (let ch = 0; ch < 3; ch++) for (let u = 0; u < patch; u++) for (let v = 0; v < patch; v++) {
+      sum += (kernel[((o * 3 + ch) * patch + u) * patch + v] as number) * (picture[(ch * size + Math.floor(n / across) * patch + u) * size + (n % across) * patch + v] as number);
+    }
+    return sum;
+  }));
+  const tokens = [...front.map((name) => [...w.get(`${prefix}.embeddings.${name}`, [1, 1, width])]), ...seen];
+  const places = w.get(`${prefix}.embeddings.position_embeddings`, [1, tokens.length, width]);
+  let x = tokens.map((row, t) => row.map((v, i) => v + (places[t * width + i] as number)));
+  for (let i = 0; i < (c.num_hidden_layers as number); i++) {
+    const at = `${prefix}.encoder.layer.${i}`;
+    const h = x.map((row) => w.layerNorm(row, `${at}.layernorm_before`, eps));
+    const [q, k, v] = ['query', 'key', 'value'].map((name) => h.map((row) => w.linear(row, `${at}.attention.attention.${name}`, width, true))) as [Row[], Row[], Row[]];
+    const y = attend(q, k, v, H, H, () => true).map((row, t) => plus(x[t] as Row, w.linear(row, `${at}.attention.output.dense`, width, true)));
+    x = y.map((row) => plus(row, w.linear(w.linear(w.layerNorm(row, `${at}.layernorm_after`, eps), `${at}.intermediate.dense`, c.intermediate_size as number, true).map(gelu), `${at}.output.dense`, width, true)));
+  }
+  return w.linear(w.layerNorm(x[0] as Row, `${prefix}.layernorm`, eps), 'classifier', classes, true);
+}
