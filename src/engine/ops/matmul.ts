@@ -47,7 +47,7 @@ const hardware = [tiled(4, 4, 16), tiled(2, 2, 32), tiled(4, 1, 32), direct(8, 8
 const hardwareVec4 = new Map<number, Kernel[]>([
   [1, [tiledVec4(64, 64, 8, 4, 1), tiledVec4(128, 64, 8, 4, 1), tiledVec4(64, 32, 4, 4, 1), tiledVec4(32, 32, 4, 4, 1)]],
   [2, [tiledVec4(64, 32, 4, 4, 2), tiledVec4(64, 64, 8, 4, 2), tiledVec4(32, 32, 4, 4, 2)]],
-  [4, [tiledVec4(64, 32, 4, 4, 4), tiledVec4(32, 32, 4, 4, 4)]],
+  [4, [tiledVec4(64, 32, 4, 4, 4), tiledVec4(32, 32, 4, 4, 4), tiledVec4(64, 64, 8, 4, 4)]],
 ]);
 /** Into how many slices k is cut where blocks are too few to fill a GPU. By shape alone, since it changes the order of the sum. */
 function slicesOf(m: number, n: number, k: number): number {
@@ -56,7 +56,7 @@ function slicesOf(m: number, n: number, k: number): number {
   return blocks > 80 || k < 192 ? 2 : 4;
 }
 /** Workgroup memory of the tiled kernels: tiles of a and b, each row with its padding. */
-function tileBytes({ tuning: { constants } }: Kernel): number {
+export function tileBytes({ tuning: { constants } }: Kernel): number {
   if (!constants) return 0;
   const { BM, BN, TM, TN, BK, S } = constants;
   return BM === undefined ? 4 * (BK as number) * (16 * ((TM as number) + (TN as number)) + 2) : 4 * 16 * (S as number) * (BM + (BN as number) + 8);
