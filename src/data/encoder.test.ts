@@ -95,6 +95,20 @@ describe('classification', () => {
     expect(classesOf('f', await rows('b', 'a'), ['LABEL_0', 'LABEL_1'])).toEqual(['a', 'b']);
   });
 
+  it('reads sheets with columns of any name, keeps rows for a test, and counts the classes', async () => {
+    const sheet: DataFile = { name: 'tea.csv', content: `id,review,mood\n${reviews.map(({ text, label }, i) => `${i},${text},${label}`).join('\n')}\n` };
+    const data = await classificationDataset(sheet, null, ['great', 'other'], gloss, { ...options, holdout: 0.2, test: 0.1 }, { text: 'review', label: 'mood' });
+    expect(data.summary).toMatchObject({ form: 'label', trainRows: 28, validationRows: 8, testRows: 4, used: { text: 'review', label: 'mood' } });
+    for (const part of ['train', 'validation', 'test'] as const) expect(data.summary.classes?.reduce((sum, entry) => sum + entry[part], 0)).toBe(data.summary[`${part}Rows`]);
+    const texts = (batches: Batch[]) => batches.flatMap((batch) => Array.from(batch.labels, (label, b) => (label < 0 ? '' : gloss.decode(row(batch, b))))).filter((text) => text !== '');
+    const sides = [texts(Array.from({ length: 7 }, (_, step) => data.batch(step))), texts(data.validation()), texts(data.test())];
+    expect(new Set(sides.flat()).size).toBe(40);
+    // The same rows in another form of file are the same tokens.
+    const lines = await classificationDataset(rowsFile(reviews), null, ['great', 'other'], gloss, { ...options, holdout: 0.2, test: 0.1 });
+    expect(lines.summary.tokensHash).toBe(data.summary.tokensHash);
+    expect(await refusal(() => readExamples(sheet))).toMatch(/^tea\.csv: /);
+  });
+
   it('refuses what it cannot use, with file and line', async () => {
     const say = (rows: readonly object[]) => refusal(() => readExamples(rowsFile(rows)));
     expect(await say([{ text: 'x', label: 'a' }, { text: 'x' }])).toBe('rows.jsonl: line 2: "label" is missing: the columns are "text"');
