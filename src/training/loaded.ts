@@ -28,6 +28,9 @@ export interface LoadedModel {
   readonly dtype: string;
 }
 
+/** Kinds of numbers that weights may be stored as; the last two come from GGUF. */
+const READABLE = ['F32', 'F16', 'BF16', 'Q8_0', 'Q4_0'];
+
 /** Everything but the weights' numbers: parses the config, finds parameters and sites by a dry run, checks names and shapes. */
 export function describeModel(name: string, folder: HfFolder, task: Task = taskOf(folder.config)): LoadedModel {
   const model = modelFor(folder.config);
@@ -67,7 +70,7 @@ function checkWeights(network: Network, model: Architecture, config: unknown, { 
     if (entry.shape.join() !== wanted.join()) {
       throw new CheckpointError(`${name}: [${entry.shape.join(', ')}] in the file, [${wanted.join(', ')}] by the config`, 'Is this the checkpoint of another size?');
     }
-    if (!['F32', 'F16', 'BF16'].includes(entry.dtype)) throw new CheckpointError(`${name}: stored as ${entry.dtype}, which is not supported`, 'Supported: F32, F16, BF16.');
+    if (!READABLE.includes(entry.dtype)) throw new CheckpointError(`${name}: stored as ${entry.dtype}, which is not supported`, `Supported: ${READABLE.join(', ')}.`);
     known.add(name);
   }
   const extra = weights.entries.find(({ name }) => !known.has(name) && !model.ignores(name, config, task));

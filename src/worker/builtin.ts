@@ -10,8 +10,9 @@ const MODEL_FILES = ['config.json', 'tokenizer.json', 'tokenizer_config.json', '
 /** Below the page, wherever it is hosted; the worker's own address is of no use, bundlers move it. */
 const address = (path: string) => new URL(`${import.meta.env.BASE_URL}${path}`, self.location.href).href;
 
-async function get(path: string): Promise<Response> {
-  const response = await fetch(address(path)).catch((error: unknown) => {
+async function get(path: string, signal?: AbortSignal): Promise<Response> {
+  const response = await fetch(address(path), signal ? { signal } : {}).catch((error: unknown) => {
+    signal?.throwIfAborted();
     throw new StudioError(`${path}: could not be fetched: ${(error as Error).message}`, 'Is the studio still being served? Check the connection and try again.');
   });
   if (!response.ok) throw new StudioError(`${path}: the server answered ${response.status} ${response.statusText}`, 'Reload the page.');
@@ -23,10 +24,10 @@ export async function fetchCatalogue(): Promise<Catalogue> {
   return { models: (await models.json()) as BuiltinModel[], data: (await data.json()) as BuiltinData[] };
 }
 
-export async function fetchModel(id: string, progress: (done: number, total: number) => void): Promise<Map<string, ByteSource>> {
+export async function fetchModel(id: string, progress: (done: number, total: number) => void, signal?: AbortSignal): Promise<Map<string, ByteSource>> {
   const files = new Map<string, ByteSource>();
   for (const name of MODEL_FILES) {
-    const response = await get(`models/${id}/${name}`);
+    const response = await get(`models/${id}/${name}`, signal);
     files.set(name, bytesSource(name, await bytesOf(response, name === 'model.safetensors' ? progress : () => {})));
   }
   return files;
