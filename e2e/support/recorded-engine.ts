@@ -162,8 +162,9 @@ export function recordedEngine({ pace, device }: Script): EngineApi {
       };
       return model;
     },
-    loadData: async (source, { holdout, seq }, text) => {
+    loadData: async (source, { holdout, seq }, file) => {
       await wait(40);
+      const text = await file?.text();
       if (text?.includes('BROKEN')) throw failure('DataError', 'notes.jsonl, line 3, column 24: this is not JSON: a comma is missing between two fields', 'Repair line 3, or leave it out. The 2 rows before it are fine.');
       const rows = text === undefined ? 1820 : text.trim().split('\n').length;
       const pair = source.kind === 'builtin' && source.id === 'wordnet-json';
@@ -173,13 +174,28 @@ export function recordedEngine({ pace, device }: Script): EngineApi {
       const tokens = line.flat();
       const random = stream(5);
       const card: DataCard = {
-        name: source.kind === 'builtin' ? source.id : source.name, format: pair ? 'rows' : 'text', hash: 'c0ffee', rows, tokens: rows * 58, trainRows: Math.round(rows * (1 - holdout)), validationRows: Math.round(rows * holdout),
+        name: source.kind === 'builtin' ? source.id : source.name, format: pair ? 'rows' : 'text', form: pair ? 'pair' : 'text', hash: 'c0ffee', tokensHash: 'beef', columns: [], used: {}, cells: [], testRows: 0, cutTokens: 0, classes: null, near: { count: 0, examples: [] },
+        packing: { on: false, rows, packedRows: rows, padding: 0, packedPadding: 0 }, rows, tokens: rows * 58, trainRows: Math.round(rows * (1 - holdout)), validationRows: Math.round(rows * holdout),
         cutRows: pair && seq < 64 ? 41 : 0, lengths: { width: 8, counts: Array.from({ length: 14 }, (_, i) => Math.round((pair ? 900 : 300) * Math.exp(-((i - 5) ** 2) / 7) * (0.8 + random() * 0.4))) },
         preview: Array.from({ length: 6 }, (_, i) => ({ tokens: i % 2 ? [...tokens].slice(0, -4) : tokens, loss: tokens.map((_t, j) => j >= (line[0] as string[]).length), total: tokens.length + i * 7, cut: 0 })),
         warnings: rows < 20 ? [`${rows} rows are very few: the model will learn them by heart.`] : [],
       };
       return card;
     },
+    cancelLoad: async () => {},
+    setHub: async () => {},
+    lookUp: async (_kind, name) => {
+      throw failure('HubError', `${name}: the recorded engine has no network`, '');
+    },
+    addAdapter: async (name) => {
+      throw failure('CheckpointError', `${name}: the recorded engine reads no adapters`, '');
+    },
+    removeAdapter: async () => {},
+    write: async ({ prompt, voices }, onText) => {
+      for (const [voice] of voices.entries()) onText(voice, `${prompt} …`);
+      return voices.map(() => ({ text: `${prompt} …`, tokens: 1, seconds: 0.1, stopped: false }));
+    },
+    stopWriting: async () => {},
     plan: async (config) => {
       const { batch, seq, steps: total } = config.training;
       const { sites, parameters, bytes } = model as ModelCard;

@@ -1,6 +1,6 @@
-// dk and dv of attention.wgsl where positions[t] = t: dv[s] = Σ p dy,  dk[s] = scale Σ ds q, over the query rows t that see key s and over the
-// heads that share it, in ascending (h, t): deterministic.
-// stats [batch, heads, time] = (lse, delta) from attention_stats.wgsl. One invocation a (b, kv head, s).
+// dk and dv of attention.wgsl where positions[t] = t: dv[s] = Σ p dy,  dk[s] = scale Σ ds q, over the query rows t of one head that see
+// key s, in ascending t; dk, dv [batch, keys, heads·d]: sum_heads.wgsl adds up the heads that share a key head.
+// stats [batch, heads, time] = (lse, delta) from attention_stats.wgsl. One invocation a (b, h, s).
 #include "common/index.wgsl"
 const D4: u32 = 8u; // tunable
 override WG: u32 = 64u;
@@ -22,8 +22,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   if (row >= params.rows) { return; }
   let d4 = select(D4, params.d4, ROLLED == 1u);
   let s = row % params.keys;
-  let kv_head = (row / params.keys) % params.kv_heads;
-  let b = row / (params.keys * params.kv_heads);
+  let h = (row / params.keys) % params.heads;
+  let b = row / (params.keys * params.heads);
+  let kv_head = h / (params.heads / params.kv_heads);
   let at = ((b * params.keys + s) * params.kv_heads + kv_head) * D4;
   var kv: array<vec4<f32>, D4>;
   var vv: array<vec4<f32>, D4>;
@@ -33,26 +34,23 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   if (params.use_mask == 1u) { open = mask[b * params.keys + s] != 0u; }
   if (open) {
     for (var i = 0u; i < d4; i++) { kv[i] = k[at + i]; vv[i] = v[at + i]; }
-    let shared_heads = params.heads / params.kv_heads;
-    for (var g = 0u; g < shared_heads; g++) {
-      let h = kv_head * shared_heads + g;
-      for (var t = select(0u, s, params.causal == 1u); t < params.time; t++) {
-        let q_at = ((b * params.time + t) * params.heads + h) * D4;
-        let stat = stats[(b * params.heads + h) * params.time + t];
-        var score = 0.0;
-        var dp = 0.0;
-        for (var i = 0u; i < d4; i++) {
-          score += dot(q[q_at + i], kv[i]);
-          dp += dot(dy[q_at + i], vv[i]);
-        }
-        let p = exp(score * params.scale - stat.x);
-        let ds = p * (dp - stat.y) * params.scale;
-        for (var i = 0u; i < d4; i++) {
-          dks[i] += ds * q[q_at + i];
-          dvs[i] += p * dy[q_at + i];
-        }
+    for (var t = select(0u, s, params.causal == 1u); t < params.time; t++) {
+      let q_at = ((b * params.time + t) * params.heads + h) * D4;
+      let stat = stats[(b * params.heads + h) * params.time + t];
+      var score = 0.0;
+      var dp = 0.0;
+      for (var i = 0u; i < d4; i++) {
+        score += dot(q[q_at + i], kv[i]);
+        dp += dot(dy[q_at + i], vv[i]);
+      }
+      let p = exp(score * params.scale - stat.x);
+      let ds = p * (dp - stat.y) * params.scale;
+      for (var i = 0u; i < d4; i++) {
+        dks[i] += ds * q[q_at + i];
+        dvs[i] += p * dy[q_at + i];
       }
     }
   }
-  for (var i = 0u; i < d4; i++) { dk[at + i] = dks[i]; dv[at + i] = dvs[i]; }
+  let out = ((b * params.keys + s) * params.heads + h) * D4;
+  for (var i = 0u; i < d4; i++) { dk[out + i] = dks[i]; dv[out + i] = dvs[i]; }
 }

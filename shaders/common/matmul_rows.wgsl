@@ -13,8 +13,8 @@ fn store(row: u32, col: u32, value: vec4<f32>) {
   }
 }
 
-@compute @workgroup_size(WX, WY)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>) {
+// The 4 × 8 block of y that invocation `local` of workgroup `group` of `groups` makes.
+fn make_block(group: vec3<u32>, groups: vec3<u32>, local: vec3<u32>) {
   let row = ((group.z * groups.y + group.y) * WY + local.y) * 4u;
   let col = (group.x * WX + local.x) * 8u;
   if (row >= params.m || col >= params.n) { return; }

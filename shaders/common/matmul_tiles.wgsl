@@ -62,8 +62,8 @@ fn multiply(sum: ptr<function, array<vec4<f32>, TM * TN / 4u>>, at_a: u32, at_b:
   }
 }
 
-@compute @workgroup_size(WG * S)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) local: u32) {
+// The block of y that workgroup `group` of `groups` makes; `local` is the invocation of WG * S.
+fn make_block(group: vec3<u32>, groups: vec3<u32>, local: u32) {
   let index = local % WG;
   let slice = local / WG;
   let first_a = slice * TILE;

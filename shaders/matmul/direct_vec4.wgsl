@@ -19,3 +19,6 @@ struct Params { m: u32, n: u32, k: u32, k2: u32, ta: u32, tb: u32, add_c: u32, a
 
 fn four(x: vec4<f32>) -> vec4<f32> { return x; }
 #include "common/matmul_rows.wgsl"
+
+@compute @workgroup_size(WX, WY)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>) { make_block(group, groups, local); }

@@ -1,7 +1,8 @@
 // y[m,n] = alpha * (sum_k a[m,k] b[k,n] + alpha2 * sum_k2 a2[m,k2] b2[k2,n]) (+ bias[n]) (+ c[m,n]) on the matrix units of a GPU, with
 // f16 factors and f32 sums; TB reads b as [n,k], b2 as [n,k2]. b holds halves; a, a2 and b2 are f32 and rounded to f16 here, a and a2
 // times `lift`, a power of two that keeps small gradients off the bottom of f16. Wants k and n to be multiples of 4.
-// One workgroup makes a BM × BN block, each of its subgroups of 32 a WM × WN part of it in 16 × 16 fragments, BK terms at a time.
+// One workgroup makes a BM × BN block, each of its subgroups of 32 a WM × WN part of it in 16 × 16 fragments (2 or 4 each way), BK terms
+// at a time. Fragments have names: in arrays, drivers keep them in memory.
 // Grid: ceil(n / BN), ceil(m / BM) folded into y and z.
 diagnostic(off, chromium.subgroup_matrix_uniformity);
 enable f16;
@@ -33,8 +34,8 @@ struct Params { m: u32, n: u32, k: u32, k2: u32, ta: u32, tb: u32, add_c: u32, a
 var<workgroup> tile_a: array<f16, BM * ROW_A>;
 // [n, k] with TB, else [k, n]
 var<workgroup> tile_b: array<f16, TB * BN * ROW_B + (1u - TB) * BK * ROW_B>;
-// 16 rows of each subgroup's part, on their way out.
-var<workgroup> strips: array<f32, SUBGROUPS * 16u * WN>;
+// A fragment of each subgroup, on its way out.
+var<workgroup> outgoing: array<f32, SUBGROUPS * 256u>;
 
 fn half(x: f32) -> f16 { return f16(clamp(x, -65504.0, 65504.0)); }
 
@@ -71,6 +72,32 @@ fn keep_b(i: u32, value: vec2<u32>) {
   tile_b[at + 3u] = high.y;
 }
 
+fn fragment_a(row: u32, kk: u32) -> subgroup_matrix_left<f16, 16, 16> {
+  return subgroupMatrixLoad<subgroup_matrix_left<f16, 16, 16>>(&tile_a, row * ROW_A + kk, false, ROW_A);
+}
+fn fragment_b(col: u32, kk: u32) -> subgroup_matrix_right<f16, 16, 16> {
+  if (TB == 1u) { return subgroupMatrixLoad<subgroup_matrix_right<f16, 16, 16>>(&tile_b, col * ROW_B + kk, true, ROW_B); }
+  return subgroupMatrixLoad<subgroup_matrix_right<f16, 16, 16>>(&tile_b, kk * ROW_B + col, false, ROW_B);
+}
+// A fragment goes out: row and col of y are those of its first number, `first` is where it stands in `outgoing`.
+fn put(fragment: subgroup_matrix_result<f32, 16, 16>, first: u32, row: u32, col: u32, lane: u32) {
+  workgroupBarrier();
+  subgroupMatrixStore(&outgoing, first, fragment, false, 16u);
+  workgroupBarrier();
+  let scale = params.alpha / params.lift;
+  let x = col + lane % 16u;
+  for (var e = lane / 16u; e < 16u; e += 2u) {
+    let r = row + e;
+    if (r < params.m && x < params.n) {
+      let at = r * params.n + x;
+      var v = scale * outgoing[first + 16u * e + lane % 16u];
+      if (params.add_bias == 1u) { v += bias[x]; }
+      if (params.add_c == 1u) { v += c[at]; }
+      y[at] = v;
+    }
+  }
+}
+
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) index: u32) {
   let row0 = (group.z * groups.y + group.y) * BM;
@@ -78,7 +105,22 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   let subgroup = index / 32u;
   let down = (subgroup / ACROSS) * WM;
   let right = (subgroup % ACROSS) * WN;
-  var sum: array<array<subgroup_matrix_result<f32, 16, 16>, WN / 16u>, WM / 16u>;
+  var s00: subgroup_matrix_result<f32, 16, 16>;
+  var s01: subgroup_matrix_result<f32, 16, 16>;
+  var s02: subgroup_matrix_result<f32, 16, 16>;
+  var s03: subgroup_matrix_result<f32, 16, 16>;
+  var s10: subgroup_matrix_result<f32, 16, 16>;
+  var s11: subgroup_matrix_result<f32, 16, 16>;
+  var s12: subgroup_matrix_result<f32, 16, 16>;
+  var s13: subgroup_matrix_result<f32, 16, 16>;
+  var s20: subgroup_matrix_result<f32, 16, 16>;
+  var s21: subgroup_matrix_result<f32, 16, 16>;
+  var s22: subgroup_matrix_result<f32, 16, 16>;
+  var s23: subgroup_matrix_result<f32, 16, 16>;
+  var s30: subgroup_matrix_result<f32, 16, 16>;
+  var s31: subgroup_matrix_result<f32, 16, 16>;
+  var s32: subgroup_matrix_result<f32, 16, 16>;
+  var s33: subgroup_matrix_result<f32, 16, 16>;
   var next_a: array<vec4<f32>, FETCH_A>;
   var next_b: array<vec2<u32>, FETCH_B>;
   for (var i = 0u; i < FETCH_A; i++) { next_a[i] = fetch_a(index + WG * i, row0, 0u); }
@@ -114,37 +156,76 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
       for (var i = 0u; i < FETCH_B; i++) { next_b[i] = fetch_b(index + WG * i, col0, (t + 1u) * BK); }
     }
     for (var kk = 0u; kk < BK; kk += 16u) {
-      var left: array<subgroup_matrix_left<f16, 16, 16>, WM / 16u>;
-      for (var i = 0u; i < WM / 16u; i++) {
-        left[i] = subgroupMatrixLoad<subgroup_matrix_left<f16, 16, 16>>(&tile_a, (down + 16u * i) * ROW_A + kk, false, ROW_A);
+      let left0 = fragment_a(down, kk);
+      let left1 = fragment_a(down + 16u, kk);
+      var left2: subgroup_matrix_left<f16, 16, 16>;
+      var left3: subgroup_matrix_left<f16, 16, 16>;
+      if (WM > 32u) {
+        left2 = fragment_a(down + 32u, kk);
+        left3 = fragment_a(down + 48u, kk);
       }
-      for (var j = 0u; j < WN / 16u; j++) {
-        var factor: subgroup_matrix_right<f16, 16, 16>;
-        if (TB == 1u) {
-          factor = subgroupMatrixLoad<subgroup_matrix_right<f16, 16, 16>>(&tile_b, (right + 16u * j) * ROW_B + kk, true, ROW_B);
-        } else {
-          factor = subgroupMatrixLoad<subgroup_matrix_right<f16, 16, 16>>(&tile_b, kk * ROW_B + right + 16u * j, false, ROW_B);
+      {
+        let factor = fragment_b(right, kk);
+        s00 = subgroupMatrixMultiplyAccumulate(left0, factor, s00);
+        s10 = subgroupMatrixMultiplyAccumulate(left1, factor, s10);
+        if (WM > 32u) {
+          s20 = subgroupMatrixMultiplyAccumulate(left2, factor, s20);
+          s30 = subgroupMatrixMultiplyAccumulate(left3, factor, s30);
         }
-        for (var i = 0u; i < WM / 16u; i++) { sum[i][j] = subgroupMatrixMultiplyAccumulate(left[i], factor, sum[i][j]); }
+      }
+      {
+        let factor = fragment_b(right + 16u, kk);
+        s01 = subgroupMatrixMultiplyAccumulate(left0, factor, s01);
+        s11 = subgroupMatrixMultiplyAccumulate(left1, factor, s11);
+        if (WM > 32u) {
+          s21 = subgroupMatrixMultiplyAccumulate(left2, factor, s21);
+          s31 = subgroupMatrixMultiplyAccumulate(left3, factor, s31);
+        }
+      }
+      if (WN > 32u) {
+        let factor = fragment_b(right + 32u, kk);
+        s02 = subgroupMatrixMultiplyAccumulate(left0, factor, s02);
+        s12 = subgroupMatrixMultiplyAccumulate(left1, factor, s12);
+        if (WM > 32u) {
+          s22 = subgroupMatrixMultiplyAccumulate(left2, factor, s22);
+          s32 = subgroupMatrixMultiplyAccumulate(left3, factor, s32);
+        }
+      }
+      if (WN > 32u) {
+        let factor = fragment_b(right + 48u, kk);
+        s03 = subgroupMatrixMultiplyAccumulate(left0, factor, s03);
+        s13 = subgroupMatrixMultiplyAccumulate(left1, factor, s13);
+        if (WM > 32u) {
+          s23 = subgroupMatrixMultiplyAccumulate(left2, factor, s23);
+          s33 = subgroupMatrixMultiplyAccumulate(left3, factor, s33);
+        }
       }
     }
   }
-  let scale = params.alpha / params.lift;
+  let first = subgroup * 256u;
   let lane = index % 32u;
-  for (var i = 0u; i < WM / 16u; i++) {
-    workgroupBarrier();
-    for (var j = 0u; j < WN / 16u; j++) { subgroupMatrixStore(&strips, subgroup * 16u * WN + 16u * j, sum[i][j], false, WN); }
-    workgroupBarrier();
-    for (var e = lane; e < 16u * WN; e += 32u) {
-      let row = row0 + down + 16u * i + e / WN;
-      let col = col0 + right + e % WN;
-      if (row < params.m && col < params.n) {
-        let at = row * params.n + col;
-        var v = scale * strips[subgroup * 16u * WN + e];
-        if (params.add_bias == 1u) { v += bias[col]; }
-        if (params.add_c == 1u) { v += c[at]; }
-        y[at] = v;
-      }
+  let row = row0 + down;
+  let col = col0 + right;
+  put(s00, first, row, col, lane);
+  put(s01, first, row, col + 16u, lane);
+  put(s10, first, row + 16u, col, lane);
+  put(s11, first, row + 16u, col + 16u, lane);
+  if (WN > 32u) {
+    put(s02, first, row, col + 32u, lane);
+    put(s03, first, row, col + 48u, lane);
+    put(s12, first, row + 16u, col + 32u, lane);
+    put(s13, first, row + 16u, col + 48u, lane);
+  }
+  if (WM > 32u) {
+    put(s20, first, row + 32u, col, lane);
+    put(s21, first, row + 32u, col + 16u, lane);
+    put(s30, first, row + 48u, col, lane);
+    put(s31, first, row + 48u, col + 16u, lane);
+    if (WN > 32u) {
+      put(s22, first, row + 32u, col + 32u, lane);
+      put(s23, first, row + 32u, col + 48u, lane);
+      put(s32, first, row + 48u, col + 32u, lane);
+      put(s33, first, row + 48u, col + 48u, lane);
     }
   }
 }

@@ -413,3 +413,23 @@ test('device says what there is, and that its kernels are right', async () => {
   expect(tests.length).toBeGreaterThan(0);
   expect(tests.every(({ passed }) => passed)).toBe(true);
 }, LONG);
+
+describe('data', () => {
+  test('says of a sheet what a run would see, without a GPU, and refuses columns that are not there', async () => {
+    writeFileSync(at('sheet.csv'), `question,answer\n${Array.from({ length: 30 }, (_, i) => `What is ${i}?,It is ${i}.`).join('\n')}\n`);
+    const { code, events } = await lowrank(['data', '--model', MODEL, '--data', at('sheet.csv'), '--test', '0.1', '--json']);
+    expect(code).toBe(0);
+    expect(events[0]).toMatchObject({ event: 'data', form: 'pair', used: { prompt: 'question', completion: 'answer' }, trainRows: 24, validationRows: 3, testRows: 3 });
+    const refused = await lowrank(['data', '--model', MODEL, '--data', at('sheet.csv'), '--columns', 'text=body']);
+    expect([refused.code, refused.errors]).toEqual([3, [expect.stringContaining('there is no column "body" for the text: the columns are "question", "answer"')]]);
+    const usage = await lowrank(['data', '--model', MODEL, '--data', at('sheet.csv'), '--columns', 'answer']);
+    expect([usage.code, usage.errors[0]]).toEqual([2, "lowrank: data: --columns wants role=column, got 'answer'; roles are text, second, label, prompt, context, completion, system, messages"]);
+  }, LONG);
+
+  test('a Hub that is not there is an error by name', async () => {
+    const { code, errors } = await lowrank(['inspect', 'nowhere']);
+    expect([code, errors.length]).toEqual([3, 1]);
+    const refused = await lowrank(['data', '--model', 'hub:../x', '--data', at('sheet.csv')]);
+    expect([refused.code, refused.errors[0]]).toEqual([3, expect.stringContaining('is not the name of a repository')]);
+  }, LONG);
+});

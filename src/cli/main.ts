@@ -4,6 +4,7 @@ import { closeNodeGpu } from './node-gpu';
 import { UsageError } from './options';
 import { bench } from './verbs/bench';
 import { methods, models, plan } from './verbs/catalogue';
+import { data } from './verbs/data';
 import { device } from './verbs/device';
 import { evaluate } from './verbs/evaluate';
 import { finetune } from './verbs/finetune';
@@ -12,16 +13,18 @@ import { inspect } from './verbs/inspect';
 import { merge } from './verbs/merge';
 import { sample } from './verbs/sample';
 
-const verbs: Readonly<Record<string, (args: readonly string[]) => Promise<number>>> = { finetune, eval: evaluate, grads, sample, merge, inspect, methods, models, plan, bench, device };
+const verbs: Readonly<Record<string, (args: readonly string[]) => Promise<number>>> = { finetune, data, eval: evaluate, grads, sample, merge, inspect, methods, models, plan, bench, device };
 
 const HELP = `lowrank: fine-tune small models with low-rank adapters on WebGPU
 
   lowrank finetune --model DIR --data FILE --method SLUG --steps N --batch B --seq T --lr X --seed S --out DIR
                    [--task causal-lm|masked-lm|sequence-classification] [--set key=value]... [--targets REGEX] [--val FILE] [--eval-every N] [--save-every N] [--resume DIR]
+                   [--columns role=column,...] [--pack] [--held-out SHARE] [--test SHARE] [--from ADAPTER]
                    [--schedule constant|linear|cosine] [--warmup N] [--weight-decay X] [--clip X]
-  lowrank eval     --model DIR [--task TASK] [--adapter DIR]... (--data FILE [--batch B] [--seq T] [--held-out SHARE --seed S] | --tokens FILE.json [--logits OUT.safetensors])
+  lowrank data     --model DIR [--task TASK] --data FILE [--columns role=column,...] [--seq T] [--seed S] [--held-out SHARE] [--test SHARE] [--pack]
+  lowrank eval     --model DIR [--task TASK] [--adapter DIR]... (--data FILE [--columns ...] [--batch B] [--seq T] [--held-out SHARE --test SHARE --part validation|test --seed S] | --tokens FILE.json [--logits OUT.safetensors])
   lowrank grads    --model DIR --adapter DIR --tokens FILE.json --out OUT.safetensors
-  lowrank sample   --model DIR [--adapter DIR]... --prompt TEXT --max N [--temperature X] [--top-p X] [--seed S]
+  lowrank sample   --model DIR [--adapter DIR]... --prompt TEXT --max N [--temperature X] [--top-k N] [--top-p X] [--stop TEXT]... [--seed S]
   lowrank merge    --model DIR --adapter DIR --out DIR [--dtype f32|f16]
   lowrank inspect  PATH
   lowrank methods
@@ -31,6 +34,8 @@ const HELP = `lowrank: fine-tune small models with low-rank adapters on WebGPU
                    [--dtype f32|f16] [--runs N] [--filter TEXT] [--profile]
   lowrank device
 
+DIR of a model may be a .gguf file or hub:OWNER/NAME[@REVISION]; of an adapter, hub:OWNER/NAME; FILE may be hub:OWNER/NAME[@REVISION][:PATH].
+HF_TOKEN and HF_ENDPOINT are used where they are set. Data files: .txt .md .jsonl .json .csv .tsv .parquet.
 Every verb takes --json (one object a line) and --adapter-backend auto|gpu|lavapipe|swiftshader.
 Exit codes: 0 done, 2 usage, 3 bad input, 4 no usable GPU, 5 the loss became non-finite, 130 interrupted.
 `;

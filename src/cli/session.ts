@@ -13,9 +13,9 @@ import { type LoadedModel, describeModel, uploadWeights } from '../training/load
 import { type Task, labelsOf } from '../models/model';
 import type { TokenBatch } from '../training/task';
 import { DataError } from '../util/errors';
-import { folderSources } from './files';
 import { type Backend, openNodeGpu } from './node-gpu';
 import type { Output } from './output';
+import { adapterSources, modelSources } from './sources';
 
 export async function openDevice(backend: string | undefined, output: Output): Promise<Device> {
   const { gpu, backend: opened, description } = await openNodeGpu((backend ?? 'auto') as Backend);
@@ -52,21 +52,21 @@ function fileTuneStore(path: string): TuneStore {
   };
 }
 
-/** The model of a folder without its weights on a device. */
-export const describeFolder = async (directory: string, task?: Task): Promise<LoadedModel> => describeModel(directory, await openHfFolder(await folderSources(directory)), task);
+/** A model without its weights on a device: a folder, a .gguf file, or `hub:owner/name`. */
+export const describeFolder = async (path: string, output: Output, task?: Task): Promise<LoadedModel> => describeModel(path, await openHfFolder(await modelSources(path, output)), task);
 
-/** config.json of a model's folder. */
-export const configOf = async (directory: string): Promise<unknown> => (await openHfFolder(await folderSources(directory))).config;
+/** config.json of a model. */
+export const configOf = async (path: string, output: Output): Promise<unknown> => (await openHfFolder(await modelSources(path, output))).config;
 
-export async function loadFolder(device: Device, directory: string, output: Output, task?: Task): Promise<LoadedModel> {
-  const loaded = await describeFolder(directory, task);
+export async function loadFolder(device: Device, path: string, output: Output, task?: Task): Promise<LoadedModel> {
+  const loaded = await describeFolder(path, output, task);
   await uploadWeights(device, loaded, (done, total) => output.progress(`loading ${Math.round((100 * done) / total)} %`));
   return loaded;
 }
 
-/** Adapter folders attached: any number of plain LoRAs, whose updates add up, or one of another format. */
-export async function attachFolders(device: Device, loaded: LoadedModel, directories: readonly string[]): Promise<Attached> {
-  const folders = await Promise.all(directories.map(folderSources));
+/** Adapters attached, each a folder or `hub:owner/name`: any number of plain LoRAs, whose updates add up, or one of another format. */
+export async function attachFolders(device: Device, loaded: LoadedModel, paths: readonly string[], output: Output): Promise<Attached> {
+  const folders = await Promise.all(paths.map((path) => adapterSources(path, output)));
   if (folders.length === 1) return attachFolder(device, loaded, folders[0] as Files, methods.values());
   return { attachment: attachFiles(device, loaded.network, await Promise.all(folders.map(readPeft))) };
 }

@@ -3,7 +3,11 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ConfigError, DataError } from '../util/errors';
-import { type Batch, type DataFile, type DatasetOptions, datasetFromFile, datasetFromSplit, type TokenRow } from './dataset';
+import { parquetWriteBuffer } from 'hyparquet-writer';
+import Papa from 'papaparse';
+import { blocks } from './blocks';
+import { type Batch, type DataFile, type DatasetOptions, datasetFromFile, datasetFromSplit, prepare, type TokenRow } from './dataset';
+import { pack } from './pack';
 import { loadTokenizer } from './tokenizer';
 
 const read = (path: string) => readFileSync(new URL(`../../public/${path}`, import.meta.url), 'utf8');
@@ -89,7 +93,7 @@ describe('rows with text', () => {
     const { summary, batch } = await datasetFromFile(rowsFile([{ text: 'The fox ran.' }]), tale, { ...options, holdout: 0, batch: 1, seq: 8 });
     expect(summary.preview).toEqual([{ tokens: ['<|bos|>', 'The', ' fox', ' ran', '.', '<|eos|>'], loss: [false, true, true, true, true, true], total: 6, cut: 0 }]);
     const { input_ids, labels, lossTokens } = batch(0);
-    expect([...labels]).toEqual([...input_ids.subarray(0, 6), -100, -100]);
+    expect([...labels]).toEqual([-100, ...input_ids.subarray(1, 6), -100, -100]);
     expect([...input_ids.subarray(6)]).toEqual([0, 0]);
     expect(lossTokens).toBe(5);
   });
@@ -98,7 +102,8 @@ describe('rows with text', () => {
     const file = rowsFile([...textRows(40), { text: 'one two three four five six seven eight nine ten' }]);
     const { summary, trainTokens } = await datasetFromFile(file, tale, { ...options, seq: 8, holdout: 0 });
     expect(summary.cutRows).toBe(1);
-    expect(summary.warnings).toContain('1 of 41 rows is longer than 8 tokens and will be cut at the end; the longest has 12. Raise the row length (seq) to keep them whole.');
+    expect(summary.cutTokens).toBe(4);
+    expect(summary.warnings).toContain(`1 of 41 rows is longer than 8 tokens and will be cut at the end, ${((100 * 4) / summary.tokens).toFixed(1)} % of all tokens; the longest has 12. Raise the row length (seq) to keep them whole.`);
     expect(summary.lengths.counts.reduce((a, b) => a + b, 0)).toBe(41);
     expect(summary.lengths.counts[Math.floor(12 / summary.lengths.width)]).toBe(1);
     expect(summary.tokens - trainTokens).toBe(4);
@@ -279,5 +284,162 @@ describe('what is refused', () => {
 
   it('bad files, with the name of the file', async () => {
     expect(await refusal(datasetFromFile({ name: 'x.jsonl', content: '{"txt":1}' }, tale, options))).toMatch(/^x\.jsonl: line 1: neither "text" nor /);
+  });
+});
+
+describe('conversations', () => {
+  const talk = (...said: string[]) => ({ messages: said.map((content, i) => ({ role: i % 2 ? 'assistant' : 'user', content })) });
+  const learned = ({ tokens, loss }: TokenRow) => tokens.map((token, i) => (loss[i] ? token : '·')).join('').replace(/·+/g, '·');
+
+  it('carry loss on every turn of the assistant, from its first word to the token that ends it', async () => {
+    const { summary } = await datasetFromFile(rowsFile([talk('Hi', 'Hello.', 'How are you?', 'Well.')]), tale, { ...options, holdout: 0, seq: 64 });
+    expect(summary).toMatchObject({ form: 'chat', used: { messages: 'messages' } });
+    expect(summary.preview[0]?.tokens.join('')).toBe('<|bos|><|user|>Hi<|assistant|>Hello.<|eos|><|user|>How are you?<|assistant|>Well.<|eos|>');
+    expect(learned(summary.preview[0] as TokenRow)).toBe('·Hello.<|eos|>·Well.<|eos|>');
+  });
+
+  it('of one turn are the tokens of a prompt and its completion', async () => {
+    const tokens = async (row: object) => (await datasetFromFile(rowsFile([row]), tale, { ...options, holdout: 0 })).summary;
+    const [a, b] = [await tokens(talk('Hi', 'Hello.')), await tokens({ prompt: 'Hi', completion: 'Hello.' })];
+    expect(a.preview).toEqual(b.preview);
+    expect(a.tokensHash).toBe(b.tokensHash);
+    expect((await tokens({ system: 'Be kind.', prompt: 'Hi', completion: 'Hello.' })).preview[0]?.tokens.join('')).toBe('<|bos|><|system|>Be kind.<|user|>Hi<|assistant|>Hello.<|eos|>');
+  });
+
+  it('learn a turn only where the template writes it as it did while the talk was going on', async () => {
+    const forgetful = loadTokenizer(json, config, '{% for m in messages %}<|{{ m.role }}|>{% if m.role == "assistant" and not loop.last %}(cut){% else %}{{ m.content }}{% endif %}{% if m.role == "assistant" %}{{ eos_token }}{% endif %}{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}');
+    const { summary } = await datasetFromFile(rowsFile([talk('Hi', 'Hello.', 'And?', 'Well.')]), forgetful, { ...options, holdout: 0, seq: 64 });
+    expect(learned(summary.preview[0] as TokenRow)).toBe('·Well.<|eos|>');
+  });
+
+  it('are refused by a model without a template, and by a template that fails, by their line', async () => {
+    expect(await refusal(datasetFromFile(rowsFile([talk('Hi', 'Hello.')]), plain, options))).toBe('rows.jsonl: line 1: conversations need a chat template, and this model has none; Choose a model made for chat, or columns with a prompt and a completion.');
+    const strict = loadTokenizer(json, config, '{% for m in messages %}{% if (m.role == "user") != (loop.index0 % 2 == 0) %}{{ raise_exception("roles must alternate") }}{% endif %}{{ m.content }}{% endfor %}');
+    const twice = { messages: [{ role: 'user', content: 'a' }, { role: 'user', content: 'b' }, { role: 'assistant', content: 'c' }] };
+    expect(await refusal(datasetFromFile(rowsFile([talk('Hi', 'Hello.'), twice]), strict, options))).toMatch(/^rows\.jsonl: line 2: chat template: cannot be rendered: .*roles must alternate; /);
+  });
+});
+
+describe('packing', () => {
+  const rows = Array.from({ length: 60 }, (_, i) => ({ prompt: `Say ${i}.`, completion: 'word '.repeat(1 + (i % 7)).trim() }));
+
+  it('keeps every token and every place with loss, and leaves the held-out rows alone', async () => {
+    const [loose, packed] = [await datasetFromFile(rowsFile(rows), tale, { ...options, seq: 48 }), await datasetFromFile(rowsFile(rows), tale, { ...options, seq: 48, pack: true })];
+    const { packing } = packed.summary;
+    expect(packing.packedRows).toBeLessThan(packing.rows / 2);
+    expect(packing.packedPadding).toBeLessThan(packing.padding / 3);
+    expect(loose.summary.packing).toEqual({ ...packing, on: false });
+    expect(packed.validation()).toEqual(loose.validation());
+    expect(packed.trainTokens).toBe(loose.trainTokens);
+    // One whole epoch of each.
+    const one = await datasetFromFile(rowsFile(rows), tale, { ...options, seq: 48, batch: packing.packedRows, pack: true });
+    const other = await datasetFromFile(rowsFile(rows), tale, { ...options, seq: 48, batch: packing.rows });
+    expect(one.batch(0).lossTokens).toBe(other.batch(0).lossTokens);
+    expect(one.batch(0).labels.filter((label) => label >= 0).length).toBe(one.batch(0).lossTokens);
+  });
+
+  it('puts every item into one bin, none too full, and few of them', () => {
+    fc.assert(fc.property(fc.integer({ min: 1, max: 64 }).chain((size) => fc.tuple(fc.constant(size), fc.array(fc.integer({ min: 1, max: size }), { maxLength: 80 }))), ([size, lengths]) => {
+      const bins = pack(lengths, size);
+      expect(bins.flat().sort((a, b) => a - b)).toEqual(lengths.map((_, i) => i));
+      const sums = bins.map((bin) => bin.reduce((sum, i) => sum + (lengths[i] as number), 0));
+      for (const sum of sums) expect(sum).toBeLessThanOrEqual(size);
+      // Best fit decreasing needs at most 11/9 of the best plus 1 (Johnson 1974); the best is no less than the sum.
+      const least = lengths.reduce((a, b) => a + b, 0) / size;
+      expect(bins.filter((_, i) => (sums[i] as number) <= size / 2).length).toBeLessThanOrEqual(1);
+      expect(bins.length).toBeGreaterThanOrEqual(least);
+    }));
+  });
+});
+
+describe('training, validation and test', () => {
+  it('have no row in common, and a test set aside moves no row out of the validation', async () => {
+    const file = rowsFile(textRows(100));
+    const [two, three] = [await datasetFromFile(file, tale, { ...options, validationBatches: 99 }), await datasetFromFile(file, tale, { ...options, test: 0.2, validationBatches: 99 })];
+    expect(all(three.validation())).toEqual(all(two.validation()));
+    expect(three.summary).toMatchObject({ trainRows: 70, validationRows: 10, testRows: 20 });
+    const sides = [all(Array.from({ length: 18 }, (_, step) => three.batch(step))), all(three.validation()), all(three.test())].map((texts) => new Set(texts));
+    expect(new Set(sides.flatMap((side) => [...side])).size).toBe(100);
+    expect(sides.map((side) => side.size)).toEqual([70, 10, 20]);
+  });
+
+  it('of a text are three pieces in order', async () => {
+    const { summary, test, validation } = await datasetFromFile(longText(100), tale, { ...options, test: 0.1, validationBatches: 99 });
+    expect(summary.testRows).toBe(summary.validationRows);
+    const number = (batches: Batch[]) => Number(/line (\d+) /.exec(all(batches).join(''))?.[1]);
+    expect(number(test())).toBeGreaterThan(number(validation()));
+    expect(await refusal(datasetFromFile({ name: 'tiny.txt', content: 'Once upon a time there was a little fox.' }, tale, { ...options, test: 0.1, seq: 6 }))).toContain('one row each for training, validation and test');
+  });
+
+  it('are watched for near duplicates, and the nearest are shown', async () => {
+    const about = (i: number) => `The traveller number ${i} went over the ${['green', 'blue', 'grey', 'white'][i % 4]} hill to town ${i * 7}, and came back on day ${i * 13} with ${i * 31} apples, ${i * 17} pears and a dog called Rex-${i}.`;
+    const rows = Array.from({ length: 80 }, (_, i) => ({ text: about(i) }));
+    expect((await datasetFromFile(rowsFile(rows), tale, { ...options, seq: 64 })).summary.near).toEqual({ count: 0, examples: [] });
+    // Every row once more with one word at the end changed.
+    const doubled = [...rows, ...rows.map(({ text }) => ({ text: text.replace('called', 'named') }))];
+    const { summary } = await datasetFromFile(rowsFile(doubled), tale, { ...options, seq: 64 });
+    const held = summary.validationRows;
+    expect(summary.near.count).toBeGreaterThan(held / 2);
+    expect(summary.near.examples[0]?.similarity).toBeGreaterThanOrEqual(0.8);
+    expect(summary.near.examples[0]?.train).toMatch(/^The traveller/);
+    expect(summary.warnings).toContain(`${summary.near.count} of ${held} held-out rows nearly repeat a training row (80 % or more of their phrases in common): the validation loss will look better than it is.`);
+  });
+});
+
+describe('labels', () => {
+  const rows = Array.from({ length: 40 }, (_, i) => ({ text: `Review ${i}`, label: i % 4 ? 'good' : 'bad' }));
+
+  it('are counted by class and side, and a decoder learns to name them', async () => {
+    const { summary } = await datasetFromFile(rowsFile(rows), tale, { ...options, test: 0.1 });
+    expect(summary.classes?.map(({ label }) => label)).toEqual(['good', 'bad']);
+    for (const part of ['train', 'validation', 'test'] as const) expect(summary.classes?.reduce((sum, entry) => sum + entry[part], 0)).toBe(summary[`${part}Rows`]);
+    expect(parts(summary.preview[0])[1]).toMatch(/^(good|bad)<\|eos\|>$/);
+    expect((await datasetFromFile(rowsFile(rows), plain, { ...options, holdout: 0 })).summary.preview.map(parts)[1]).toEqual(['<|bos|>Review 1\n', 'good<|eos|>']);
+    const pairs = await datasetFromFile({ name: 'a.csv', content: 'premise,hypothesis,label\nIt rains.,It is wet.,yes\n' }, plain, { ...options, holdout: 0 });
+    expect(parts(pairs.summary.preview[0])).toEqual(['<|bos|>It rains.\nIt is wet.\n', 'yes<|eos|>']);
+  });
+
+  it('of one class, and labels never trained on, are pointed out', async () => {
+    const warnings = async (list: object[], more = {}) => (await datasetFromFile(rowsFile(list), tale, { ...options, ...more })).summary.warnings;
+    expect(await warnings(rows.map((row) => ({ ...row, label: 'good' })))).toContain('Every row has the same label, "good": there is nothing to tell apart.');
+    expect(await warnings(rows.map((row, i) => ({ ...row, label: `class ${i}` })))).toContain('4 labels stand in held-out rows only and cannot be learned.');
+  });
+});
+
+describe('the same tokens everywhere', () => {
+  it('a long text in blocks is the text in one piece', () => {
+    const text = read('data/king-james/data.txt').slice(0, 200_000);
+    for (const size of [1, 50, 5000]) {
+      const some = [...blocks(text.slice(0, size * 400), size)];
+      expect(some.join('')).toBe(text.slice(0, size * 400));
+      expect(some.length).toBeGreaterThan(20);
+      expect(some.flatMap((block) => tale.encode(block, { addSpecial: false }))).toEqual(tale.encode(text.slice(0, size * 400), { addSpecial: false }));
+    }
+    const dense = 'x'.repeat(600_000);
+    expect([...blocks(dense)].join('')).toBe(dense);
+    expect([...blocks(dense)].length).toBeGreaterThan(1);
+  });
+
+  it('whatever the file says them in', async () => {
+    const rows = textRows(30).map(({ text }, i) => ({ prompt: text, completion: `answer ${i}` }));
+    const hashes = new Set<string>();
+    for (const file of [
+      rowsFile(rows), { name: 'a.json', content: JSON.stringify(rows) }, { name: 'a.csv', content: Papa.unparse(rows) }, { name: 'a.tsv', content: Papa.unparse(rows, { delimiter: '\t' }) },
+      { name: 'a.parquet', content: new Uint8Array(parquetWriteBuffer({ columnData: [{ name: 'prompt', data: rows.map((row) => row.prompt) }, { name: 'completion', data: rows.map((row) => row.completion) }] })) },
+    ]) hashes.add((await datasetFromFile(file, tale, options)).summary.tokensHash);
+    expect(hashes.size).toBe(1);
+    // The hash sees the split and the loss, not only the tokens.
+    expect(hashes).not.toContain((await datasetFromFile(rowsFile(rows), tale, { ...options, seed: 8 })).summary.tokensHash);
+  });
+
+  it('and reading them can be watched and stopped', async () => {
+    const file = rowsFile(Array.from({ length: 20_000 }, (_, i) => ({ text: `row ${i} of a long file with some words in it` })));
+    const seen: number[] = [];
+    await prepare(file, tale, {}, { progress: (done, total) => seen.push(done / total) });
+    expect(seen.length).toBeGreaterThan(3);
+    expect(seen).toEqual([...seen].sort((a, b) => a - b));
+    expect(seen.at(-1)).toBe(1);
+    const stop = new AbortController();
+    await expect(prepare(file, tale, {}, { signal: stop.signal, progress: () => stop.abort() })).rejects.toThrow(/abort/i);
   });
 });

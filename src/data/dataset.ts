@@ -1,15 +1,18 @@
 // Training batches and held-out batches from a data file. A batch is a pure function of (data, options, step), so a run
 // resumes at any step without replay. Labels are not shifted (the model shifts inside); -100 marks a token without loss.
+// Two stages: `prepare` reads and tokenises, which takes long and depends on the file and the tokenizer alone; `arrange` cuts,
+// splits, packs and counts, which is quick.
 import { ConfigError, DataError } from '../util/errors';
+import type { Watch } from '../util/pace';
 import { shuffle, uniform } from '../util/random';
-import { countUnreadable, type DataRow, type PairRow, parseData } from './rows';
+import { cutSpans, type EncodedRow, encodeRows, encodeText, type Spans, spanTokens } from './encode';
+import { NEAR, nearPairs, sign, type Signed } from './near';
+import { pack } from './pack';
+import { type Columns, contentKey, type DataForm, type DataRow, describeForm, type ParsedData, parseRows, plainText } from './rows';
+import { type Cells, type DataFile, kindOf, readTable } from './table';
 import type { Tokenizer } from './tokenizer';
 
-export interface DataFile {
-  name: string;
-  /** The file's bytes, or its text. */
-  content: string | Uint8Array<ArrayBuffer>;
-}
+export type { DataFile } from './table';
 
 export interface DatasetOptions {
   /** Rows in a batch (B). */
@@ -21,6 +24,10 @@ export interface DatasetOptions {
   seed: number;
   /** Share held out for validation; 0 = none. Not used where a validation file is given. */
   holdout: number;
+  /** Share kept for a test at the end, apart from training and validation; default 0. */
+  test?: number;
+  /** Several short training rows in one; held-out rows stay as they are, so that losses compare. */
+  pack?: boolean;
   /** At most so many validation batches (default 16), spread evenly over the held-out rows. */
   validationBatches?: number;
 }
@@ -45,23 +52,38 @@ export interface TokenRow { tokens: string[]; /** true where the token carries l
 export interface DataSummary {
   name: string;
   format: 'text' | 'rows';
+  form: DataForm;
   /** SHA-256 of the file, hex. */
   hash: string;
+  /** SHA-256 of every token, its loss and its side of the split: equal on the page and on the command line. */
+  tokensHash: string;
+  /** All columns of the file, the ones that are used, and the first rows of it. */
+  columns: string[];
+  used: Columns;
+  cells: string[][];
   /** Rows of at most T tokens, for text as well. */
   rows: number;
   tokens: number;
   trainRows: number;
   validationRows: number;
+  testRows: number;
   cutRows: number;
+  /** Tokens beyond the row length, which are not trained on. */
+  cutTokens: number;
+  /** Training rows as they are and packed, and the share of their positions that is padding. */
+  packing: { on: boolean; rows: number; packedRows: number; padding: number; packedPadding: number };
+  /** Rows of each class by side, largest first; null where there are none. */
+  classes: { label: string; train: number; validation: number; test: number }[] | null;
+  /** Held-out rows that nearly repeat a training row: how many, and the nearest few. */
+  near: { count: number; examples: { held: string; train: string; similarity: number }[] };
   lengths: { width: number; counts: number[] };
   preview: TokenRow[];
   warnings: string[];
 }
 
+/** What a run needs of its data. */
 export interface Dataset {
-  readonly summary: DataSummary;
-  /** Hash of the validation file, where one was given. */
-  readonly validationHash?: string;
+  readonly summary: Partial<DataSummary> & Pick<DataSummary, 'format' | 'hash'>;
   /** Tokens of the training rows as batches show them: after the cut, without padding. */
   readonly trainTokens: number;
   readonly validationTokens: number;
@@ -71,60 +93,87 @@ export interface Dataset {
   validation(): Batch[];
 }
 
+export interface FileDataset extends Dataset {
+  readonly summary: DataSummary;
+  /** Hash of the validation file, where one was given. */
+  readonly validationHash?: string;
+  /** All rows kept for the test. */
+  test(): Batch[];
+}
+
+/** A file read and turned into tokens. */
+export interface Prepared {
+  readonly name: string;
+  readonly hash: string;
+  readonly parsed: ParsedData;
+  readonly cells: readonly (readonly string[])[];
+  /** Of a running text. */
+  readonly text: Uint32Array | null;
+  /** Of rows: tokens, and the words by which near duplicates are found. */
+  readonly rows: readonly EncodedRow[];
+  readonly signed: readonly Signed[];
+}
+
 /** Random streams of this file: which rows are held out, their order in an epoch, where an epoch's windows of text begin. */
 const SPLIT_STREAM = 0x6461_0001;
 export const ORDER_STREAM = 0x6461_0002;
 const PHASE_STREAM = 0x6461_0003;
 const IGNORED = -100;
 const PREVIEW_ROWS = 5;
+const NEAR_EXAMPLES = 3;
+/** Up to this share of rows may have nothing left to learn and be left out; beyond it, something is wrong with the settings. */
+const SPARE_SHARE = 0.01;
 
-/** Tokens of a row, cut to T; loss from `lossFrom` to the end. */
-interface Row { ids: ArrayLike<number>; lossFrom: number }
-interface EncodedRow extends Row { line: number; total: number }
-/** Training or held-out rows. Only windows of text depend on the epoch. */
-interface Side { count: number; tokens: number; row(index: number, epoch: number): Row }
+export async function prepare(file: DataFile, tokenizer: Tokenizer, columns: Columns = {}, watch: Watch = {}): Promise<Prepared> {
+  const { name } = file;
+  const bytes = typeof file.content === 'string' ? new TextEncoder().encode(file.content) : file.content;
+  const table = await readTable(file, { signal: watch.signal });
+  const parsed = parseRows(name, table, columns);
+  const hash = await sha256(bytes);
+  const cells = table.kind === 'table' ? table.rows.slice(0, PREVIEW_ROWS).map((row) => table.columns.map((column) => cellText(row, column))) : [];
+  if (parsed.format === 'text') return { name, hash, parsed, cells, text: await encodeText(parsed.rows[0].text, tokenizer, watch), rows: [], signed: [] };
+  const rows = await encodeRows(name, parsed.rows, tokenizer, watch);
+  return { name, hash, parsed, cells, text: null, rows, signed: parsed.rows.map((row) => sign(plainText(row))) };
+}
 
-interface Source { format: 'text' | 'rows'; train: Side; validation: Side; summary: Omit<DataSummary, 'name' | 'format' | 'hash' | 'rows' | 'trainRows' | 'validationRows' | 'preview'> }
+function cellText(row: Cells, column: string): string {
+  const value = row[column];
+  if (typeof value === 'string') return value.slice(0, 200);
+  return typeof value === 'object' && value !== null ? (JSON.stringify(value, (_, inner) => (typeof inner === 'bigint' ? String(inner) : inner)) ?? '').slice(0, 200) : value === undefined ? '' : kindOf(value);
+}
 
 /** Holds a part of the file out: whole rows, chosen by seed, or the last part of a running text. */
-export async function datasetFromFile(file: DataFile, tokenizer: Tokenizer, options: DatasetOptions): Promise<Dataset> {
+export async function datasetFromFile(file: DataFile, tokenizer: Tokenizer, options: DatasetOptions, columns: Columns = {}, watch: Watch = {}): Promise<FileDataset> {
   checkOptions(options);
-  const { bytes, text } = bothForms(file);
-  const { format, rows } = parseData(file.name, text);
-  const source = format === 'text' ? splitText(file.name, rows[0].text, tokenizer, options) : splitRows(file.name, rows, tokenizer, options);
-  source.summary.warnings.unshift(...unreadableWarning(text));
-  return assemble(file.name, await sha256(bytes), source, tokenizer, options);
+  return arrange(await prepare(file, tokenizer, columns, watch), tokenizer, options);
+}
+
+export async function arrange(prepared: Prepared, tokenizer: Tokenizer, options: DatasetOptions): Promise<FileDataset> {
+  checkOptions(options);
+  const source = prepared.text ? splitText(prepared.name, prepared.text, options) : splitRows(prepared, tokenizer, options);
+  return assemble(prepared, [prepared], source, tokenizer, options);
 }
 
 /** Takes the validation rows from a file of their own, of the same kind. */
-export async function datasetFromSplit(train: DataFile, validation: DataFile, tokenizer: Tokenizer, options: DatasetOptions): Promise<Dataset> {
+export async function datasetFromSplit(train: DataFile, validation: DataFile, tokenizer: Tokenizer, options: DatasetOptions, columns: Columns = {}): Promise<FileDataset> {
   checkOptions(options);
-  const a = bothForms(train), b = bothForms(validation);
-  const left = parseData(train.name, a.text), right = parseData(validation.name, b.text);
-  let source: Source;
-  if (left.format === 'text' && right.format === 'text') {
-    source = pairOfTexts(train.name, left.rows[0].text, validation.name, right.rows[0].text, tokenizer, options);
-  } else if (left.format === 'rows' && right.format === 'rows' && left.rows[0]?.kind === right.rows[0]?.kind) {
-    source = pairOfRows(train.name, left.rows, validation.name, right.rows, tokenizer, options);
-  } else {
-    throw new DataError(`${validation.name}: another kind of data than ${train.name}: ${describe(right.rows)} against ${describe(left.rows)}`, 'Give both files the same form.');
+  const left = await prepare(train, tokenizer, columns), right = train === validation ? left : await prepare(validation, tokenizer, columns);
+  if (left.parsed.format !== right.parsed.format || left.parsed.form !== right.parsed.form) {
+    const kind = ({ parsed }: Prepared) => describeForm(parsed, parsed.format);
+    throw new DataError(`${validation.name}: another kind of data than ${train.name}: ${kind(right)} against ${kind(left)}`, 'Give both files the same form.');
   }
-  source.summary.warnings.unshift(...unreadableWarning(a.text + b.text));
-  const dataset = assemble(train.name, await sha256(a.bytes), source, tokenizer, options);
-  return { ...dataset, validationHash: await sha256(b.bytes) };
+  const source = left.text && right.text ? pairOfTexts(left, right, options) : pairOfRows(left, right, tokenizer, options);
+  const dataset = await assemble(left, [left, right], source, tokenizer, options);
+  return { ...dataset, validationHash: right.hash };
 }
 
-export function checkOptions({ batch, seq, context, holdout }: DatasetOptions): void {
+export function checkOptions({ batch, seq, context, holdout, test = 0 }: DatasetOptions): void {
   if (!Number.isInteger(seq) || seq < 2) throw new ConfigError(`training.seq: a row needs at least 2 tokens: got ${seq}`, 'Give a whole number from 2.');
   if (seq > context) throw new ConfigError(`training.seq: rows longer than the model's context: ${seq} tokens, the model takes ${context}`, `Lower seq to ${context} or less.`);
   if (!Number.isInteger(batch) || batch < 1) throw new ConfigError(`training.batch: a batch needs at least 1 row: got ${batch}`, 'Give a whole number from 1.');
-  if (!(holdout >= 0 && holdout <= 0.5)) throw new ConfigError(`holdout: not a share from 0 to 0.5: got ${holdout}`, 'Give a share such as 0.1.');
-}
-
-export function bothForms({ content }: DataFile): { bytes: Uint8Array<ArrayBuffer>; text: string } {
-  return typeof content === 'string'
-    ? { bytes: new TextEncoder().encode(content), text: content }
-    : { bytes: content, text: new TextDecoder('utf-8', { ignoreBOM: true }).decode(content) };
+  for (const [name, share] of [['holdout', holdout], ['test', test]] as const) {
+    if (!(share >= 0 && share <= 0.5)) throw new ConfigError(`${name}: not a share from 0 to 0.5: got ${share}`, 'Give a share such as 0.1.');
+  }
 }
 
 export async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
@@ -132,25 +181,26 @@ export async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
   return Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
-function describe(rows: readonly DataRow[]): string {
-  return rows[0]?.kind === 'pair' ? 'rows with "prompt" and "completion"' : rows.length === 1 ? 'a text' : 'rows with "text"';
-}
-
-function unreadableWarning(text: string): string[] {
-  const unreadable = countUnreadable(text);
-  return unreadable === 0 ? [] : [`${plural(unreadable, 'character')} could not be read as UTF-8 and will be learned as the sign “\ufffd”.`];
-}
-
 export function plural(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? '' : 's'}`;
 }
 
-// ---- running text ----
+// ---- sides ----
 
-function encodeText(text: string, { bos, eos, encode }: Tokenizer): Uint32Array {
-  const ids = encode(text, { addSpecial: false });
-  return Uint32Array.from([...(bos === null ? [] : [bos]), ...ids, ...(eos === null ? [] : [eos])]);
-}
+/** Tokens of a row, cut to T, with the spans that carry loss. */
+interface Row { ids: ArrayLike<number>; spans: Spans; total: number }
+/** Training or held-out rows. Only windows of text depend on the epoch. */
+interface Side { count: number; tokens: number; row(index: number, epoch: number): Row }
+type Facts = Pick<DataSummary, 'tokens' | 'cutRows' | 'cutTokens' | 'lengths' | 'warnings' | 'packing' | 'classes' | 'near' | 'trainRows'>;
+interface Source { train: Side; validation: Side; test: Side; facts: Facts }
+
+const listSide = (rows: readonly Row[]): Side => ({
+  count: rows.length,
+  tokens: rows.reduce((sum, row) => sum + row.ids.length, 0),
+  row: (index) => rows[index] as Row,
+});
+
+// ---- running text ----
 
 /** Windows of T tokens. With `moving`, each epoch's grid starts at another offset, so that no token is always a row's first. */
 function windows(ids: Uint32Array, seq: number, moving?: { seed: number }): Side {
@@ -164,128 +214,131 @@ function windows(ids: Uint32Array, seq: number, moving?: { seed: number }): Side
     row(index, epoch) {
       const phase = moving ? Math.floor(uniform(moving.seed, PHASE_STREAM, epoch) * phases) : 0;
       const start = phase + index * seq;
-      return { ids: ids.subarray(start, start + seq), lossFrom: 0 };
+      return { ids: ids.subarray(start, start + seq), spans: [[0, seq]], total: seq };
     },
   };
 }
 
-function textSource(ids: { train: Uint32Array; validation: Uint32Array }, tokenizer: Tokenizer, { seq, seed, batch }: DatasetOptions): Source {
-  const train = windows(ids.train, seq, { seed }), validation = windows(ids.validation, seq);
+function textSource(ids: { train: Uint32Array; validation: Uint32Array; test: Uint32Array }, { seq, seed, batch }: DatasetOptions): Source {
+  const train = windows(ids.train, seq, { seed }), validation = windows(ids.validation, seq), test = windows(ids.test, seq);
   return {
-    format: 'text',
-    train,
-    validation,
-    summary: {
-      tokens: ids.train.length + ids.validation.length,
+    train, validation, test,
+    facts: {
+      tokens: ids.train.length + ids.validation.length + ids.test.length,
+      trainRows: train.count,
       cutRows: 0,
-      lengths: { width: seq, counts: [0, train.count + validation.count] },
-      warnings: [...fewRowsWarning(train.count, batch), ...endWarning(tokenizer)],
+      cutTokens: 0,
+      lengths: { width: seq, counts: [0, train.count + validation.count + test.count] },
+      packing: { on: false, rows: train.count, packedRows: train.count, padding: 0, packedPadding: 0 },
+      classes: null,
+      near: { count: 0, examples: [] },
+      warnings: fewRowsWarning(train.count, batch),
     },
   };
 }
 
-function splitText(name: string, text: string, tokenizer: Tokenizer, options: DatasetOptions): Source {
-  const { seq, holdout } = options;
-  const ids = encodeText(text, tokenizer);
+function splitText(name: string, ids: Uint32Array, options: DatasetOptions): Source {
+  const { seq, holdout, test = 0 } = options;
   const whole = Math.floor(ids.length / seq);
-  if (whole < (holdout > 0 ? 2 : 1)) throw tooShort(name, ids.length, seq, holdout > 0);
-  // The held-out part is the end of the text, in one piece: no window of it overlaps a training window.
-  const held = holdout > 0 ? Math.min(whole - 1, Math.max(1, Math.round((holdout * ids.length) / seq))) : 0;
-  const boundary = ids.length - held * seq;
-  return textSource({ train: ids.subarray(0, boundary), validation: ids.subarray(boundary) }, tokenizer, options);
+  const sides = 1 + Number(holdout > 0) + Number(test > 0);
+  if (whole < sides) throw tooShort(name, ids.length, seq, sides);
+  // The held-out parts are the end of the text, each in one piece: no window of them overlaps a training window.
+  const share = (part: number, others: number) => (part > 0 ? Math.min(whole - 1 - others, Math.max(1, Math.round((part * ids.length) / seq))) : 0);
+  const held = share(holdout, Number(test > 0));
+  const tested = share(test, held);
+  const boundary = ids.length - (held + tested) * seq;
+  return textSource({ train: ids.subarray(0, boundary), validation: ids.subarray(boundary, boundary + held * seq), test: ids.subarray(boundary + held * seq) }, options);
 }
 
-function pairOfTexts(trainName: string, train: string, validationName: string, validation: string, tokenizer: Tokenizer, options: DatasetOptions): Source {
-  const ids = { train: encodeText(train, tokenizer), validation: encodeText(validation, tokenizer) };
-  if (ids.train.length < options.seq) throw tooShort(trainName, ids.train.length, options.seq, false);
-  if (ids.validation.length < options.seq) throw tooShort(validationName, ids.validation.length, options.seq, false);
-  return textSource(ids, tokenizer, options);
+function pairOfTexts(train: Prepared, validation: Prepared, options: DatasetOptions): Source {
+  for (const { name, text } of [train, validation]) if ((text as Uint32Array).length < options.seq) throw tooShort(name, (text as Uint32Array).length, options.seq, 1);
+  return textSource({ train: train.text as Uint32Array, validation: validation.text as Uint32Array, test: new Uint32Array() }, options);
 }
 
-function tooShort(name: string, tokens: number, seq: number, held: boolean): DataError {
-  const rows = held ? 'one training row and one held-out row' : 'one row';
-  const largest = Math.floor(tokens / (held ? 2 : 1));
+function tooShort(name: string, tokens: number, seq: number, sides: number): DataError {
+  const rows = ['one row', 'one training row and one held-out row', 'one row each for training, validation and test'][sides - 1];
+  const largest = Math.floor(tokens / sides);
   const lower = largest >= 2 ? `, or lower the row length (seq) to ${largest} or less` : '';
-  return new DataError(`${name}: too short: ${plural(tokens, 'token')}, ${rows} of ${seq} tokens want ${seq * (held ? 2 : 1)}`, `Add text${lower}.`);
+  return new DataError(`${name}: too short: ${plural(tokens, 'token')}, ${rows} of ${seq} tokens want ${seq * sides}`, `Add text${lower}.`);
 }
 
 // ---- rows ----
 
-function encodeRow(name: string, row: DataRow, tokenizer: Tokenizer, seq: number): EncodedRow {
-  const { ids, lossFrom } = row.kind === 'text' ? { ids: [...encodeText(row.text, tokenizer)], lossFrom: 0 } : encodePair(row, tokenizer);
-  const kept = ids.slice(0, seq);
-  // The first token of a row is never predicted.
-  if (kept.length <= Math.max(1, lossFrom)) {
-    throw lossFrom >= seq
-      ? new DataError(`${name}: line ${row.line}: nothing left to learn: the prompt alone has ${lossFrom} tokens, a row has ${seq}`, `Raise the row length (seq) above ${lossFrom}, or shorten the prompt.`)
-      : new DataError(`${name}: line ${row.line}: nothing to learn: the row has ${plural(ids.length, 'token')}, and the first is never predicted`, 'Write more text into the row, or remove it.');
-  }
-  return { line: row.line, ids: Uint32Array.from(kept), lossFrom, total: ids.length };
+/** A row that is used, with what it was made from. */
+interface Kept extends Row { raw: DataRow; signed: Signed }
+
+/** Cuts every row to T tokens; rows with nothing left to learn are left out, as long as they are few. */
+function cutRows({ name, rows, parsed, signed }: Prepared, seq: number): { kept: Kept[]; spare: DataError[] } {
+  const spare: DataError[] = [];
+  const kept: Kept[] = [];
+  rows.forEach(({ place, ids, spans }, i) => {
+    const cut = cutSpans(spans, seq);
+    if (spanTokens(cut) === 0) {
+      const first = spans[0]?.[0] ?? 0;
+      spare.push(first >= seq
+        ? new DataError(`${name}: ${place}: nothing left to learn: the prompt alone has ${first} tokens, a row has ${seq}`, `Raise the row length (seq) above ${first}, or shorten the prompt.`)
+        : new DataError(`${name}: ${place}: nothing to learn: the row has ${plural(ids.length, 'token')}, and the first is never predicted`, 'Write more text into the row, or remove it.'));
+    } else {
+      kept.push({ ids: ids.subarray(0, seq), spans: cut, total: ids.length, raw: parsed.rows[i] as DataRow, signed: signed[i] as Signed });
+    }
+  });
+  if (spare.length > SPARE_SHARE * rows.length) throw spare[0] as DataError;
+  return { kept, spare };
 }
 
-function encodePair({ prompt, completion }: PairRow, tokenizer: Tokenizer): { ids: number[]; lossFrom: number } {
-  const { bos, eos } = tokenizer;
-  const encode = (text: string) => tokenizer.encode(text, { addSpecial: false });
-  const asked = { role: 'user', content: prompt } as const;
-  const head = tokenizer.chat([asked], { addGenerationPrompt: true });
-  if (head === null) {
-    const start = [...(bos === null ? [] : [bos]), ...encode(prompt)];
-    return { ids: [...start, ...encode(completion), ...(eos === null ? [] : [eos])], lossFrom: start.length };
-  }
-  const start = encode(head);
-  const whole = tokenizer.chat([asked, { role: 'assistant', content: completion }]);
-  let ids = encode(whole ?? '');
-  // A template may render a finished answer unlike an open one, and a merge may cross the border; then the answer is appended.
-  if (start.some((id, i) => ids[i] !== id)) ids = [...start, ...encode(completion)];
-  // What a template writes after the closing token (a line break) is not for the model to say.
-  const closing = eos === null ? -1 : ids.lastIndexOf(eos);
-  if (closing >= start.length) ids.length = closing + 1;
-  else if (eos !== null) ids.push(eos);
-  return { ids, lossFrom: start.length };
-}
+/** What was found last time for a file. */
+const nearKnown = new WeakMap<Prepared, { key: string; near: DataSummary['near'] }>();
 
-const contentOf = (row: DataRow) => JSON.stringify(row.kind === 'text' ? [row.text] : [row.prompt, row.completion]);
-
-/** Indices of the rows that are held out, by seed; rows with equal keys go to one side together, so that none was trained on. */
-export function heldOut(name: string, keys: readonly string[], { holdout, seed }: Pick<DatasetOptions, 'holdout' | 'seed'>): Set<number> {
-  const held = new Set<number>();
-  if (holdout === 0) return held;
+/** The side of each row, 0 training, 1 validation, 2 test; rows with equal keys go to one side together, so that no held-out row was trained on. */
+export function sidesOf(name: string, keys: readonly string[], { holdout, test = 0, seed }: Pick<DatasetOptions, 'holdout' | 'test' | 'seed'>): Uint8Array {
+  const side = new Uint8Array(keys.length);
   const groups = groupEqual(keys);
-  if (groups.length < 2) {
-    throw new DataError(`${name}: too few rows: ${keys.length === 1 ? 'one row' : `${keys.length} rows, all equal`}, training and validation want a different one each`, 'Add rows, or set the held-out share to 0.');
+  const parts = [[holdout, 1], [test, 2]].filter(([share]) => (share as number) > 0) as [number, number][];
+  if (groups.length < 1 + parts.length) {
+    const rows = keys.length === 1 ? 'one row' : groups.length === 1 ? `${keys.length} rows, all equal` : `${groups.length} different rows`;
+    throw new DataError(`${name}: too few rows: ${rows}, ${parts.length === 2 ? 'training, validation and test' : 'training and validation'} want a different one each`, 'Add rows, or set the held-out share to 0.');
   }
-  const wanted = Math.max(1, Math.round(holdout * keys.length));
-  for (const g of shuffle(groups.length, seed, SPLIT_STREAM)) {
-    const group = groups[g] as number[];
-    if (held.size + group.length <= wanted) for (const index of group) held.add(index);
+  // The test takes what validation leaves, so that setting a test aside moves no row out of the validation.
+  const order = [...shuffle(groups.length, seed, SPLIT_STREAM)].map((g) => groups[g] as number[]);
+  const taken = new Set<number[]>();
+  for (const [share, mark] of parts) {
+    const wanted = Math.max(1, Math.round(share * keys.length));
+    let size = 0;
+    const take = (group: number[]) => {
+      for (const index of group) side[index] = mark;
+      size += group.length;
+      taken.add(group);
+    };
+    for (const group of order) if (!taken.has(group) && size + group.length <= wanted) take(group);
+    if (size === 0) take(order.filter((group) => !taken.has(group)).reduce((a, b) => (b.length < a.length ? b : a)));
   }
-  if (held.size === 0) {
-    const smallest = groups.reduce((a, b) => (b.length < a.length ? b : a));
-    for (const index of smallest) held.add(index);
-  }
-  return held;
+  return side;
 }
 
-function splitRows(name: string, rows: readonly DataRow[], tokenizer: Tokenizer, options: DatasetOptions): Source {
-  const encoded = rows.map((row) => encodeRow(name, row, tokenizer, options.seq));
-  const keys = rows.map(contentOf);
-  const held = heldOut(name, keys, options);
-  const groups = groupEqual(keys);
-  const train = encoded.filter((_, i) => !held.has(i)), validation = encoded.filter((_, i) => held.has(i));
-  const repeated = rows.length - groups.length;
-  const notes = repeated === 0 ? [] : [`${repeated} of ${plural(rows.length, 'row')} repeat an earlier row word for word; equal rows are kept on one side of the split.`];
-  return rowSource(train, validation, rows, notes, tokenizer, options);
+function splitRows(prepared: Prepared, tokenizer: Tokenizer, options: DatasetOptions): Source {
+  const { holdout, test = 0, seed } = options;
+  const { kept, spare } = cutRows(prepared, options.seq);
+  const keys = kept.map(({ raw }) => contentKey(raw));
+  const side = sidesOf(prepared.name, keys, options);
+  const repeated = kept.length - new Set(keys).size;
+  const notes = repeated === 0 ? [] : [`${repeated} of ${plural(kept.length, 'row')} repeat an earlier row word for word; equal rows are kept on one side of the split.`];
+  const part = (mark: number) => kept.filter((_, i) => side[i] === mark);
+  const [train, validation, tests] = [part(0), part(1), part(2)];
+  // The comparison of the sides takes longest, and a row length or a batch changes nothing about it.
+  const key = JSON.stringify([seed, holdout, test, kept.length]);
+  const before = nearKnown.get(prepared);
+  const near = before?.key === key ? before.near : nearOf([...validation, ...tests], train);
+  nearKnown.set(prepared, { key, near });
+  return rowSource(train, validation, tests, near, spare, notes, tokenizer, options);
 }
 
-function pairOfRows(trainName: string, trainRows: readonly DataRow[], validationName: string, validationRows: readonly DataRow[], tokenizer: Tokenizer, options: DatasetOptions): Source {
-  const known = new Set(trainRows.map(contentOf));
-  const leaked = validationRows.filter((row) => known.has(contentOf(row))).length;
-  const notes = leaked === 0 ? [] : [`${leaked} of ${plural(validationRows.length, 'validation row')} also ${leaked === 1 ? 'stands' : 'stand'} in ${trainName}: the validation loss will look better than it is.`];
-  return rowSource(
-    trainRows.map((row) => encodeRow(trainName, row, tokenizer, options.seq)),
-    validationRows.map((row) => encodeRow(validationName, row, tokenizer, options.seq)),
-    [...trainRows, ...validationRows], notes, tokenizer, options,
-  );
+function pairOfRows(left: Prepared, right: Prepared, tokenizer: Tokenizer, options: DatasetOptions): Source {
+  const train = cutRows(left, options.seq), validation = cutRows(right, options.seq);
+  const known = new Set(train.kept.map(({ raw }) => contentKey(raw)));
+  const leaked = left === right ? 0 : validation.kept.filter(({ raw }) => known.has(contentKey(raw))).length;
+  const notes = leaked === 0 ? [] : [`${leaked} of ${plural(validation.kept.length, 'validation row')} also ${leaked === 1 ? 'stands' : 'stand'} in ${left.name}: the validation loss will look better than it is.`];
+  const near = left === right ? { count: 0, examples: [] } : nearOf(validation.kept, train.kept);
+  return rowSource(train.kept, validation.kept, [], near, [...train.spare, ...validation.spare], notes, tokenizer, options);
 }
 
 /** Indices of equal keys, in their order. */
@@ -299,24 +352,65 @@ function groupEqual(keys: readonly string[]): number[][] {
   return [...groups.values()];
 }
 
-function rowSource(train: EncodedRow[], validation: EncodedRow[], rows: readonly DataRow[], notes: string[], tokenizer: Tokenizer, { seq, batch }: DatasetOptions): Source {
-  const all = [...train, ...validation];
-  const side = (list: EncodedRow[]): Side => ({
-    count: list.length,
-    tokens: list.reduce((sum, row) => sum + row.ids.length, 0),
-    row: (index) => list[index] as EncodedRow,
-  });
+function rowSource(train: Kept[], validation: Kept[], test: Kept[], near: DataSummary['near'], spare: DataError[], notes: string[], tokenizer: Tokenizer, { seq, batch, pack: packed = false }: DatasetOptions): Source {
+  const all = [...train, ...validation, ...test];
+  const bins = pack(train.map((row) => row.ids.length), seq);
+  const tokens = train.reduce((sum, row) => sum + row.ids.length, 0);
+  const padding = (rows: number) => (rows === 0 ? 0 : 1 - tokens / (rows * seq));
+  const packing = { on: packed, rows: train.length, packedRows: bins.length, padding: padding(train.length), packedPadding: padding(bins.length) };
+  const used = packed ? bins.map((bin) => joinRows(bin.map((i) => train[i] as Kept))) : train;
+  const classes = classesOf(train, validation, test);
   return {
-    format: 'rows',
-    train: side(train),
-    validation: side(validation),
-    summary: {
+    train: listSide(used),
+    validation: listSide(validation),
+    test: listSide(test),
+    facts: {
       tokens: all.reduce((sum, row) => sum + row.total, 0),
+      trainRows: train.length,
       cutRows: all.filter((row) => row.total > seq).length,
+      cutTokens: all.reduce((sum, row) => sum + Math.max(0, row.total - seq), 0),
       lengths: histogram(all.map((row) => row.total)),
-      warnings: [...notes, ...lengthWarnings(all, seq), ...fewRowsWarning(train.length, batch), ...joinWarnings(rows, tokenizer), ...endWarning(tokenizer)],
+      packing, classes, near,
+      warnings: [
+        ...spareWarning(spare, all.length), ...notes, ...nearWarning(near.count, validation.length + test.length), ...lengthWarnings(all, seq, packed), ...classWarnings(classes),
+        ...fewRowsWarning(used.length, batch, train.length), ...joinWarnings(all, tokenizer),
+      ],
     },
   };
+}
+
+/** Rows one after the other in one; each row's own first token stays without loss. */
+function joinRows(rows: readonly Kept[]): Row {
+  const ids = new Uint32Array(rows.reduce((sum, row) => sum + row.ids.length, 0));
+  const spans: [number, number][] = [];
+  let at = 0;
+  for (const row of rows) {
+    ids.set(row.ids, at);
+    for (const [from, to] of row.spans) spans.push([at + from, at + to]);
+    at += row.ids.length;
+  }
+  return { ids, spans, total: ids.length };
+}
+
+/** Held-out rows that nearly repeat a training row. */
+export function nearOf(held: readonly { signed: Signed }[], train: readonly { signed: Signed }[]): DataSummary['near'] {
+  const pairs = nearPairs(held.map((row) => row.signed), train.map((row) => row.signed));
+  const short = (row: { signed: Signed } | undefined) => row?.signed.text.replace(/\s+/g, ' ').slice(0, 160) ?? '';
+  const examples = [...pairs].sort((a, b) => b.similarity - a.similarity).slice(0, NEAR_EXAMPLES);
+  return { count: pairs.length, examples: examples.map((pair) => ({ held: short(held[pair.held]), train: short(train[pair.train]), similarity: pair.similarity })) };
+}
+
+function classesOf(train: readonly Kept[], validation: readonly Kept[], test: readonly Kept[]): DataSummary['classes'] {
+  const counts = new Map<string, { label: string; train: number; validation: number; test: number }>();
+  for (const [part, rows] of [['train', train], ['validation', validation], ['test', test]] as const) {
+    for (const { raw } of rows) {
+      if (raw.kind !== 'label') return null;
+      const entry = counts.get(raw.label) ?? { label: raw.label, train: 0, validation: 0, test: 0 };
+      entry[part]++;
+      counts.set(raw.label, entry);
+    }
+  }
+  return [...counts.values()].sort((a, b) => b.train - a.train || (a.label < b.label ? -1 : 1));
 }
 
 /** Bins of a power of two, at most 32 of them. */
@@ -332,64 +426,108 @@ export function histogram(lengths: number[]): { width: number; counts: number[] 
   return { width, counts };
 }
 
-function lengthWarnings(rows: EncodedRow[], seq: number): string[] {
+// ---- what is worth knowing ----
+
+function commonWarnings(prepared: readonly Prepared[], { eos }: Tokenizer): { first: string[]; last: string[] } {
+  const sum = (count: (parsed: ParsedData) => number) => prepared.reduce((total, { parsed }) => total + count(parsed), 0);
+  const unreadable = sum(({ unreadable }) => unreadable), blank = prepared.reduce((total, { parsed }) => total + parsed.leftOut, 0);
+  return {
+    first: [
+      ...(unreadable === 0 ? [] : [`${plural(unreadable, 'character')} could not be read as UTF-8 and will be learned as the sign “\ufffd”.`]),
+      ...(blank === 0 ? [] : [`${plural(blank, 'row')} without content ${blank === 1 ? 'is' : 'are'} left out.`]),
+    ],
+    last: eos === null ? ['The tokenizer has no end-of-text token, so the model does not learn where to stop.'] : [],
+  };
+}
+
+function spareWarning(spare: readonly DataError[], rows: number): string[] {
+  if (spare.length === 0) return [];
+  return [`${spare.length} of ${plural(rows + spare.length, 'row')} ${spare.length === 1 ? 'has' : 'have'} nothing left to learn and ${spare.length === 1 ? 'is' : 'are'} left out; the first: ${spare[0]?.message}.`];
+}
+
+function nearWarning(count: number, held: number): string[] {
+  if (count === 0) return [];
+  return [`${count} of ${plural(held, 'held-out row')} nearly ${count === 1 ? 'repeats' : 'repeat'} a training row (${100 * NEAR} % or more of ${count === 1 ? 'its' : 'their'} phrases in common): the validation loss will look better than it is.`];
+}
+
+function classWarnings(classes: DataSummary['classes']): string[] {
+  if (!classes) return [];
+  if (classes.length === 1) return [`Every row has the same label, ${JSON.stringify(classes[0]?.label)}: there is nothing to tell apart.`];
+  if (classes.length > 1000) return [`There are ${classes.length} different labels: is this the column of the labels?`];
+  const rare = classes.filter(({ train }) => train === 0).length;
+  return rare === 0 ? [] : [`${plural(rare, 'label')} ${rare === 1 ? 'stands' : 'stand'} in held-out rows only and cannot be learned.`];
+}
+
+function lengthWarnings(rows: readonly Kept[], seq: number, packed: boolean): string[] {
   const warnings: string[] = [];
   const lengths = rows.map((row) => row.total).sort((a, b) => a - b);
   const cut = lengths.filter((length) => length > seq).length;
   if (cut > 0) {
-    warnings.push(`${cut} of ${plural(rows.length, 'row')} ${cut === 1 ? 'is' : 'are'} longer than ${seq} tokens and will be cut at the end; the longest has ${lengths.at(-1)}. Raise the row length (seq) to keep them whole.`);
+    const lost = lengths.reduce((sum, length) => sum + Math.max(0, length - seq), 0) / lengths.reduce((sum, length) => sum + length, 0);
+    warnings.push(`${cut} of ${plural(rows.length, 'row')} ${cut === 1 ? 'is' : 'are'} longer than ${seq} tokens and will be cut at the end, ${percent(lost)} of all tokens; the longest has ${lengths.at(-1)}. Raise the row length (seq) to keep them whole.`);
   }
   const padding = 1 - rows.reduce((sum, row) => sum + row.ids.length, 0) / (rows.length * seq);
   // Kernels like row lengths that are multiples of 8.
   const enough = Math.ceil((lengths[Math.ceil(0.95 * lengths.length) - 1] ?? seq) / 8) * 8;
-  if (padding > 0.5 && enough < seq) {
+  if (!packed && padding > 0.5 && enough < seq) {
     warnings.push(`${Math.round(100 * padding)} % of the positions in a batch are padding: a row length (seq) of ${enough} would hold 95 % of the rows whole and train faster.`);
   }
   return warnings;
 }
 
-function fewRowsWarning(trainRows: number, batch: number): string[] {
+const percent = (share: number): string => `${share < 0.01 ? (100 * share).toPrecision(1) : share < 0.1 ? (100 * share).toFixed(1) : Math.round(100 * share)} %`;
+
+function fewRowsWarning(trainRows: number, batch: number, unpacked = trainRows): string[] {
   if (trainRows < batch) return [`There ${trainRows === 1 ? 'is' : 'are'} only ${plural(trainRows, 'training row')} for batches of ${batch}: a batch shows a row more than once.`];
-  return trainRows < 20 ? [`There are only ${plural(trainRows, 'training row')}: expect the model to learn them by heart.`] : [];
+  return unpacked < 20 ? [`There are only ${plural(unpacked, 'training row')}: expect the model to learn them by heart.`] : [];
 }
 
-function joinWarnings(rows: readonly DataRow[], tokenizer: Tokenizer): string[] {
-  const pairs = rows.filter((row) => row.kind === 'pair');
+function joinWarnings(rows: readonly Kept[], tokenizer: Tokenizer): string[] {
+  const pairs = rows.flatMap(({ raw }) => (raw.kind === 'pair' ? [raw] : []));
   if (pairs.length === 0 || tokenizer.hasChat) return [];
   const glued = pairs.filter(({ prompt, completion }) => prompt !== '' && !/\s$/.test(prompt) && !/^\s/.test(completion)).length;
   const where = glued === 0 ? '' : ` In ${glued} of ${plural(pairs.length, 'row')} nothing separates the two: end the prompt with a space or a line break.`;
   return [`This model has no chat template, so prompt and completion are joined as they stand.${where}`];
 }
 
-function endWarning({ eos }: Tokenizer): string[] {
-  return eos === null ? ['The tokenizer has no end-of-text token, so the model does not learn where to stop.'] : [];
-}
-
 // ---- batches ----
 
-function assemble(name: string, hash: string, source: Source, tokenizer: Tokenizer, options: DatasetOptions): Dataset {
+async function assemble(prepared: Prepared, files: readonly Prepared[], source: Source, tokenizer: Tokenizer, options: DatasetOptions): Promise<FileDataset> {
   const { batch: size, seq, seed } = options;
-  const { format, train, validation } = source;
+  const { train, validation, test, facts } = source;
+  const { format, form, columns, used } = prepared.parsed;
   const collate = (rows: Row[]) => collateRows(rows, size, seq, tokenizer.pad);
   let shuffled: { epoch: number; order: Uint32Array } | undefined;
   const orderOf = (epoch: number): Uint32Array => {
     if (shuffled?.epoch !== epoch) shuffled = { epoch, order: shuffle(train.count, seed, ORDER_STREAM, epoch * train.count) };
     return shuffled.order;
   };
-  const preview = (row: Row): TokenRow => {
-    const ids = Array.from(row.ids), total = 'total' in row ? (row as EncodedRow).total : ids.length;
-    return { tokens: tokenizer.pieces(ids), loss: ids.map((_, i) => i > 0 && i >= row.lossFrom), total, cut: total - ids.length };
+  const preview = ({ ids, spans, total }: Row): TokenRow => {
+    const loss = new Array<boolean>(ids.length).fill(false);
+    for (const [from, to] of cutSpans(spans, ids.length)) loss.fill(true, from, to);
+    return { tokens: tokenizer.pieces(Array.from(ids)), loss, total, cut: total - ids.length };
   };
+  const held = (side: Side, rows: number) => {
+    const chosen = Array.from({ length: rows }, (_, i) => side.row(Math.floor((i * side.count) / rows), 0));
+    return Array.from({ length: Math.ceil(rows / size) }, (_, i) => collate(chosen.slice(i * size, (i + 1) * size)));
+  };
+  const warnings = commonWarnings(files, tokenizer);
   return {
     summary: {
-      name,
+      name: prepared.name,
       format,
-      hash,
-      rows: train.count + validation.count,
-      trainRows: train.count,
+      form,
+      hash: prepared.hash,
+      tokensHash: await hashOf([train, validation, test].map(wordsOf)),
+      columns: [...columns],
+      used,
+      cells: prepared.cells.map((row) => [...row]),
+      rows: facts.trainRows + validation.count + test.count,
       validationRows: validation.count,
+      testRows: test.count,
       preview: Array.from({ length: Math.min(PREVIEW_ROWS, train.count) }, (_, i) => preview(train.row(i, 0))),
-      ...source.summary,
+      ...facts,
+      warnings: [...warnings.first, ...facts.warnings, ...warnings.last],
     },
     trainTokens: train.tokens,
     validationTokens: validation.tokens,
@@ -399,12 +537,35 @@ function assemble(name: string, hash: string, source: Source, tokenizer: Tokeniz
         return train.row(orderOf(epoch)[index % train.count] as number, epoch);
       }));
     },
-    validation() {
-      const chosen = Math.min(validation.count, (options.validationBatches ?? 16) * size);
-      const rows = Array.from({ length: chosen }, (_, i) => validation.row(Math.floor((i * validation.count) / chosen), 0));
-      return Array.from({ length: Math.ceil(chosen / size) }, (_, i) => collate(rows.slice(i * size, (i + 1) * size)));
-    },
+    validation: () => held(validation, Math.min(validation.count, (options.validationBatches ?? 16) * size)),
+    test: () => held(test, test.count),
   };
+}
+
+const wordsOf = (side: Side): Words[] => Array.from({ length: side.count }, (_, i) => {
+  const { ids, spans } = side.row(i, 0);
+  return [ids, spans.flat()];
+});
+
+/** What a row says to a model, in lists of numbers. */
+export type Words = readonly ArrayLike<number>[];
+
+/** Every list of every row of every side, each with its length before it, as little-endian words. */
+export async function hashOf(sides: readonly (readonly Words[])[]): Promise<string> {
+  const size = sides.reduce((sum, rows) => sum + 1 + rows.reduce((all, lists) => all + lists.reduce((row, list) => row + 1 + list.length, 0), 0), 0);
+  const words = new Uint32Array(size);
+  let at = 0;
+  for (const rows of sides) {
+    words[at++] = rows.length;
+    for (const lists of rows) {
+      for (const list of lists) {
+        words[at++] = list.length;
+        words.set(list, at);
+        at += list.length;
+      }
+    }
+  }
+  return sha256(new Uint8Array(words.buffer));
 }
 
 /** Right-padded; places without a row are all padding. */
@@ -412,10 +573,10 @@ function collateRows(rows: Row[], size: number, seq: number, pad: number): Batch
   const input_ids = new Uint32Array(size * seq).fill(pad);
   const labels = new Int32Array(size * seq).fill(IGNORED);
   let lossTokens = 0;
-  rows.forEach(({ ids, lossFrom }, b) => {
+  rows.forEach(({ ids, spans }, b) => {
     input_ids.set(ids, b * seq);
-    for (let t = lossFrom; t < ids.length; t++) labels[b * seq + t] = ids[t] as number;
-    lossTokens += ids.length - Math.max(1, lossFrom);
+    for (const [from, to] of spans) for (let t = from; t < to; t++) labels[b * seq + t] = ids[t] as number;
+    lossTokens += spanTokens(cutSpans(spans, ids.length));
   });
   return { input_ids, labels, lossTokens };
 }

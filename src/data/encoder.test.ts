@@ -87,22 +87,37 @@ describe('classification', () => {
     expect(data.summary.cutRows).toBe(1);
   });
 
-  it('names the classes in the checkpoint’s order, or by name, numbers as numbers', () => {
+  it('names the classes in the checkpoint’s order, or by name, numbers as numbers', async () => {
     const rows = (...labels: (string | number)[]) => readExamples(rowsFile(labels.map((label, i) => ({ text: `t${i}`, label }))));
-    expect(classesOf('f', rows('b', 'a', 'b'))).toEqual(['a', 'b']);
-    expect(classesOf('f', rows(10, 9, 0))).toEqual(['0', '9', '10']);
-    expect(classesOf('f', rows('neg', 'pos'), ['pos', 'neg', 'neutral'])).toEqual(['pos', 'neg', 'neutral']);
-    expect(classesOf('f', rows('b', 'a'), ['LABEL_0', 'LABEL_1'])).toEqual(['a', 'b']);
+    expect(classesOf('f', await rows('b', 'a', 'b'))).toEqual(['a', 'b']);
+    expect(classesOf('f', await rows(10, 9, 0))).toEqual(['0', '9', '10']);
+    expect(classesOf('f', await rows('neg', 'pos'), ['pos', 'neg', 'neutral'])).toEqual(['pos', 'neg', 'neutral']);
+    expect(classesOf('f', await rows('b', 'a'), ['LABEL_0', 'LABEL_1'])).toEqual(['a', 'b']);
+  });
+
+  it('reads sheets with columns of any name, keeps rows for a test, and counts the classes', async () => {
+    const sheet: DataFile = { name: 'tea.csv', content: `id,review,mood\n${reviews.map(({ text, label }, i) => `${i},${text},${label}`).join('\n')}\n` };
+    const data = await classificationDataset(sheet, null, ['great', 'other'], gloss, { ...options, holdout: 0.2, test: 0.1 }, { text: 'review', label: 'mood' });
+    expect(data.summary).toMatchObject({ form: 'label', trainRows: 28, validationRows: 8, testRows: 4, used: { text: 'review', label: 'mood' } });
+    for (const part of ['train', 'validation', 'test'] as const) expect(data.summary.classes?.reduce((sum, entry) => sum + entry[part], 0)).toBe(data.summary[`${part}Rows`]);
+    const texts = (batches: Batch[]) => batches.flatMap((batch) => Array.from(batch.labels, (label, b) => (label < 0 ? '' : gloss.decode(row(batch, b))))).filter((text) => text !== '');
+    const sides = [texts(Array.from({ length: 7 }, (_, step) => data.batch(step))), texts(data.validation()), texts(data.test())];
+    expect(new Set(sides.flat()).size).toBe(40);
+    // The same rows in another form of file are the same tokens.
+    const lines = await classificationDataset(rowsFile(reviews), null, ['great', 'other'], gloss, { ...options, holdout: 0.2, test: 0.1 });
+    expect(lines.summary.tokensHash).toBe(data.summary.tokensHash);
+    expect(await refusal(() => readExamples(sheet))).toMatch(/^tea\.csv: /);
   });
 
   it('refuses what it cannot use, with file and line', async () => {
     const say = (rows: readonly object[]) => refusal(() => readExamples(rowsFile(rows)));
-    expect(await say([{ text: 'x', label: 'a' }, { text: 'x' }])).toBe('rows.jsonl: line 2: "label" must be a text or a number: got nothing');
-    expect(await say([{ label: 'a' }])).toBe('rows.jsonl: line 1: "text" must be a text: got nothing');
-    expect(await say([{ text: 'x', label: 'a', text_pair: 3 }])).toBe('rows.jsonl: line 1: "text_pair" must be a text: got 3');
+    expect(await say([{ text: 'x', label: 'a' }, { text: 'x' }])).toBe('rows.jsonl: line 2: "label" is missing: the columns are "text"');
+    expect(await say([{ text: 'x', label: 'a' }, { label: 'a' }])).toBe('rows.jsonl: line 2: "text" is missing: the columns are "label"');
+    expect(await say([{ text: 'a' }])).toBe('rows.jsonl: there are no labels in it: the columns are "text"');
+    expect(await say([{ text: 'x', label: 'a', text_pair: 3 }])).toBe('rows.jsonl: line 1: "text_pair" must be a string: got 3');
     expect(await refusal(() => readExamples({ name: 'f.jsonl', content: '{"text": "x", "label": 1}\n{"text"' }))).toMatch(/^f\.jsonl: line 2: broken JSON/);
-    expect(await refusal(() => classesOf('f', readExamples(rowsFile([{ text: 'x', label: 'a' }]))))).toMatch(/every row has the label "a"/);
-    expect(await refusal(() => classesOf('f', readExamples(rowsFile(Array.from({ length: 30 }, (_, i) => ({ text: 'x', label: `l${i}` }))))))).toMatch(/30 different labels in 30 rows/);
+    expect(await refusal(async () => classesOf('f', await readExamples(rowsFile([{ text: 'x', label: 'a' }]))))).toMatch(/every row has the label "a"/);
+    expect(await refusal(async () => classesOf('f', await readExamples(rowsFile(Array.from({ length: 30 }, (_, i) => ({ text: 'x', label: `l${i}` }))))))).toMatch(/30 different labels in 30 rows/);
     expect(await refusal(() => classificationDataset(rowsFile(reviews), rowsFile([{ text: 'x', label: 'so-so' }], 'v.jsonl'), ['great', 'other'], gloss, options))).toMatch(/^v\.jsonl: line 1: the label "so-so" is none of the classes/);
   });
 });

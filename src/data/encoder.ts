@@ -1,14 +1,17 @@
 // Batches for models that read a row in both directions: rows framed by the model's special tokens ([CLS] … [SEP]), with an attention
 // mask; a class a row, or hidden tokens to be guessed. Batches are pure functions of (data, options, step), as in dataset.ts.
-import { ConfigError, DataError } from '../util/errors';
+import { ColumnsError, ConfigError, DataError } from '../util/errors';
 import { shuffle, uniform } from '../util/random';
-import { type Batch, type DataFile, type Dataset, type DatasetOptions, ORDER_STREAM, bothForms, checkOptions, heldOut, histogram, plural, sha256 } from './dataset';
-import { parseData } from './rows';
+import { type Batch, type DataFile, type DatasetOptions, type FileDataset, ORDER_STREAM, checkOptions, hashOf, histogram, nearOf, plural, sha256, sidesOf } from './dataset';
+import { encodeText } from './encode';
+import { type Signed, sign } from './near';
+import { type Columns, type LabelRow, type ParsedData, parseRows, plainText } from './rows';
+import { list, readTable } from './table';
 import type { Tokenizer } from './tokenizer';
 
 /** A row's text, or two texts. */
 export interface Example {
-  readonly line: number;
+  readonly place: string;
   readonly text: string;
   readonly second?: string;
   /** Name of its class. */
@@ -22,32 +25,21 @@ const MASK_HELD_STREAM = 0x6461_0011;
 /** Devlin et al. 2018, 3.1: of all tokens 15 % are to be guessed; of these 80 % are hidden, 10 % are another token, 10 % stay. */
 const [CHOSEN, HIDDEN, OTHER] = [0.15, 0.8, 0.9];
 const IGNORED = -100;
+/** A window of a running text is compared with no other. */
+const NOTHING: Signed = sign('');
 
-/** Rows of .jsonl: {"text": …, "label": …}, with "text_pair" for tasks on two texts. Labels may be numbers. */
-export function readExamples({ name, content }: DataFile): Example[] {
-  const text = typeof content === 'string' ? content : new TextDecoder().decode(content);
-  const examples: Example[] = [];
-  text.split(/\r\n?|\n/).forEach((source, index) => {
-    if (source.trim() === '') return;
-    const where = `${name}: line ${index + 1}`;
-    const form = 'Write one row a line: {"text": "…", "label": "…"}, with "text_pair" where there are two texts.';
-    let row: Record<string, unknown>;
-    try {
-      row = JSON.parse(source) as Record<string, unknown>;
-    } catch (error) {
-      throw new DataError(`${where}: broken JSON: ${(error as Error).message}`, form);
-    }
-    const wantText = (key: string): string => {
-      const value = row?.[key];
-      if (typeof value !== 'string' || value.trim() === '') throw new DataError(`${where}: "${key}" must be a text: got ${JSON.stringify(value) ?? 'nothing'}`, form);
-      return value;
-    };
-    const label = row?.label;
-    if (typeof label !== 'number' && typeof label !== 'boolean' && (typeof label !== 'string' || label.trim() === '')) throw new DataError(`${where}: "label" must be a text or a number: got ${JSON.stringify(label) ?? 'nothing'}`, form);
-    examples.push({ line: index + 1, text: wantText('text'), ...(row.text_pair === undefined ? {} : { second: wantText('text_pair') }), label: String(label) });
-  });
-  if (examples.length === 0) throw new DataError(`${name}: there is nothing to learn: no row`, 'Choose a file with rows in it.');
-  return examples;
+/** Rows of texts, or of pairs of texts, with a label each: any table that src/data reads. */
+export async function readExamples(file: DataFile, columns: Columns = {}): Promise<LabelRow[]> {
+  return (await labelled(file, columns)).rows;
+}
+
+async function labelled(file: DataFile, columns: Columns): Promise<{ parsed: ParsedData; rows: LabelRow[] }> {
+  const parsed = parseRows(file.name, await readTable(file), columns);
+  const rows = parsed.rows.flatMap((row) => (row.kind === 'label' ? [row] : []));
+  if (rows.length === 0) {
+    throw new ColumnsError(`${file.name}: there are no labels in it: ${parsed.format === 'text' ? 'it is a running text' : `the columns are ${list(parsed.columns)}`}`, 'Give rows with a text and a label each, or choose the columns.', parsed.columns);
+  }
+  return { parsed, rows };
 }
 
 /** The classes of these rows: in the checkpoint's order where it names all of them, else by name, numbers in their own order. */
@@ -59,58 +51,58 @@ export function classesOf(name: string, rows: readonly Example[], known: readonl
   return found.sort((a, b) => Number(a) - Number(b) || (a < b ? -1 : 1));
 }
 
-interface Row { readonly line: number; readonly ids: readonly number[]; readonly types: readonly number[]; readonly special: readonly boolean[]; readonly label: number; readonly total: number }
+interface Row { readonly ids: readonly number[]; readonly types: readonly number[]; readonly special: readonly boolean[]; readonly label: number; readonly total: number; readonly signed: Signed }
 
-/** Rows of texts with classes, split by `options.holdout` or with held-out rows of their own. */
-export async function classificationDataset(file: DataFile, validation: DataFile | null, labels: readonly string[], tokenizer: Tokenizer, options: DatasetOptions): Promise<Dataset> {
+/** Rows of texts with classes, split by `options.holdout` and `options.test`, or with held-out rows of their own. */
+export async function classificationDataset(file: DataFile, validation: DataFile | null, labels: readonly string[], tokenizer: Tokenizer, options: DatasetOptions, columns: Columns = {}): Promise<FileDataset> {
   checkOptions(options);
-  const encode = (one: DataFile) => readExamples(one).map((row) => encodeRow(one.name, row, labels, tokenizer, options.seq));
-  const keys = (one: DataFile) => readExamples(one).map(({ text, second }) => JSON.stringify([text, second]));
-  const all = encode(file);
-  const held = validation ? new Set<number>() : heldOut(file.name, keys(file), options);
-  const train = all.filter((_, i) => !held.has(i));
-  const kept = validation ? encode(validation) : all.filter((_, i) => held.has(i));
+  const encode = (name: string, examples: readonly LabelRow[]) => examples.map((row) => encodeRow(name, row, labels, tokenizer, options.seq));
+  const { parsed, rows: examples } = await labelled(file, columns);
+  const all = encode(file.name, examples);
+  const side = validation ? new Uint8Array(all.length) : sidesOf(file.name, examples.map(({ text, second }) => JSON.stringify([text, second])), options);
+  const part = (mark: number) => all.filter((_, i) => side[i] === mark);
+  const train = part(0), held = validation ? encode(validation.name, await readExamples(validation, columns)) : part(1);
   const absent = labels.filter((_, label) => !train.some((row) => row.label === label));
   const warnings = absent.length > 0 ? [`No training row has the label ${absent.map((label) => JSON.stringify(label)).join(', ')}.`] : [];
-  return assemble(file, validation, 'rows', train, kept, warnings, { kind: 'sequence-classification', labels }, tokenizer, options);
+  return assemble(file, validation, parsed, { train, validation: held, test: part(2) }, warnings, { kind: 'sequence-classification', labels }, tokenizer, options);
 }
 
-/** Texts of which some tokens are hidden: rows of .jsonl, or windows of a running text. */
-export async function maskedDataset(file: DataFile, validation: DataFile | null, tokenizer: Tokenizer, options: DatasetOptions): Promise<Dataset> {
+/** Texts of which some tokens are hidden: rows, or windows of a running text. */
+export async function maskedDataset(file: DataFile, validation: DataFile | null, tokenizer: Tokenizer, options: DatasetOptions, columns: Columns = {}): Promise<FileDataset> {
   checkOptions(options);
   if (tokenizer.mask === null) throw new ConfigError('tokenizer_config.json: there is no mask_token', 'Masked language modelling wants a model with a mask token.');
-  const { format, rows, keys } = maskedRows(file, tokenizer, options.seq);
-  const held = validation ? new Set<number>() : format === 'text' ? lastRows(file.name, rows.length, options.holdout) : heldOut(file.name, keys, options);
-  const kept = validation ? maskedRows(validation, tokenizer, options.seq).rows : rows.filter((_, i) => held.has(i));
-  return assemble(file, validation, format, rows.filter((_, i) => !held.has(i)), kept, [], { kind: 'masked-lm' }, tokenizer, options);
+  const { parsed, rows, keys } = await maskedRows(file, tokenizer, options.seq, columns);
+  const side = validation ? new Uint8Array(rows.length) : parsed.format === 'text' ? lastRows(file.name, rows.length, options) : sidesOf(file.name, keys, options);
+  const part = (mark: number) => rows.filter((_, i) => side[i] === mark);
+  const held = validation ? (await maskedRows(validation, tokenizer, options.seq, columns)).rows : part(1);
+  return assemble(file, validation, parsed, { train: part(0), validation: held, test: part(2) }, [], { kind: 'masked-lm' }, tokenizer, options);
 }
 
-function maskedRows(file: DataFile, tokenizer: Tokenizer, seq: number): { format: 'text' | 'rows'; rows: Row[]; keys: string[] } {
-  const { format, rows } = parseData(file.name, bothForms(file).text);
-  if (format === 'rows') {
-    const texts = rows.map((row) => ({ line: row.line, text: row.kind === 'text' ? row.text : `${row.prompt} ${row.completion}` }));
-    return { format, rows: texts.map((row) => encodeRow(file.name, row, [], tokenizer, seq)), keys: texts.map((row) => row.text) };
+async function maskedRows(file: DataFile, tokenizer: Tokenizer, seq: number, columns: Columns): Promise<{ parsed: ParsedData; rows: Row[]; keys: string[] }> {
+  const parsed = parseRows(file.name, await readTable(file), columns);
+  if (parsed.format === 'rows') {
+    const texts = parsed.rows.map((row) => ({ place: row.place, text: plainText(row) }));
+    return { parsed, rows: texts.map((row) => encodeRow(file.name, row, [], tokenizer, seq)), keys: texts.map((row) => row.text) };
   }
-  const ids = tokenizer.encode(rows[0].text, { addSpecial: false });
+  const ids = await encodeText(parsed.rows[0].text, { ...tokenizer, bos: null, eos: null });
   const room = roomOf(file.name, tokenizer, seq, false);
-  const windows = Array.from({ length: Math.floor(ids.length / room) }, (_, i) => framed(1, ids.slice(i * room, (i + 1) * room), null, IGNORED, tokenizer, room));
+  const windows = Array.from({ length: Math.floor(ids.length / room) }, (_, i) => framed([...ids.subarray(i * room, (i + 1) * room)], null, IGNORED, tokenizer, room, NOTHING));
   if (windows.length === 0) throw new DataError(`${file.name}: too short: ${plural(ids.length, 'token')}, one row wants ${room}`, 'Add text, or lower the row length (seq).');
-  return { format, rows: windows, keys: [] };
+  return { parsed, rows: windows, keys: [] };
 }
 
-/** The end of a running text is held out, in one piece. */
-function lastRows(name: string, count: number, holdout: number): Set<number> {
-  if (holdout === 0) return new Set();
-  const held = Math.max(1, Math.round(holdout * count));
-  if (held >= count) throw new DataError(`${name}: too short: ${plural(count, 'row')}, training and validation want one each`, 'Add text, lower the row length (seq), or set the held-out share to 0.');
-  return new Set(Array.from({ length: held }, (_, i) => count - 1 - i));
+/** The end of a running text is held out, validation before test, each in one piece: the side of each row. */
+function lastRows(name: string, count: number, { holdout, test = 0 }: DatasetOptions): Uint8Array {
+  const [held, tested] = [holdout, test].map((share) => (share === 0 ? 0 : Math.max(1, Math.round(share * count)))) as [number, number];
+  if (held + tested >= count) throw new DataError(`${name}: too short: ${plural(count, 'row')}, training, validation and test want one each`, 'Add text, lower the row length (seq), or set the held-out share to 0.');
+  return Uint8Array.from({ length: count }, (_, i) => (i >= count - tested ? 2 : i >= count - tested - held ? 1 : 0));
 }
 
-function encodeRow(name: string, { line, text, second, label }: Example, labels: readonly string[], tokenizer: Tokenizer, seq: number): Row {
+function encodeRow(name: string, { place, text, second, label }: Example, labels: readonly string[], tokenizer: Tokenizer, seq: number): Row {
   const number = label === undefined ? IGNORED : labels.indexOf(label);
-  if (label !== undefined && number < 0) throw new DataError(`${name}: line ${line}: the label ${JSON.stringify(label)} is none of the classes: ${labels.join(', ')}`, 'Use the same labels in all files.');
+  if (label !== undefined && number < 0) throw new DataError(`${name}: ${place}: the label ${JSON.stringify(label)} is none of the classes: ${labels.join(', ')}`, 'Use the same labels in all files.');
   const [a, b] = [text, second].map((part) => (part === undefined ? null : tokenizer.encode(part, { addSpecial: false })));
-  return framed(line, a as number[], b ?? null, number, tokenizer, roomOf(name, tokenizer, seq, second !== undefined));
+  return framed(a as number[], b ?? null, number, tokenizer, roomOf(name, tokenizer, seq, second !== undefined), sign(second === undefined ? text : `${text}\n${second}`));
 }
 
 /** Tokens of text in a row: what the frame leaves. */
@@ -121,16 +113,18 @@ function roomOf(name: string, tokenizer: Tokenizer, seq: number, pair: boolean):
 }
 
 /** Cut to `room` tokens, the longer of two texts first, and framed. */
-function framed(line: number, a: readonly number[], b: readonly number[] | null, label: number, tokenizer: Tokenizer, room: number): Row {
+function framed(a: readonly number[], b: readonly number[] | null, label: number, tokenizer: Tokenizer, room: number, signed: Signed): Row {
   const total = a.length + (b?.length ?? 0);
   let [keepA, keepB] = [a.length, b?.length ?? 0];
   while (keepA + keepB > room) keepA >= keepB ? keepA-- : keepB--;
-  return { line, label, total: total + (tokenizer.frame([], b && []).ids.length), ...tokenizer.frame(a.slice(0, keepA), b?.slice(0, keepB) ?? null) };
+  return { label, signed, total: total + (tokenizer.frame([], b && []).ids.length), ...tokenizer.frame(a.slice(0, keepA), b?.slice(0, keepB) ?? null) };
 }
 
-async function assemble(file: DataFile, validationFile: DataFile | null, format: 'text' | 'rows', train: readonly Row[], validation: readonly Row[], warnings: string[], task: EncoderTask, tokenizer: Tokenizer, options: DatasetOptions): Promise<Dataset> {
+interface Sides { readonly train: readonly Row[]; readonly validation: readonly Row[]; readonly test: readonly Row[] }
+
+async function assemble(file: DataFile, validationFile: DataFile | null, { format, form, columns, used }: ParsedData, { train, validation, test }: Sides, warnings: string[], task: EncoderTask, tokenizer: Tokenizer, options: DatasetOptions): Promise<FileDataset> {
   const { batch: size, seq, seed } = options;
-  const all = [...train, ...validation];
+  const all = [...train, ...validation, ...test];
   const cutRows = all.filter((row) => row.total > seq).length;
   if (cutRows > 0) warnings.push(`${cutRows} of ${plural(all.length, 'row')} ${cutRows === 1 ? 'is' : 'are'} longer than ${seq} tokens and will be cut. Raise the row length (seq) to keep them whole.`);
   if (train.length < size) warnings.push(`There ${train.length === 1 ? 'is' : 'are'} only ${plural(train.length, 'training row')} for batches of ${size}: a batch shows a row more than once.`);
@@ -140,15 +134,26 @@ async function assemble(file: DataFile, validationFile: DataFile | null, format:
     return shuffled.order;
   };
   const collate = (rows: readonly Row[], stream: number, first: number) => collateRows(rows, task, tokenizer, options, stream, first);
-  const hashOf = async (one: DataFile) => sha256(bothForms(one).bytes);
+  const fileHash = ({ content }: DataFile) => sha256(typeof content === 'string' ? new TextEncoder().encode(content) : content);
+  const held = (side: readonly Row[], chosen: number) => {
+    const rows = Array.from({ length: chosen }, (_, i) => side[Math.floor((i * side.length) / chosen)] as Row);
+    return Array.from({ length: Math.ceil(chosen / size) }, (_, i) => collate(rows.slice(i * size, (i + 1) * size), MASK_HELD_STREAM, i * size));
+  };
+  const words = (side: readonly Row[]) => side.map(({ ids, types, label }) => [ids, types, [label]]);
+  const padding = 1 - train.reduce((sum, row) => sum + row.ids.length, 0) / (train.length * seq);
+  const counted = (label: number) => ({ train: train.filter((row) => row.label === label).length, validation: validation.filter((row) => row.label === label).length, test: test.filter((row) => row.label === label).length });
   return {
     summary: {
-      name: file.name, format, hash: await hashOf(file), rows: all.length, tokens: all.reduce((sum, row) => sum + row.total, 0),
-      trainRows: train.length, validationRows: validation.length, cutRows, lengths: histogram(all.map((row) => row.total)),
+      name: file.name, format, form, hash: await fileHash(file), tokensHash: await hashOf([train, validation, test].map(words)), columns: [...columns], used, cells: [],
+      rows: all.length, tokens: all.reduce((sum, row) => sum + row.total, 0), trainRows: train.length, validationRows: validation.length, testRows: test.length,
+      cutRows, cutTokens: all.reduce((sum, row) => sum + row.total - row.ids.length, 0), lengths: histogram(all.map((row) => row.total)),
+      packing: { on: false, rows: train.length, packedRows: train.length, padding, packedPadding: padding },
+      classes: task.kind === 'sequence-classification' ? task.labels.map((label, i) => ({ label, ...counted(i) })) : null,
+      near: format === 'text' ? { count: 0, examples: [] } : nearOf([...validation, ...test], train),
       preview: train.slice(0, 5).map((row) => ({ tokens: tokenizer.pieces([...row.ids]), loss: row.ids.map(() => false), total: row.total, cut: row.total - row.ids.length })),
       warnings,
     },
-    ...(validationFile ? { validationHash: await hashOf(validationFile) } : {}),
+    ...(validationFile ? { validationHash: await fileHash(validationFile) } : {}),
     trainTokens: train.reduce((sum, row) => sum + row.ids.length, 0),
     validationTokens: validation.reduce((sum, row) => sum + row.ids.length, 0),
     batch(step) {
@@ -158,11 +163,8 @@ async function assemble(file: DataFile, validationFile: DataFile | null, format:
       });
       return collate(rows, MASK_STREAM, step * size);
     },
-    validation() {
-      const chosen = Math.min(validation.length, (options.validationBatches ?? 16) * size);
-      const rows = Array.from({ length: chosen }, (_, i) => validation[Math.floor((i * validation.length) / chosen)] as Row);
-      return Array.from({ length: Math.ceil(chosen / size) }, (_, i) => collate(rows.slice(i * size, (i + 1) * size), MASK_HELD_STREAM, i * size));
-    },
+    validation: () => held(validation, Math.min(validation.length, (options.validationBatches ?? 16) * size)),
+    test: () => held(test, test.length),
   };
 }
 

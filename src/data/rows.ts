@@ -1,167 +1,237 @@
-// Reads a data file: .txt is one running text, .jsonl has one row a line. Every refusal names the file and the line.
-import { DataError } from '../util/errors';
+// What each row of a table is for: which column is the text, the prompt, the talk, the label. Columns are found by their usual
+// names, or named by the user.
+import { ColumnsError, DataError } from '../util/errors';
+import { type Cells, isObject, kindOf, list, ROW_FORMS, type RunningText, type Table } from './table';
 
-export interface TextRow { kind: 'text'; line: number; text: string }
-export interface PairRow { kind: 'pair'; line: number; prompt: string; completion: string }
-export type DataRow = TextRow | PairRow;
+export const ROLES = ['text', 'second', 'label', 'prompt', 'context', 'completion', 'system', 'messages'] as const;
+export type Role = (typeof ROLES)[number];
+/** The column that plays each role; {} leaves it to the usual names. */
+export type Columns = Partial<Record<Role, string>>;
+export type DataForm = 'text' | 'pair' | 'chat' | 'label' | 'pair-label';
 
-/** 'text': a single TextRow that is the whole file. 'rows': one row a line, all of one kind. */
-export type ParsedData = { format: 'text'; rows: [TextRow] } | { format: 'rows'; rows: DataRow[] };
+export interface ChatMessage { role: 'system' | 'user' | 'assistant'; content: string }
+export interface TextRow { kind: 'text'; place: string; text: string }
+export interface PairRow { kind: 'pair'; place: string; prompt: string; completion: string; system?: string }
+export interface ChatRow { kind: 'chat'; place: string; messages: ChatMessage[] }
+/** A text, or a pair of texts, and the class it belongs to. */
+export interface LabelRow { kind: 'label'; place: string; text: string; second?: string; label: string }
+export type DataRow = TextRow | PairRow | ChatRow | LabelRow;
 
-const ROW_FORMS = '{"text": "…"} or {"prompt": "…", "completion": "…"}';
-const ROW_KEYS = ['text', 'prompt', 'completion'];
-/** Up to this share of unreadable characters is taken for damage in a text; above it, for a file that is no UTF-8 text. */
-const UNREADABLE_SHARE = 0.001;
+/** 'text': a single TextRow that is the whole file. 'rows': all of one kind. */
+export type ParsedData = ({ format: 'text'; rows: [TextRow] } | { format: 'rows'; rows: DataRow[] }) & {
+  form: DataForm;
+  /** All columns of the file, and those that are used. */
+  columns: readonly string[];
+  used: Columns;
+  /** Rows without content, which nothing can be learned from. */
+  leftOut: number;
+  unreadable: number;
+};
 
-/** Line ends become \n, a byte-order mark goes, blank lines between rows are skipped. */
-export function parseData(name: string, content: string): ParsedData {
-  const ending = /\.[^./\\]+$/.exec(name)?.[0].toLowerCase() ?? '';
-  if (ending !== '.txt' && ending !== '.jsonl') {
-    throw new DataError(`${name}: this kind of file is not read: ${ending ? `the name ends in ${ending}` : 'the name has no ending'}`, `Save running text as .txt, or rows as .jsonl with one ${ROW_FORMS} a line.`);
-  }
-  if (content === '') throw new DataError(`${name}: the file is empty: 0 bytes`, 'Choose a file with text in it.');
-  const text = content.replace(/^\ufeff/, '').replace(/\r\n?/g, '\n');
-  refuseBinary(name, text);
-  if (text.trim() === '') throw new DataError(`${name}: there is nothing to learn: only spaces and blank lines`, 'Choose a file with text in it.');
-  if (ending === '.txt') return { format: 'text', rows: [{ kind: 'text', line: 1, text }] };
+const FORM_WORDS: Readonly<Record<DataForm, string>> = {
+  text: 'a text', pair: 'prompts with completions', chat: 'conversations', label: 'texts with labels', 'pair-label': 'pairs of texts with labels',
+};
+/** Lower-case names under which data sets keep each role, most usual first. */
+const USUAL: Readonly<Record<Role, readonly string[]>> = {
+  text: ['text', 'content', 'sentence', 'sentence1', 'premise', 'question1', 'review', 'story', 'document'],
+  second: ['second', 'sentence2', 'hypothesis', 'question2', 'text_pair', 'text2'],
+  label: ['label', 'labels', 'class', 'category', 'target', 'sentiment'],
+  prompt: ['prompt', 'instruction', 'question', 'input', 'query', 'source'],
+  context: ['context', 'input'],
+  completion: ['completion', 'response', 'output', 'answer', 'chosen', 'target', 'summary'],
+  system: ['system', 'system_prompt'],
+  messages: ['messages', 'conversations', 'conversation', 'chat'],
+};
+const CHOOSE = 'Say which column is what.';
 
+export function parseRows(name: string, source: Table | RunningText, wanted: Columns = {}): ParsedData {
+  if (source.kind === 'text') return { format: 'text', form: 'text', rows: [{ kind: 'text', place: 'line 1', text: source.text }], columns: [], used: {}, leftOut: 0, unreadable: source.unreadable };
+  const used = Object.keys(wanted).length > 0 ? checked(name, source.columns, wanted) : guessed(name, source);
+  const form = formOf(used);
   const rows: DataRow[] = [];
-  text.split('\n').forEach((source, index) => {
-    if (source.trim() === '') return;
-    const row = parseRow(name, index + 1, source);
-    const first = rows[0];
-    if (first && first.kind !== row.kind) {
-      const form = (r: DataRow) => (r.kind === 'text' ? '"text"' : '"prompt" and "completion"');
-      throw new DataError(`${name}: line ${row.line}: two kinds of rows in one file: this row has ${form(row)}, line ${first.line} has ${form(first)}`, 'Keep one kind of row, and put the other into a file of its own.');
+  let blank: DataError | null = null;
+  let leftOut = 0;
+  source.rows.forEach((cells, index) => {
+    const place = source.place(index);
+    try {
+      rows.push(rowOf(form, used, cells, place, `${name}: ${place}`));
+    } catch (error) {
+      // A table often has cells with nothing in them; a cell with something else in it is a mistake to be seen.
+      if (!(error instanceof BlankRow)) throw error;
+      blank ??= error;
+      leftOut++;
     }
-    rows.push(row);
   });
-  return { format: 'rows', rows };
+  if (rows.length === 0) throw blank ?? new DataError(`${name}: there is nothing to learn: no row`, 'Choose a file with rows in it.');
+  return { format: 'rows', form, rows, columns: source.columns, used, leftOut, unreadable: source.unreadable };
 }
 
-function refuseBinary(name: string, text: string): void {
-  const zero = text.indexOf('\0');
-  if (zero >= 0) {
-    throw new DataError(`${name}: line ${lineOf(text, zero)}: not a text file: a zero byte`, 'Choose a plain text file; text saved as UTF-16 must be saved again as UTF-8.');
-  }
-  // U+FFFD stands where the bytes were no UTF-8.
-  const unreadable = countUnreadable(text);
-  if (unreadable > UNREADABLE_SHARE * text.length) {
-    throw new DataError(`${name}: line ${lineOf(text, text.indexOf('\ufffd'))}: not UTF-8: ${unreadable} of ${text.length} characters cannot be read, the first one here`, 'Save the file as UTF-8.');
+/** A DataError of a row that may be left out. */
+class BlankRow extends DataError {
+  constructor(message: string, hint: string) {
+    super(message, hint);
+    this.name = 'DataError';
   }
 }
 
-export function countUnreadable(text: string): number {
-  return text.split('\ufffd').length - 1;
+// ---- which column is what ----
+
+function formOf(used: Columns): DataForm {
+  if (used.messages) return 'chat';
+  if (used.completion) return 'pair';
+  if (used.label) return used.second ? 'pair-label' : 'label';
+  return 'text';
 }
 
-function lineOf(text: string, position: number): number {
-  return text.slice(0, position).split('\n').length;
-}
-
-function parseRow(name: string, line: number, source: string): DataRow {
-  const where = `${name}: line ${line}`;
-  let value: unknown;
-  try {
-    value = JSON.parse(source);
-  } catch {
-    // Engines word this error differently, and some leave the place out.
-    const { offset, wanted } = jsonFault(source);
-    throw new DataError(
-      `${where}: broken JSON: column ${offset + 1}: wanted ${wanted}, got ${offset < source.length ? around(source, offset) : 'the end of the line'}`,
-      /^\s*[[{]\s*$/.test(source) ? `Write each row on one line: ${ROW_FORMS}.` : 'Correct the line; quotes and line breaks inside a string are written \\" and \\n.',
-    );
+function checked(name: string, columns: readonly string[], wanted: Columns): Columns {
+  for (const [role, column] of Object.entries(wanted)) {
+    if (!columns.includes(column)) throw new ColumnsError(`${name}: there is no column ${JSON.stringify(column)} for the ${role}: the columns are ${list(columns)}`, CHOOSE, columns);
   }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new DataError(`${where}: a row must be an object: got ${kindOf(value)}`, `Write one row a line: ${ROW_FORMS}.`);
-  }
-  const object = value as Record<string, unknown>;
-  const has = (key: string) => Object.hasOwn(object, key);
-  if (has('text') && (has('prompt') || has('completion'))) {
-    throw new DataError(`${where}: two kinds in one row: "text" beside ${has('prompt') ? '"prompt"' : '"completion"'}`, 'Keep either "text", or "prompt" and "completion".');
-  }
-  if (!has('text') && !(has('prompt') && has('completion'))) {
-    const missing = has('prompt') ? '"completion" is missing' : has('completion') ? '"prompt" is missing' : 'neither "text" nor "prompt" and "completion"';
-    const keys = Object.keys(object);
-    const found = keys.length === 0 ? 'the row is {}' : `the keys are ${list(keys)}`;
-    throw new DataError(`${where}: ${missing}: ${found}`, `Name the keys as in ${ROW_FORMS}.`);
-  }
-  for (const key of ROW_KEYS.filter(has)) {
-    const field = object[key];
-    if (typeof field !== 'string') throw new DataError(`${where}: "${key}" must be a string: got ${kindOf(field)}`, 'Put the value in double quotes.');
-    if (field.trim() === '' && key !== 'prompt') throw new DataError(`${where}: "${key}" is empty: there is nothing to learn in this row`, 'Fill it in, or remove the row.');
-  }
-  return has('text')
-    ? { kind: 'text', line, text: object.text as string }
-    : { kind: 'pair', line, prompt: object.prompt as string, completion: object.completion as string };
+  const roles = ROLES.filter((role) => wanted[role] !== undefined);
+  const forms: Readonly<Record<string, readonly Role[]>> = { messages: ['messages'], completion: ['prompt', 'context', 'completion', 'system'], label: ['text', 'second', 'label'], text: ['text'] };
+  const lead = (['messages', 'completion', 'label', 'text'] as const).find((role) => wanted[role] !== undefined);
+  if (!lead) throw new ColumnsError(`${name}: nothing to learn among the columns chosen: ${roles.join(', ')}`, 'Choose a column of texts, of completions, of labels or of messages.', columns);
+  const stray = roles.find((role) => !forms[lead]?.includes(role));
+  if (stray) throw new ColumnsError(`${name}: ${stray} does not go together with ${lead}`, 'Choose text alone; prompt and completion; messages alone; or text and label.', columns);
+  if (lead === 'completion' && wanted.prompt === undefined) throw new ColumnsError(`${name}: "completion" without "prompt"`, 'Choose the column of the prompts too.', columns);
+  if (lead === 'label' && wanted.text === undefined) throw new ColumnsError(`${name}: "label" without "text"`, 'Choose the column of the texts too.', columns);
+  return wanted;
 }
 
-function list(keys: string[]): string {
-  const shown = keys.slice(0, 6).map((key) => JSON.stringify(key)).join(', ');
-  return keys.length > 6 ? `${shown} and ${keys.length - 6} more` : shown;
-}
-
-function kindOf(value: unknown): string {
-  if (value === null) return 'null';
-  if (Array.isArray(value)) return 'a list';
-  if (typeof value === 'object') return 'an object';
-  return typeof value === 'string' ? 'a string' : `${JSON.stringify(value)}`;
-}
-
-/** The piece of the line around a place, with the place itself first among what matters. */
-function around(source: string, offset: number): string {
-  const start = Math.max(0, offset - 12), end = Math.min(source.length, offset + 20);
-  const before = `${start > 0 ? '…' : ''}${source.slice(start, offset)}`;
-  const after = `${source.slice(offset, end)}${end < source.length ? '…' : ''}`;
-  return before === '' ? after : `${after} (after ${before})`;
-}
-
-const JSON_TOKEN = /"(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"|(?:true|false|null|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?)(?![\w.+-])|[{}[\],:]/y;
-const JSON_STRING_START = /"(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*/y;
-type Wanted = 'value' | 'first value' | 'key' | 'first key' | 'colon' | 'next';
-
-/** Where a line stops being JSON, and what JSON wants there. Wants a source that JSON.parse refuses. */
-function jsonFault(source: string): { offset: number; wanted: string } {
-  /** The closing brackets still owed. */
-  const owed: string[] = [];
-  let wanted: Wanted = 'value';
-  let offset = 0;
-  for (;;) {
-    while (/[ \t\n\r]/.test(source.charAt(offset))) offset++;
-    if (wanted === 'next' && owed.length === 0) return { offset, wanted: 'the end of the line after the row' };
-    JSON_TOKEN.lastIndex = offset;
-    const token = JSON_TOKEN.exec(source)?.[0] ?? '';
-    const close = owed.at(-1) ?? '';
-    const isString = token.startsWith('"');
-    if (source[offset] === '"' && !isString && wanted !== 'colon' && wanted !== 'next') return stringFault(source, offset);
-
-    if (token !== '' && token === close && (wanted === 'next' || wanted.startsWith('first'))) {
-      owed.pop();
-      wanted = 'next';
-    } else if (wanted === 'next') {
-      if (token !== ',') return { offset, wanted: `, or ${close}` };
-      wanted = close === '}' ? 'key' : 'value';
-    } else if (wanted === 'colon') {
-      if (token !== ':') return { offset, wanted: ': after the key' };
-      wanted = 'value';
-    } else if (wanted === 'key' || wanted === 'first key') {
-      if (!isString) return { offset, wanted: 'a key in double quotes' };
-      wanted = 'colon';
-    } else if (token === '{' || token === '[') {
-      owed.push(token === '{' ? '}' : ']');
-      wanted = token === '{' ? 'first key' : 'first value';
-    } else {
-      if (token === '' || '}],:'.includes(token)) return { offset, wanted: 'a value (a string in double quotes, a number, true, false, null, { or [)' };
-      wanted = 'next';
+function guessed(name: string, { columns, rows, place }: Table): Columns {
+  const find = (role: Role, taken: readonly (string | undefined)[] = []) => {
+    for (const usual of USUAL[role]) {
+      const found = columns.find((column) => column.toLowerCase() === usual && !taken.includes(column));
+      if (found !== undefined) return found;
     }
-    offset += token.length;
+    return undefined;
+  };
+  const messages = find('messages');
+  const prompt = find('prompt'), completion = find('completion', [prompt]);
+  const text = find('text'), second = find('second', [text]), label = find('label', [text, second]);
+  const pair = prompt !== undefined && completion !== undefined;
+  if (text !== undefined && pair && label === undefined && ['text', 'prompt', 'completion'].every((column) => columns.includes(column))) {
+    throw mixed(name, columns, rows, place);
+  }
+  if (messages !== undefined) return { messages };
+  if (text !== undefined && label !== undefined) return second === undefined ? { text, label } : { text, second, label };
+  if (pair) {
+    const system = find('system'), context = find('context', [prompt, completion]);
+    return { prompt, completion, ...(system === undefined ? {} : { system }), ...(context === undefined ? {} : { context }) };
+  }
+  if (text !== undefined) return { text };
+  // A table of one column of strings can only be read one way.
+  if (columns.length === 1 && rows.every((row) => typeof row[columns[0] as string] === 'string') && prompt === undefined && completion === undefined) return { text: columns[0] as string };
+  const missing = prompt !== undefined ? '"completion" is missing' : completion !== undefined ? '"prompt" is missing' : 'neither "text" nor "prompt" and "completion"';
+  const at = rows.length === 1 ? `${name}: ${place(0)}` : name;
+  throw new ColumnsError(`${at}: ${missing}: ${columns.length === 0 ? 'the row is {}' : `the columns are ${list(columns)}`}`, `${CHOOSE} Usual names need no choice, as in ${ROW_FORMS}.`, columns);
+}
+
+/** A file with "text" beside "prompt" and "completion": in one row, or in rows of two kinds. */
+function mixed(name: string, columns: readonly string[], rows: readonly Cells[], place: (index: number) => string): DataError {
+  const isText = (row: Cells) => Object.hasOwn(row, 'text');
+  const isPair = (row: Cells) => Object.hasOwn(row, 'completion') || Object.hasOwn(row, 'prompt');
+  const both = rows.findIndex((row) => isText(row) && isPair(row));
+  if (both >= 0) return new ColumnsError(`${name}: ${place(both)}: two kinds in one row: "text" beside "prompt" and "completion"`, `Keep one kind. ${CHOOSE}`, columns);
+  const [text, pair] = [rows.findIndex(isText), rows.findIndex(isPair)];
+  return new DataError(`${name}: two kinds of rows in one file: ${place(text)} has "text", ${place(pair)} has "prompt" and "completion"`, 'Keep one kind of row, and put the other into a file of its own.');
+}
+
+// ---- the rows ----
+
+function rowOf(form: DataForm, used: Columns, cells: Cells, place: string, where: string): DataRow {
+  const read = (role: Role, blank: Blank = 'refused') => textCell(cells, used[role] as string, where, blank);
+  switch (form) {
+    case 'text': return { kind: 'text', place, text: read('text') };
+    case 'pair': {
+      // Many instruction sets keep what the instruction is about in a column of its own, empty where there is nothing.
+      const context = used.context === undefined ? '' : read('context', 'optional');
+      const prompt = read('prompt', 'fine');
+      const row: PairRow = { kind: 'pair', place, prompt: context.trim() === '' ? prompt : `${prompt}\n\n${context}`, completion: read('completion') };
+      const system = used.system === undefined ? '' : read('system', 'optional');
+      return system.trim() === '' ? row : { ...row, system };
+    }
+    case 'chat': return { kind: 'chat', place, messages: readMessages(cells[used.messages as string], `${where}: ${JSON.stringify(used.messages)}`) };
+    case 'label': return { kind: 'label', place, text: read('text'), label: labelCell(cells, used.label as string, where) };
+    case 'pair-label': return { kind: 'label', place, text: read('text'), second: read('second'), label: labelCell(cells, used.label as string, where) };
   }
 }
 
-function stringFault(source: string, start: number): { offset: number; wanted: string } {
-  JSON_STRING_START.lastIndex = start;
-  const offset = start + (JSON_STRING_START.exec(source)?.[0].length ?? 0);
-  if (offset >= source.length) return { offset, wanted: 'a closing "' };
-  if (source[offset] !== '\\') return { offset, wanted: 'an escape such as \\t or \\n in place of a control character' };
-  return { offset, wanted: source[offset + 1] === 'u' ? 'four hexadecimal digits after \\u' : 'one of " \\ / b f n r t u after \\' };
+/** Whether a cell may be empty, and whether it may not be there at all. */
+type Blank = 'refused' | 'fine' | 'optional';
+
+function textCell(cells: Cells, column: string, where: string, blank: Blank): string {
+  const value = cells[column];
+  const at = `${where}: ${JSON.stringify(column)}`;
+  if (value === undefined && blank === 'optional') return '';
+  if (value === undefined) throw new DataError(`${at} is missing: the columns are ${list(Object.keys(cells))}`, 'Give every row the same columns, or leave the row out.');
+  if (value === null && blank !== 'refused') return '';
+  if (value === null) throw new BlankRow(`${at} must be a string: got null`, 'Fill it in, or remove the row.');
+  if (typeof value !== 'string') throw new ColumnsError(`${at} must be a string: got ${kindOf(value)}`, 'Put the value in double quotes, or choose another column.', Object.keys(cells));
+  if (value.trim() === '' && blank === 'refused') throw new BlankRow(`${at} is empty: there is nothing to learn in this row`, 'Fill it in, or remove the row.');
+  return value;
+}
+
+function labelCell(cells: Cells, column: string, where: string): string {
+  const value = cells[column];
+  const at = `${where}: ${JSON.stringify(column)}`;
+  if (value === undefined) throw new DataError(`${at} is missing: the columns are ${list(Object.keys(cells))}`, 'Give every row the same columns, or leave the row out.');
+  const label = typeof value === 'string' ? value.trim() : ['number', 'bigint', 'boolean'].includes(typeof value) ? String(value) : null;
+  if (label === '' || value === null) throw new BlankRow(`${at} is empty: the row has no label`, 'Fill it in, or remove the row.');
+  if (label === null) throw new DataError(`${at} must be one label: got ${kindOf(value)}`, 'Choose a column with a word or a number in each row.');
+  return label;
+}
+
+const SPEAKERS: Readonly<Record<string, ChatMessage['role']>> = { system: 'system', user: 'user', human: 'user', assistant: 'assistant', gpt: 'assistant', model: 'assistant', bot: 'assistant' };
+
+/** `[{"role", "content"}]`, or `[{"from", "value"}]` as ShareGPT has it; in a csv cell as JSON. */
+function readMessages(given: unknown, at: string): ChatMessage[] {
+  const form = 'Write [{"role": "user", "content": "…"}, {"role": "assistant", "content": "…"}].';
+  let value = given;
+  if (typeof value === 'string' && value.trim() !== '') {
+    try {
+      value = JSON.parse(value);
+    } catch {
+      throw new DataError(`${at} must be a list of messages: got text that is no JSON: ${JSON.stringify((value as string).slice(0, 40))}`, form);
+    }
+  }
+  if (value === null || value === undefined || value === '' || (Array.isArray(value) && value.length === 0)) throw new BlankRow(`${at} is empty: the conversation has no message`, 'Fill it in, or remove the row.');
+  if (!Array.isArray(value)) throw new DataError(`${at} must be a list of messages: got ${kindOf(value)}`, form);
+  const messages = value.map((message, i): ChatMessage => {
+    const turn = `${at}: message ${i + 1}`;
+    if (!isObject(message)) throw new DataError(`${turn} must be an object: got ${kindOf(message)}`, form);
+    const speaker = message.role ?? message.from;
+    const role = typeof speaker === 'string' ? SPEAKERS[speaker.toLowerCase()] : undefined;
+    if (!role) throw new DataError(`${turn}: the role must be system, user or assistant: got ${typeof speaker === 'string' ? JSON.stringify(speaker) : kindOf(speaker)}`, 'Leave out rows with tool calls, or rewrite the role.');
+    return { role, content: contentOf(message.content ?? message.value, turn) };
+  });
+  if (!messages.some(({ role, content }) => role === 'assistant' && content.trim() !== '')) throw new BlankRow(`${at}: no assistant turn: there is nothing to learn in this row`, 'Add an answer, or remove the row.');
+  return messages;
+}
+
+function contentOf(content: unknown, turn: string): string {
+  if (typeof content === 'string') return content;
+  if (Array.isArray(content)) {
+    return content.map((part) => {
+      if (isObject(part) && part.type === 'text' && typeof part.text === 'string') return part.text;
+      throw new DataError(`${turn}: a part of the content is not text: got ${isObject(part) ? JSON.stringify(part.type ?? null) : kindOf(part)}`, 'Only text can be learned here; leave the row out.');
+    }).join('');
+  }
+  throw new DataError(`${turn}: the content must be a string: got ${kindOf(content)}`, 'Put the value in double quotes.');
+}
+
+export const describeForm = ({ form }: Pick<ParsedData, 'form'>, format: 'text' | 'rows'): string => (format === 'rows' && form === 'text' ? 'rows with "text"' : FORM_WORDS[form]);
+/** Everything a row says, as one string: equal strings, equal rows. */
+export function contentKey(row: DataRow): string {
+  const { place: _, ...content } = row;
+  return JSON.stringify(content);
+}
+/** The words of a row, for comparing rows with one another. */
+export function plainText(row: DataRow): string {
+  switch (row.kind) {
+    case 'text': return row.text;
+    case 'pair': return `${row.prompt}\n${row.completion}`;
+    case 'chat': return row.messages.map(({ content }) => content).join('\n');
+    case 'label': return row.second === undefined ? row.text : `${row.text}\n${row.second}`;
+  }
 }

@@ -3,8 +3,7 @@
 import { Template } from '@huggingface/jinja';
 import { Tokenizer as Algorithm } from '@huggingface/tokenizers';
 import { ConfigError } from '../util/errors';
-
-export interface ChatMessage { role: 'system' | 'user' | 'assistant'; content: string }
+import type { ChatMessage } from './rows';
 
 /** Text that becomes final as tokens arrive. */
 export interface TextStream {
@@ -26,6 +25,8 @@ export interface Tokenizer {
   /** The token that stands for a hidden one. */
   readonly mask: number | null;
   readonly hasChat: boolean;
+  /** Byte-level: tokens are pieces of the text's bytes, without marks for where a text begins. */
+  readonly bytes?: boolean;
   /** `addSpecial` (default true) frames the text as the model's post-processor does, e.g. with bos in front. */
   encode(text: string, options?: { addSpecial?: boolean }): number[];
   /** One text or two, as ids, with the special tokens around them that the model's post-processor adds; `types`: 1 for what belongs to the second. */
@@ -88,6 +89,7 @@ export function loadTokenizer(tokenizerJson: unknown, tokenizerConfig: unknown, 
     pad: idOf('pad_token') ?? eos ?? bos ?? 0,
     mask: idOf('mask_token'),
     hasChat: template !== null,
+    bytes: usesBytes(json.decoder),
     encode(text, { addSpecial = true } = {}) {
       const ids: (number | undefined)[] = algorithm.encode(text, { add_special_tokens: addSpecial }).ids;
       const missing = ids.indexOf(undefined);

@@ -6,7 +6,7 @@ import { openHfFolder } from './hf-folder';
 import { type ByteSource, bytesSource, writeSafetensors } from './safetensors';
 
 const model = join(import.meta.dirname, '../../public/models/tale-1m');
-const weights = writeSafetensors([{ name: 'w', dtype: 'U32', shape: [1], data: Uint32Array.of(5) }]);
+const weights = writeSafetensors([{ name: 'w', dtype: 'F32', shape: [1], data: Float32Array.of(5) }]);
 
 function folder(files: Record<string, string | Uint8Array>): Map<string, ByteSource> {
   return new Map(Object.entries(files).map(([name, content]) => [name, bytesSource(name, typeof content === 'string' ? new TextEncoder().encode(content) : content)]));
@@ -32,12 +32,12 @@ describe('a folder of Hugging Face', () => {
   it('finds it below the name of a dropped folder, and not in deeper ones', async () => {
     const opened = await openHfFolder(folder({ 'm/config.json': '{"a":1}', 'm/model.safetensors': weights, 'm/onnx/config.json': '{"a":2}', 'm/onnx/tokenizer.json': '{}' }));
     expect(opened).toMatchObject({ config: { a: 1 }, tokenizer: null, tokenizerConfig: null, chatTemplate: null });
-    expect(await opened.weights.ints('w')).toEqual(Int32Array.of(5));
+    expect(await opened.weights.f32('w')).toEqual(Float32Array.of(5));
   });
 
   it('opens shards beside their index', async () => {
     const opened = await openHfFolder(folder({ 'm/config.json': '{}', 'm/model.safetensors.index.json': '{"weight_map":{"w":"model-00001-of-00001.safetensors"}}', 'm/model-00001-of-00001.safetensors': weights }));
-    expect(await opened.weights.ints('w')).toEqual(Int32Array.of(5));
+    expect(await opened.weights.f32('w')).toEqual(Float32Array.of(5));
   });
 
   it('takes the chat template from where there is one', async () => {

@@ -1,8 +1,8 @@
-// A model as Hugging Face lays it out in a folder: configuration, tokenizer, weights in one file or in shards.
-import { asCheckpointError, bad, show } from './fail';
+// A model as Hugging Face lays it out in a folder: configuration, tokenizer, weights in one file or in shards; or one GGUF file.
+import { asCheckpointError, bad, show, showList } from './fail';
 import { type Files, folderWith, readJson, readText, seen } from './folder';
 import { isObject } from './json';
-import { openSafetensors, openSharded, type SafetensorsFile } from './safetensors';
+import { type ByteSource, openSafetensors, openSharded, type Weights } from './safetensors';
 
 export interface HfFolder {
   config: unknown;
@@ -12,12 +12,14 @@ export interface HfFolder {
   tokenizerConfig: unknown;
   /** A Jinja template, from chat_template.jinja or from tokenizer_config.json. */
   chatTemplate: string | null;
-  weights: SafetensorsFile;
+  weights: Weights;
 }
 
 /** `files` by name, with or without the name of a folder before it. Reads headers and texts, no tensor. */
 export async function openHfFolder(files: Files): Promise<HfFolder> {
   const folder = folderWith(files, 'config.json');
+  const gguf = [...files].filter(([name]) => name.endsWith('.gguf'));
+  if (gguf.length > 0 && ![...files.keys()].some((name) => name.endsWith('.safetensors'))) return openGgufFolder(files, gguf);
   if (folder === null) {
     const isAdapter = folderWith(files, 'adapter_config.json') !== null;
     throw bad('model folder', 'config.json is missing', seen(files),
@@ -38,6 +40,19 @@ export async function openHfFolder(files: Files): Promise<HfFolder> {
     chatTemplate: template ? await readText(template) : templateOf(tokenizerConfig),
     weights: await openWeights(files, folder),
   };
+}
+
+/** A GGUF file says everything itself; a tokenizer beside it wins, for those whose own cannot be read. */
+async function openGgufFolder(files: Files, found: readonly [string, ByteSource][]): Promise<HfFolder> {
+  const [first] = found as [[string, ByteSource]];
+  if (found.length > 1) throw bad('model folder', 'there are several .gguf files', showList(found.map(([name]) => name)), /\d+-of-\d+/.test(first[0]) ? 'a model split over several GGUF files is not read: join them with gguf-split --merge' : 'choose one of them');
+  // Fetched when it is first wanted.
+  const { openGguf } = await import('./gguf');
+  const folder = folderWith(files, 'tokenizer.json');
+  if (folder === null) return openGguf(first[1], null);
+  const config = files.get(`${folder}tokenizer_config.json`);
+  const tokenizerConfig = config ? await readJson(config) : null;
+  return openGguf(first[1], { tokenizer: await readTokenizer(files, folder), tokenizerConfig, chatTemplate: templateOf(tokenizerConfig) });
 }
 
 /** Not through `readJson`: looking for duplicate keys in a vocabulary of megabytes would cost more than it tells. */
@@ -61,7 +76,7 @@ function templateOf(tokenizerConfig: unknown): string | null {
   return isObject(chosen) && typeof chosen.template === 'string' ? chosen.template : null;
 }
 
-async function openWeights(files: Files, folder: string): Promise<SafetensorsFile> {
+async function openWeights(files: Files, folder: string): Promise<Weights> {
   const single = files.get(`${folder}model.safetensors`);
   if (single) return openSafetensors(single);
   const index = files.get(`${folder}model.safetensors.index.json`);
@@ -78,6 +93,5 @@ async function openWeights(files: Files, folder: string): Promise<SafetensorsFil
 function remedy(names: readonly string[]): string {
   if (names.some((name) => /\d+-of-\d+\.safetensors$/.test(name))) return 'add model.safetensors.index.json, which says which shard holds which tensor';
   if (names.some((name) => /\.(bin|pt|pth|ckpt)$/.test(name))) return 'pickled weights are not read: save the model with save_pretrained(folder, safe_serialization=True)';
-  if (names.some((name) => name.endsWith('.gguf'))) return 'GGUF is not read here: take the safetensors version of the model';
   return 'choose the whole folder of a Hugging Face model';
 }

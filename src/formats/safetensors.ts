@@ -28,6 +28,17 @@ export interface TensorEntry {
   end: number;
 }
 
+/** A tensor in any file of weights. */
+export interface WeightEntry { readonly name: string; readonly dtype: string; readonly shape: number[]; readonly begin: number; readonly end: number }
+/** The weights of a model, whatever the file they come from. */
+export interface Weights {
+  readonly name: string;
+  readonly entries: readonly WeightEntry[];
+  readonly byName: ReadonlyMap<string, WeightEntry>;
+  /** The values of one tensor, read afresh. */
+  f32(name: string): Promise<Float32Array<ArrayBuffer>>;
+}
+
 /** Bytes that need not be in memory: a File, a Blob, an array, a file on disk. */
 export interface ByteSource {
   readonly name: string;
@@ -162,7 +173,7 @@ function checkLayout(entries: readonly TensorEntry[], dataLength: number, where:
   if (next < dataLength) throw bad(where, 'there are bytes after the last tensor', `${dataLength - next} bytes`, REWRITE);
 }
 
-export interface SafetensorsFile {
+export interface SafetensorsFile extends Weights {
   readonly name: string;
   /** In the order of their bytes; for a sharded model one shard after the other, with the offsets of each tensor's own shard. */
   readonly entries: readonly TensorEntry[];

@@ -10,7 +10,7 @@ export const lora = defineMethod({
     formula: 'y = W x + (α/r) B A x',
     paper: { title: 'LoRA: Low-Rank Adaptation of Large Language Models', authors: 'Hu et al.', year: 2021, venue: 'ICLR 2022', url: 'https://arxiv.org/abs/2106.09685' },
     family: 'baseline',
-    models: ['decoder', 'encoder'],
+    models: ['decoder', 'encoder', 'vit', 'clip'],
     exports: 'lora-exact',
     fields: {
       rank: rankField('Rank', 'Columns of B and rows of A: how many directions each layer may change in.'),

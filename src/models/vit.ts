@@ -3,7 +3,7 @@
 import type { Scope } from '../engine/nn/network';
 import { add, addColumns, addPositions, gelu, geluTanh, matmul, patches, placeColumns, reshape } from '../engine/ops';
 import { type Tensor, elements } from '../engine/tensor/tensor';
-import { type Architecture, ConfigReader, headSize } from './model';
+import { type Architecture, ConfigReader, headSize, labelsOf } from './model';
 import { firstToken } from './shared';
 
 export interface VitConfig {
@@ -53,9 +53,9 @@ function visionTransformer(id: string, classes: Architecture['classes'], front: 
       return model.layerNorm('layernorm', x, c.eps);
     },
 
-    head: (m, _, x, task) => m.linear('classifier', firstToken(x), 'labels' in task ? task.labels.length : 0, { bias: true }),
+    head: (m, _, x, task) => m.linear('classifier', firstToken(x), labelsOf(task)?.length ?? 0, { bias: true }),
 
-    // The pooler of checkpoints without a task, and the teacher's head.
+    // A pooler, which the classifier does not read.
     ignores: (name) => name.startsWith(`${id}.pooler.`) || name.startsWith('pooler.'),
   };
 }

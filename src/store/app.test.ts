@@ -1,7 +1,7 @@
 import { describe, expect, it, vi } from 'vitest';
 import { createApp } from './app';
 import { defaultRun, type RunConfig } from './contract';
-import { handClock, hello, model, recordedClient } from './recorded.testing';
+import { data, handClock, hello, model, recordedClient } from './recorded.testing';
 import { activeRun } from './slices/runs';
 import { trainBlock } from './train-block';
 
@@ -70,7 +70,7 @@ describe('the draft', () => {
     const { app, state, calls } = await ready(undefined, {
       loadData: async (source) => {
         if (source.kind === 'file') throw error;
-        return { name: 'ok', format: 'text', hash: '', rows: 1, tokens: 1, trainRows: 1, validationRows: 1, cutRows: 0, lengths: { width: 1, counts: [] }, preview: [], warnings: [] };
+        return { ...data, name: 'ok' };
       },
     });
     app.edit.field('rank', 16);
@@ -93,6 +93,64 @@ describe('the draft', () => {
     app.ask.giveText('a.txt', 'two');
     await app.reconciler.settled();
     expect(calls.filter((call) => call.startsWith('loadData'))).toEqual(['loadData a.txt seq 64', 'loadData a.txt seq 64']);
+  });
+
+  it('ends a reading that is not wanted any more, and reads what is', async () => {
+    let give: (error: unknown) => void = () => {};
+    const engine = recordedClient({
+      loadData: async (source) => {
+        if (source.kind === 'file') await new Promise((_, reject) => { give = reject; });
+        return { ...data, name: source.kind === 'builtin' ? source.id : source.name };
+      },
+    });
+    engine.client.cancelLoad = async () => give({ name: 'StudioError', message: 'ended', hint: '' });
+    const app = createApp(engine.client, handClock().clock);
+    await app.ask.begin();
+    await app.reconciler.settled();
+    app.ask.giveText('large.jsonl', '{}');
+    await Promise.resolve();
+    expect(app.store.getState().project.data.status).toBe('loading');
+    app.edit.data({ kind: 'builtin', id: 'wordnet' });
+    await app.reconciler.settled();
+    expect(app.store.getState().project.data).toMatchObject({ status: 'ready', card: { name: 'wordnet' } });
+  });
+
+  it('forgets chosen columns with the file they were of, and reads again when they change', async () => {
+    const { app, state, calls } = await ready();
+    app.ask.giveText('a.csv', 'x,y');
+    await app.reconciler.settled();
+    calls.length = 0;
+    app.edit.columns({ text: 'x' });
+    await app.reconciler.settled();
+    expect(calls.filter((call) => call.startsWith('loadData'))).toHaveLength(1);
+    expect(state().project.draft.columns).toEqual({ text: 'x' });
+    app.ask.giveText('b.csv', 'x,y');
+    expect(state().project.draft.columns).toBeUndefined();
+  });
+
+  it('takes a model of the Hub by its name, tries again when asked, and drops adapters with the model before', async () => {
+    let broken = true;
+    const { app, state, calls } = await ready(undefined, {
+      loadModel: async (source) => {
+        if (source.kind === 'hub' && broken) throw { name: 'HubError', message: 'the connection broke', hint: 'again' };
+        return model;
+      },
+    });
+    await app.ask.addAdapter('mine', []);
+    app.ask.trainOn('adapter-1');
+    expect(state().project.draft.method).toMatchObject({ slug: 'lora', fields: { rank: 4 } });
+    await app.ask.lookUp('model', 'a/b');
+    expect(state().sources.hub.model).toMatchObject({ status: 'found', name: 'a/b' });
+    app.ask.takeHub('model', 'a/b');
+    await app.reconciler.settled();
+    expect(state().project.model).toMatchObject({ status: 'failed', error: { name: 'HubError' } });
+    expect(state().sources.adapters).toHaveLength(1);
+    broken = false;
+    app.ask.retry('model');
+    await app.reconciler.settled();
+    expect(state().project.model.status).toBe('ready');
+    expect(state().sources).toMatchObject({ adapters: [], trainOn: null });
+    expect(calls.filter((call) => call === 'loadModel a/b')).toHaveLength(2);
   });
 
   it('waits for a file that only the link names', async () => {

@@ -1,7 +1,7 @@
 // What the page asks of the engine, with the answers put where the page looks for them.
 import { type EngineClient, readFailure } from '../worker/client';
 import type { Connection } from './connect';
-import type { Failure, NamedFile, RunConfig, RunId } from './contract';
+import type { Failure, HubCard, HubSettings, NamedFile, RunConfig, RunId, WriteRequest, Written } from './contract';
 import { fitted } from './edits';
 import type { Reconciler } from './reconcile';
 import type { RunRecord } from './slices/runs';
@@ -21,7 +21,24 @@ export interface Commands {
   exportPeft(run: RunId): Promise<void>;
   select(run: RunId): void;
   giveText(name: string, text: string): void;
+  giveFile(name: string, file: Blob): void;
   giveFolder(name: string, files: NamedFile[]): void;
+  /** How the Hub is reached from now on. */
+  setHub(settings: HubSettings): Promise<void>;
+  /** Looks a repository up; nothing large is fetched. */
+  lookUp(kind: HubCard['kind'], name: string): Promise<void>;
+  /** Takes a repository, or a file of it, as the model or the data. */
+  takeHub(kind: HubCard['kind'], name: string): void;
+  /** Tries once more what did not load. */
+  retry(what: 'model' | 'data'): void;
+  /** Ends what is being loaded; what was loaded before stays. */
+  cancelLoad(): void;
+  addAdapter(name: string, files: NamedFile[]): Promise<void>;
+  removeAdapter(id: string): Promise<void>;
+  /** The adapter that the next run goes on from; null for a fresh start. */
+  trainOn(id: string | null): void;
+  write(request: WriteRequest, onText: (voice: number, piece: string) => void): Promise<Written[] | Failure>;
+  stopWriting(): void;
   /** Back to the last model or data that loaded. */
   goBack(what: 'model' | 'data'): void;
 }
@@ -36,6 +53,11 @@ export function commands(store: StudioStore, client: EngineClient, connection: C
     } catch (error) {
       return readFailure(error);
     }
+  };
+  const giveFile = (name: string, file: Blob) => {
+    vault.putFile(name, file);
+    edit({ data: { kind: 'file', name }, columns: undefined });
+    reconciler().poke();
   };
   return {
     begin: async () => {
@@ -61,7 +83,7 @@ export function commands(store: StudioStore, client: EngineClient, connection: C
       patch(store, 'project', { startError: null });
       patch(store, 'layout', { panel: 'train' });
       try {
-        const run = await client.start(config);
+        const run = await client.start(config, state.sources.trainOn ?? undefined);
         connection.adopt(run);
         connection.flush();
       } catch (error) {
@@ -92,15 +114,60 @@ export function commands(store: StudioStore, client: EngineClient, connection: C
     },
     select: (run) => connection.select(run),
     giveText: (name, text) => {
-      vault.putText(name, text);
-      edit({ data: { kind: 'file', name } });
-      reconciler().poke();
+      giveFile(name, new Blob([text]));
     },
+    giveFile,
     giveFolder: (name, files) => {
       vault.putFolder(name, files);
       edit({ model: { kind: 'files', name } });
       reconciler().poke();
     },
+    setHub: (settings) => client.setHub(settings),
+    lookUp: async (kind, name) => {
+      const put = (found: Partial<ReturnType<StudioStore['getState']>['sources']['hub']['model']>) => {
+        const { hub } = store.getState().sources;
+        patch(store, 'sources', { hub: { ...hub, [kind]: { ...hub[kind], ...found } } });
+      };
+      put({ status: 'looking', name, card: null, error: null });
+      try {
+        put({ status: 'found', card: await client.lookUp(kind, name, draft()) });
+      } catch (error) {
+        put({ status: 'failed', error: readFailure(error) });
+      }
+    },
+    takeHub: (kind, name) => {
+      vault.again(name);
+      if (kind === 'model') edit({ model: { kind: 'hub', name } });
+      else edit({ data: { kind: 'hub', name }, columns: undefined });
+      reconciler().poke();
+    },
+    retry: (what) => {
+      const { project } = store.getState();
+      patch(store, 'project', { [what]: { ...project[what], key: '' } });
+      reconciler().poke();
+    },
+    cancelLoad: () => void client.cancelLoad(),
+    addAdapter: async (name, files) => {
+      try {
+        const card = await client.addAdapter(name, files);
+        patch(store, 'sources', { adapters: [...store.getState().sources.adapters, card], adapterError: null });
+      } catch (error) {
+        patch(store, 'sources', { adapterError: readFailure(error) });
+      }
+    },
+    removeAdapter: async (id) => {
+      await client.removeAdapter(id);
+      const { adapters, trainOn } = store.getState().sources;
+      patch(store, 'sources', { adapters: adapters.filter((adapter) => adapter.id !== id), trainOn: trainOn === id ? null : trainOn });
+    },
+    trainOn: (id) => {
+      patch(store, 'sources', { trainOn: id });
+      // A run goes on with the rank that the adapter has.
+      const adapter = store.getState().sources.adapters.find((card) => card.id === id);
+      if (adapter?.ranks) edit({ method: { slug: 'lora', fields: { ...draft().method.fields, rank: adapter.ranks[1] } } });
+    },
+    write: (request, onText) => client.write(request, onText).catch(readFailure),
+    stopWriting: () => void client.stopWriting(),
     goBack: (what) => {
       const { model, data } = store.getState().project;
       if (what === 'model' && model.good) edit({ model: model.good });

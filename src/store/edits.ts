@@ -1,7 +1,7 @@
 // What the user changes by hand: the draft and the layout.
 import { resolveFields } from '../training/fields';
 import {
-  type BuiltinData, type DataSource, defaultRun, type FieldValue, type Hello, type MethodCard, type ModelSource, type RunConfig, type TrainingConfig,
+  type BuiltinData, type Columns, type DataSource, defaultRun, type FieldValue, type Hello, type MethodCard, type ModelSource, type RunConfig, type TrainingConfig,
 } from './contract';
 import type { LayoutSlice, Panel } from './slices/layout';
 import { patch, type StudioStore } from './studio';
@@ -14,6 +14,10 @@ export interface Edits {
   training(change: Partial<TrainingConfig>): void;
   targets(pattern: string): void;
   holdout(share: number): void;
+  test(share: number): void;
+  /** Which column is what; {} leaves it to the usual names. */
+  columns(columns: Columns): void;
+  pack(on: boolean): void;
   sample(change: Partial<RunConfig['sample']>): void;
   name(name: string): void;
   open(panel: Panel): void;
@@ -27,7 +31,7 @@ export function edits(store: StudioStore): Edits {
     model: (model) => edit({ model }),
     data: (data) => {
       const { engine, project } = store.getState();
-      edit({ data });
+      edit({ data, columns: undefined });
       // Built-in data bring a prompt that shows what they teach; the user's own prompt stays.
       const builtin = data.kind === 'builtin' ? engine.data.find((entry) => entry.id === data.id) : undefined;
       if (builtin && !project.promptEdited) edit({ sample: { ...draft().sample, prompt: builtin.prompt } });
@@ -44,6 +48,9 @@ export function edits(store: StudioStore): Edits {
     training: (change) => edit({ training: { ...draft().training, ...change } }),
     targets: (targets) => edit({ targets }),
     holdout: (holdout) => edit({ holdout }),
+    test: (test) => edit({ test: test === 0 ? undefined : test }),
+    columns: (columns) => edit({ columns: Object.keys(columns).length === 0 ? undefined : columns }),
+    pack: (pack) => edit({ pack: pack || undefined }),
     sample: (change) => {
       edit({ sample: { ...draft().sample, ...change } });
       if (change.prompt !== undefined) patch(store, 'project', { promptEdited: true });

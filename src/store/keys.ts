@@ -3,17 +3,21 @@ import type { RunConfig } from './contract';
 import type { Vault } from './vault';
 
 export function modelKey(draft: RunConfig, vault: Vault): string {
-  return draft.model.kind === 'builtin' ? `builtin:${draft.model.id}` : `files:${draft.model.name}#${vault.folderRevision(draft.model.name)}`;
+  const { model } = draft;
+  if (model.kind === 'builtin') return `builtin:${model.id}`;
+  return model.kind === 'hub' ? `hub:${model.name}#${vault.againRevision(model.name)}` : `files:${model.name}#${vault.folderRevision(model.name)}`;
 }
 
 /** Tokens depend on the model's tokenizer; the cut and the split depend on seq, holdout and seed, and a batch must fit the rows. */
 export function dataKey(draft: RunConfig, vault: Vault): string {
-  const source = draft.data.kind === 'builtin' ? `builtin:${draft.data.id}` : `file:${draft.data.name}#${vault.textRevision(draft.data.name)}`;
-  return [source, modelKey(draft, vault), draft.holdout, draft.training.seq, draft.training.seed, draft.training.batch].join('|');
+  const { data, holdout, test = 0, pack = false, columns = {}, training } = draft;
+  const source = data.kind === 'builtin' ? `builtin:${data.id}` : data.kind === 'hub' ? `hub:${data.name}#${vault.againRevision(data.name)}` : `file:${data.name}#${vault.fileRevision(data.name)}`;
+  // The first part is the choice of data, which is read at once; a setting may still be moving.
+  return [`${source} ${JSON.stringify(columns)} ${pack}`, modelKey(draft, vault), holdout, test, training.seq, training.seed, training.batch].join('|');
 }
 
 /** Everything that a plan may depend on; the prompt and the name are not among it. */
 export function planKey(draft: RunConfig, vault: Vault): string {
-  const { method, targets, training, holdout, data, sample } = draft;
-  return JSON.stringify([modelKey(draft, vault), method, targets, training, holdout, data, sample.maxTokens]);
+  const { method, targets, training, holdout, data, sample, columns, pack, test } = draft;
+  return JSON.stringify([modelKey(draft, vault), method, targets, training, holdout, data, sample.maxTokens, columns, pack, test]);
 }

@@ -36,3 +36,9 @@ describe('a setup in the address', () => {
     expect(fromHash('#v1&m=tale-1m&d=king-james&a=lora&t.unknown=3&zz=1&constructor.name=x&%%%')).toEqual(defaultRun);
   });
 });
+
+it('carries sources of the Hub, columns, packing and a test share, and nothing where they are as usual', () => {
+  const config: RunConfig = { ...defaultRun, model: { kind: 'hub', name: 'a/b@v1' }, data: { kind: 'hub', name: 'c/d:train x.csv' }, columns: { prompt: 'question & more', completion: 'answer' }, pack: true, test: 0.2 };
+  expect(fromHash(toHash(config))).toEqual(config);
+  expect(toHash(defaultRun)).not.toMatch(/pack|ht=|c\./);
+});

@@ -10,13 +10,17 @@ const SECTIONS = { t: 'training', s: 'sample' } as const;
 export function toHash(config: RunConfig): string {
   const parts = ['v1'];
   const add = (key: string, value: unknown) => parts.push(`${key}=${encodeURIComponent(String(value))}`);
-  add(config.model.kind === 'builtin' ? 'm' : 'mf', config.model.kind === 'builtin' ? config.model.id : config.model.name);
-  add(config.data.kind === 'builtin' ? 'd' : 'df', config.data.kind === 'builtin' ? config.data.id : config.data.name);
+  const source = (key: string, given: RunConfig['model'] | RunConfig['data']) => (given.kind === 'builtin' ? add(key, given.id) : add(`${key}${given.kind === 'hub' ? 'h' : 'f'}`, given.name));
+  source('m', config.model);
+  source('d', config.data);
   add('a', config.method.slug);
   for (const [name, value] of Object.entries(config.method.fields)) add(`a.${name}`, value);
   if (config.targets !== '') add('on', config.targets);
   if (config.name !== '') add('n', config.name);
   if (config.holdout !== defaultRun.holdout) add('h', config.holdout);
+  if (config.test) add('ht', config.test);
+  for (const [role, column] of Object.entries(config.columns ?? {})) add(`c.${role}`, column);
+  if (config.pack) add('pack', 1);
   for (const [short, section] of Object.entries(SECTIONS)) {
     const defaults = defaultRun[section] as Plain;
     for (const [name, value] of Object.entries(config[section])) if (value !== defaults[name]) add(`${short}.${name}`, value);
@@ -39,10 +43,15 @@ export function fromHash(hash: string): RunConfig | null {
     else if (key === 'mf') config.model = { kind: 'files', name: text };
     else if (key === 'd') config.data = { kind: 'builtin', id: text };
     else if (key === 'df') config.data = { kind: 'file', name: text };
+    else if (key === 'mh') config.model = { kind: 'hub', name: text };
+    else if (key === 'dh') config.data = { kind: 'hub', name: text };
     else if (key === 'a') config.method.slug = text;
     else if (key === 'on') config.targets = text;
     else if (key === 'n') config.name = text;
     else if (key === 'h') config.holdout = Number(text);
+    else if (key === 'ht') config.test = Number(text);
+    else if (key === 'pack') config.pack = true;
+    else if (key.startsWith('c.')) config.columns = { ...(config.columns as Plain), [key.slice(2)]: text };
     else if (key.startsWith('a.')) config.method.fields[key.slice(2)] = fieldValue(text);
     else if (dot > 0) {
       const short = key.slice(0, dot);

@@ -17,7 +17,7 @@ export interface Reconciler {
   stop(): void;
 }
 
-export function reconcile(store: StudioStore, client: Pick<EngineClient, 'loadModel' | 'loadData' | 'plan'>, vault: Vault): Reconciler {
+export function reconcile(store: StudioStore, client: Pick<EngineClient, 'loadModel' | 'loadData' | 'cancelLoad' | 'plan'>, vault: Vault): Reconciler {
   let working: Promise<void> | null = null;
   let stopped = false;
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -31,6 +31,7 @@ export function reconcile(store: StudioStore, client: Pick<EngineClient, 'loadMo
       const files = draft.model.kind === 'files' ? vault.folder(draft.model.name) : undefined;
       const card = await client.loadModel(draft.model, files);
       patch(store, 'project', { model: { status: 'ready', key, card, error: null, good: draft.model } });
+      patch(store, 'sources', { adapters: [], adapterError: null, trainOn: null });
     } catch (error) {
       patch(store, 'project', { model: { ...model, status: 'failed', key, error: readFailure(error) } });
     }
@@ -39,8 +40,9 @@ export function reconcile(store: StudioStore, client: Pick<EngineClient, 'loadMo
     const { draft, data } = store.getState().project;
     patch(store, 'project', { data: { ...data, status: 'loading', key, error: null } });
     try {
-      const text = draft.data.kind === 'file' ? vault.text(draft.data.name) : undefined;
-      const card = await client.loadData(draft.data, { holdout: draft.holdout, seq: draft.training.seq, seed: draft.training.seed, batch: draft.training.batch }, text);
+      const file = draft.data.kind === 'file' ? vault.file(draft.data.name) : undefined;
+      const { holdout, test, columns, pack, training: { seq, seed, batch } } = draft;
+      const card = await client.loadData(draft.data, { holdout, test, columns, pack, seq, seed, batch }, file);
       patch(store, 'project', { data: { status: 'ready', key, card, error: null, good: draft.data } });
     } catch (error) {
       patch(store, 'project', { data: { ...data, status: 'failed', key, error: readFailure(error) } });
@@ -72,7 +74,7 @@ export function reconcile(store: StudioStore, client: Pick<EngineClient, 'loadMo
     const wantedPlan = planKey(draft, vault);
     const needsPlan = planned.key !== wantedPlan;
     const key = dataKey(draft, vault);
-    if (data.key !== key && free && !(draft.data.kind === 'file' && vault.text(draft.data.name) === undefined)) {
+    if (data.key !== key && free && !(draft.data.kind === 'file' && !vault.file(draft.data.name))) {
       const changed = key !== wantedData;
       if (changed) {
         // Choosing other data reads them at once; only a setting that is still moving waits.
@@ -90,8 +92,17 @@ export function reconcile(store: StudioStore, client: Pick<EngineClient, 'loadMo
   const work = async () => {
     for (let job = next(); job; job = next()) await job();
   };
+  /** What is being read is not wanted any more: the next choice need not wait for it. */
+  const outdated = (): boolean => {
+    const { draft, model, data } = store.getState().project;
+    const other = (now: string, wanted: string) => now.split('|')[0] !== wanted.split('|')[0];
+    return (model.status === 'loading' && other(model.key, modelKey(draft, vault))) || (data.status === 'loading' && (other(data.key, dataKey(draft, vault)) || model.key !== modelKey(draft, vault)));
+  };
   const poke = () => {
-    if (working) return;
+    if (working) {
+      if (outdated()) void client.cancelLoad();
+      return;
+    }
     working = work().finally(() => {
       working = null;
       // A change that came with the very last answer must not be lost.

@@ -1,6 +1,6 @@
 // A recorded stream of engine events and a client that plays it, for tests of the store.
 import type { EngineClient } from '../worker/client';
-import type { EngineEvent, Hello, MethodCard, ModelCard, Plan, RunConfig } from './contract';
+import type { DataCard, EngineEvent, Hello, MethodCard, ModelCard, Plan, RunConfig } from './contract';
 
 const card = (slug: string): MethodCard => ({
   slug, name: slug.toUpperCase(), summary: '', formula: '', paper: { title: '', authors: '', year: 2024, venue: '', url: '' }, family: 'low-rank', models: ['decoder'], exports: 'lora-exact',
@@ -27,7 +27,10 @@ export const model: ModelCard = {
 };
 
 const plan: Plan = { trainable: 1, total: 10, byModule: [], bytes: [], peakBytes: 1, largestBuffer: 1, flopsPerStep: 1, dispatchesPerStep: 1 };
-const data = { name: 'king-james', format: 'text' as const, hash: '', rows: 1, tokens: 1, trainRows: 1, validationRows: 1, cutRows: 0, lengths: { width: 1, counts: [] }, preview: [], warnings: [] };
+export const data: DataCard = {
+  name: 'king-james', format: 'text', form: 'text', hash: '', tokensHash: '', columns: [], used: {}, cells: [], rows: 1, tokens: 1, trainRows: 1, validationRows: 1, testRows: 0, cutRows: 0, cutTokens: 0,
+  packing: { on: false, rows: 1, packedRows: 1, padding: 0, packedPadding: 0 }, classes: null, near: { count: 0, examples: [] }, lengths: { width: 1, counts: [] }, preview: [], warnings: [],
+};
 
 /** Every call with its arguments, in order; and what a test wants a call to do instead. */
 export function recordedClient(answers: Partial<EngineClient> = {}) {
@@ -49,6 +52,13 @@ export function recordedClient(answers: Partial<EngineClient> = {}) {
     })),
     loadModel: said('loadModel', answers.loadModel ?? (async () => model), (source) => (source.kind === 'builtin' ? source.id : source.name)),
     loadData: said('loadData', answers.loadData ?? (async () => data), (source, { seq }) => `${source.kind === 'builtin' ? source.id : source.name} seq ${seq}`),
+    cancelLoad: said('cancelLoad', async () => {}),
+    setHub: said('setHub', async () => {}),
+    lookUp: said('lookUp', answers.lookUp ?? (async (kind, name) => ({ kind, name, commit: 'c', gated: false, files: [], here: 0 })), (kind, name) => `${kind} ${name}`),
+    addAdapter: said('addAdapter', answers.addAdapter ?? (async (name) => ({ id: 'adapter-1', name, method: 'LoRA', modules: 1, ranks: [4, 4], base: null, notes: [] }))),
+    removeAdapter: said('removeAdapter', async () => {}),
+    write: said('write', answers.write ?? (async () => [])),
+    stopWriting: said('stopWriting', async () => {}),
     plan: said('plan', answers.plan ?? (async () => plan), (config: RunConfig) => `lr ${config.training.lr}`),
     start: said('start', answers.start ?? (async () => `run-${++runs}`)),
     pause: said('pause', async () => {}),

@@ -1,6 +1,6 @@
-// The one store of the page: six slices, and who writes each.
+// The one store of the page: seven slices, and who writes each.
 // engine, runs and metrics: connect.ts, from events. project's results and artifacts: the asks in commands.ts and reconcile.ts.
-// project's draft and layout: the user, through edits.ts.
+// sources: the asks in commands.ts. project's draft and layout: the user, through edits.ts.
 import { createStore, type StoreApi } from 'zustand/vanilla';
 import type { RunConfig } from './contract';
 import { type ArtifactsSlice, initialArtifacts } from './slices/artifacts';
@@ -9,6 +9,7 @@ import { initialLayout, type LayoutSlice } from './slices/layout';
 import { initialMetrics, type MetricsSlice } from './slices/metrics';
 import { initialProject, type ProjectSlice } from './slices/project';
 import { initialRuns, type RunsSlice } from './slices/runs';
+import { initialSources, type SourcesSlice } from './slices/sources';
 
 export interface StudioState {
   engine: EngineSlice;
@@ -16,6 +17,7 @@ export interface StudioState {
   runs: RunsSlice;
   metrics: MetricsSlice;
   artifacts: ArtifactsSlice;
+  sources: SourcesSlice;
   layout: LayoutSlice;
 }
 export type StudioStore = StoreApi<StudioState>;
@@ -27,6 +29,7 @@ export function createStudioStore(start: { draft?: RunConfig; layout?: Partial<L
     runs: initialRuns,
     metrics: initialMetrics,
     artifacts: initialArtifacts,
+    sources: initialSources,
     layout: { ...initialLayout, ...start.layout },
   }));
 }

@@ -19,7 +19,7 @@ export function trainBlock(state: StudioState, vault: Vault): TrainBlock | null 
   if (draft.model.kind === 'files' && !vault.folder(draft.model.name)) return 'model-missing';
   if (model.key === modelKey(draft, vault) && model.status === 'failed') return 'model-failed';
   if (model.key !== modelKey(draft, vault) || model.status !== 'ready') return 'model-loading';
-  if (draft.data.kind === 'file' && vault.text(draft.data.name) === undefined) return 'data-missing';
+  if (draft.data.kind === 'file' && !vault.file(draft.data.name)) return 'data-missing';
   if (data.key === dataKey(draft, vault) && data.status === 'failed') return 'data-failed';
   if (data.key !== dataKey(draft, vault) || data.status !== 'ready') return 'data-loading';
   if (draft.targets === NO_SITE) return 'no-sites';

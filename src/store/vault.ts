@@ -2,20 +2,21 @@
 import type { NamedFile } from './contract';
 
 export class Vault {
-  readonly #texts = new Map<string, { text: string; revision: number }>();
+  readonly #files = new Map<string, { file: Blob; revision: number }>();
   readonly #folders = new Map<string, { files: NamedFile[]; revision: number }>();
+  readonly #again = new Map<string, number>();
   #revision = 0;
 
-  putText(name: string, text: string): void {
-    this.#texts.set(name, { text, revision: ++this.#revision });
+  putFile(name: string, file: Blob): void {
+    this.#files.set(name, { file, revision: ++this.#revision });
   }
 
   putFolder(name: string, files: NamedFile[]): void {
     this.#folders.set(name, { files, revision: ++this.#revision });
   }
 
-  text(name: string): string | undefined {
-    return this.#texts.get(name)?.text;
+  file(name: string): Blob | undefined {
+    return this.#files.get(name)?.file;
   }
 
   folder(name: string): NamedFile[] | undefined {
@@ -23,8 +24,17 @@ export class Vault {
   }
 
   /** Changes when a file of the same name is given again; 0 when there is none. */
-  textRevision(name: string): number {
-    return this.#texts.get(name)?.revision ?? 0;
+  fileRevision(name: string): number {
+    return this.#files.get(name)?.revision ?? 0;
+  }
+
+  /** Asks for a source of the Hub once more, e.g. with another token. */
+  again(name: string): void {
+    this.#again.set(name, ++this.#revision);
+  }
+
+  againRevision(name: string): number {
+    return this.#again.get(name) ?? 0;
   }
 
   folderRevision(name: string): number {

@@ -2,15 +2,18 @@
 import { z } from 'zod';
 import { ConfigError } from '../util/errors';
 
-/** Where a model comes from. `files` are the files of a Hugging Face folder, by name. */
-export type ModelSource = { kind: 'builtin'; id: string } | { kind: 'files'; name: string };
-/** Where the data come from. A file's text is never part of the configuration, only its name and hash. */
-export type DataSource = { kind: 'builtin'; id: string } | { kind: 'file'; name: string };
+/** Where a model comes from. `files` are the files of a Hugging Face folder, by name; a hub name is `owner/model@revision`. */
+export type ModelSource = { kind: 'builtin'; id: string } | { kind: 'files' | 'hub'; name: string };
+/** Where the data come from. A file's text is never part of the configuration, only its name and hash; a hub name is `owner/data@revision:path`. */
+export type DataSource = { kind: 'builtin'; id: string } | { kind: 'file' | 'hub'; name: string };
 
 const source = z.union([
   z.object({ kind: z.literal('builtin'), id: z.string().min(1) }),
-  z.object({ kind: z.enum(['files', 'file']), name: z.string().min(1) }),
+  z.object({ kind: z.enum(['files', 'file', 'hub']), name: z.string().min(1) }),
 ]);
+
+/** The column of a table that plays each role; see src/data/rows.ts. Empty: found by their usual names. */
+const columns = z.partialRecord(z.enum(['text', 'second', 'label', 'prompt', 'context', 'completion', 'system', 'messages']), z.string());
 
 const training = z.object({
   steps: z.number().int().min(1).max(1_000_000),
@@ -46,6 +49,11 @@ const schema = z.object({
   data: source,
   /** Share of rows (or of the text) held out for validation, unless a validation file is given. */
   holdout: z.number().min(0).max(0.5),
+  /** Share kept for a test, apart from training and validation; 0 where it is left out. */
+  test: z.number().min(0).max(0.5).optional(),
+  columns: columns.optional(),
+  /** Several short rows in one; not where it is left out. */
+  pack: z.boolean().optional(),
   method: z.object({ slug: z.string().min(1), fields: z.record(z.string(), z.union([z.number(), z.boolean(), z.string()])) }),
   /** Regular expression over site names ('model.layers.0.self_attn.q_proj'); a site is adapted when it matches anywhere in the name. Empty = every linear site of the blocks. */
   targets: z.string(),

@@ -19,6 +19,10 @@ export interface GenerateOptions {
   readonly temperature: number;
   /** Only the likeliest tokens that together have this probability; 1 = all. */
   readonly topP?: number;
+  /** Only so many of the likeliest tokens; 0 = all. Taken before topP. */
+  readonly topK?: number;
+  /** Writing ends where one of these comes up; it is not part of the text. */
+  readonly stop?: readonly string[];
   readonly seed: number;
   /** Called with each new piece of text; false stops. */
   readonly onText?: (text: string) => boolean | void;
@@ -48,14 +52,18 @@ export class Generator {
     prompt.forEach(feed);
     const written: number[] = [];
     const text = this.loaded.tokenizer?.stream({ skipSpecial: true });
+    const stop = stopAt(options.stop ?? []);
     while (written.length < options.maxTokens) {
       const at = prompt.length + written.length;
       const next = pick(await this.step.read(this.logits), options, at);
       if (next === this.loaded.tokenizer?.eos) break;
       written.push(next);
-      if (options.onText?.(text?.push(next) ?? '') === false || at + 1 >= capacity) break;
+      const { show, end } = stop(text?.push(next) ?? '');
+      if (options.onText?.(show) === false || end || at + 1 >= capacity) break;
       feed(next, at);
     }
+    const rest = stop(text?.end() ?? '', true).show;
+    if (rest !== '') options.onText?.(rest);
     return written;
   }
 
@@ -70,14 +78,33 @@ export class Generator {
   }
 }
 
+/** Watches a text for the strings that end it. What may be the beginning of one is held back until it is known. */
+export function stopAt(stops: readonly string[]): (piece: string, last?: boolean) => { show: string; end: boolean } {
+  const wanted = stops.filter((stop) => stop !== '');
+  let held = '';
+  let ended = false;
+  return (piece, last = false) => {
+    if (ended) return { show: '', end: true };
+    held += piece;
+    const at = Math.min(...wanted.map((stop) => held.indexOf(stop)).filter((found) => found >= 0));
+    ended = Number.isFinite(at);
+    // The longest end of the text that some string begins with.
+    let keep = 0;
+    if (!ended && !last) for (const stop of wanted) for (let n = Math.min(stop.length - 1, held.length); n > keep; n--) if (held.endsWith(stop.slice(0, n))) keep = n;
+    const show = ended ? held.slice(0, at) : held.slice(0, held.length - keep);
+    held = ended ? '' : held.slice(held.length - keep);
+    return { show, end: ended };
+  };
+}
+
 /** Draws a token; the draw at position `at` is a pure function of the seed, so that two models can be compared. */
-function pick(logits: Float32Array, { temperature, topP = 1, seed }: GenerateOptions, at: number): number {
+function pick(logits: Float32Array, { temperature, topP = 1, topK = 0, seed }: GenerateOptions, at: number): number {
   let best = 0;
   for (let i = 1; i < logits.length; i++) if ((logits[i] as number) > (logits[best] as number)) best = i;
   if (temperature === 0) return best;
   const top = logits[best] as number;
   const weights = Float64Array.from(logits, (x) => Math.exp((x - top) / temperature));
-  const order = topP < 1 ? nucleus(weights, topP) : [...weights.keys()];
+  const order = topP < 1 || topK > 0 ? nucleus(weights, topP, topK) : [...weights.keys()];
   const total = order.reduce((sum, i) => sum + (weights[i] as number), 0);
   let left = uniform(seed, streamOf('sample'), at) * total;
   for (const i of order) {
@@ -87,9 +114,10 @@ function pick(logits: Float32Array, { temperature, topP = 1, seed }: GenerateOpt
   return best;
 }
 
-function nucleus(weights: Float64Array, topP: number): number[] {
-  const order = [...weights.keys()].sort((a, b) => (weights[b] as number) - (weights[a] as number) || a - b);
-  const total = weights.reduce((a, b) => a + b, 0);
+function nucleus(weights: Float64Array, topP: number, topK: number): number[] {
+  const sorted = [...weights.keys()].sort((a, b) => (weights[b] as number) - (weights[a] as number) || a - b);
+  const order = topK > 0 ? sorted.slice(0, topK) : sorted;
+  const total = order.reduce((sum, i) => sum + (weights[i] as number), 0);
   let sum = 0;
   const end = order.findIndex((i) => (sum += weights[i] as number) >= topP * total);
   return order.slice(0, end < 0 ? order.length : end + 1);

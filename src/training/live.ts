@@ -9,7 +9,9 @@ import type { RunConfig } from './config';
 import type { BoundMethod } from './contract';
 import { Evaluator } from './evaluate';
 import type { RunState } from './host';
+import type { PeftAdapter } from '../formats/peft';
 import type { LoadedModel } from './loaded';
+import { startFrom } from './start-from';
 import { type TrainingStep, groupSettings, recordTraining } from './step';
 import { Vectors } from './vectors';
 
@@ -35,10 +37,12 @@ export interface Start {
   readonly state: RunState;
   /** Numbers to load over the start; `carry`: only those that fit. */
   readonly from?: { readonly checkpoint: Pick<Checkpoint, 'file' | 'where'>; readonly carry: boolean };
+  /** An adapter file in place of the random start. */
+  readonly adapter?: PeftAdapter;
 }
 
 /** Attaches, initialises and compiles; on failure nothing stays allocated. */
-export async function goLive(options: LiveOptions, { shared, state, from }: Start): Promise<LiveRun> {
+export async function goLive(options: LiveOptions, { shared, state, from, adapter }: Start): Promise<LiveRun> {
   const { device, loaded, bound, config, progress } = options;
   const { training } = config;
   const attachment = attach(loaded.network, bound, config.targets, { shared, state, seed: training.seed });
@@ -50,6 +54,7 @@ export async function goLive(options: LiveOptions, { shared, state, from }: Star
     for (const t of lasting.values()) allocate(device, t);
     // What comes from a file needs no start of its own, and its method may not have one to give any more.
     initialise(device, { ...attachment, params: attachment.params.filter((p) => from?.checkpoint.file.byName.get(`param.${p.name}`)?.shape.join() !== p.tensor.shape.join()) }, training.seed);
+    if (adapter) startFrom(device, attachment, adapter);
     if (from) await loadCheckpoint(device, { attachment, adamw, lasting }, from.checkpoint, from.carry);
     const compiled = await compile(device, recorded.graph, { place: adamw.places(device, recorded.gradients, recorded.directions), ...(progress ? { progress } : {}) });
     const evaluator = await Evaluator.create(device, loaded, attachment.adapters, [training.batch, training.seq], { bound, heads: attachment.heads });

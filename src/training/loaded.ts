@@ -8,7 +8,7 @@ import { free, upload } from '../engine/tensor/memory';
 import { byteLength } from '../engine/tensor/tensor';
 import { loadTokenizer, type Tokenizer } from '../data/tokenizer';
 import type { HfFolder } from '../formats/hf-folder';
-import type { SafetensorsFile } from '../formats/safetensors';
+import type { Weights } from '../formats/safetensors';
 import type { Architecture, ModelInfo, Task } from '../models/model';
 import { modelFor, taskOf } from '../models/registry';
 import { CheckpointError, ConfigError } from '../util/errors';
@@ -28,6 +28,9 @@ export interface LoadedModel {
   readonly fileBytes: number;
   readonly dtype: string;
 }
+
+/** Kinds of numbers that weights may be stored as; the last two come from GGUF. */
+const READABLE = ['F32', 'F16', 'BF16', 'Q8_0', 'Q4_0'];
 
 /** Everything but the weights' numbers: parses the config, finds parameters and sites by a dry run, checks names and shapes. */
 export function describeModel(name: string, folder: HfFolder, task: Task = taskOf(folder.config)): LoadedModel {
@@ -50,7 +53,7 @@ export function describeModel(name: string, folder: HfFolder, task: Task = taskO
 }
 
 /** The name of a weight in the file: without the model's prefix where the checkpoint has no head. */
-function storedName(name: string, { prefix }: Architecture, { byName }: SafetensorsFile): string {
+function storedName(name: string, { prefix }: Architecture, { byName }: Weights): string {
   return !byName.has(name) && prefix && name.startsWith(`${prefix}.`) ? name.slice(prefix.length + 1) : name;
 }
 
@@ -74,7 +77,7 @@ function checkWeights(network: Network, model: Architecture, config: unknown, { 
     if (entry.shape.join() !== wanted.join()) {
       throw new CheckpointError(`${name}: [${entry.shape.join(', ')}] in the file, [${wanted.join(', ')}] by the config`, 'Is this the checkpoint of another size?');
     }
-    if (!['F32', 'F16', 'BF16'].includes(entry.dtype)) throw new CheckpointError(`${name}: stored as ${entry.dtype}, which is not supported`, 'Supported: F32, F16, BF16.');
+    if (!READABLE.includes(entry.dtype)) throw new CheckpointError(`${name}: stored as ${entry.dtype}, which is not supported`, `Supported: ${READABLE.join(', ')}.`);
     known.add(entry.name);
   }
   const extra = weights.entries.find(({ name }) => !known.has(name) && !model.ignores(name, config, task));

@@ -15,8 +15,13 @@ export interface Rate {
 export async function measureRate(device: Device, loaded: LoadedModel): Promise<Rate> {
   const time = Math.min(64, loaded.info.context);
   const evaluator = await Evaluator.create(device, loaded, noAdapters, [1, time]);
-  const { image } = loaded.info;
-  const batch = { input_ids: new Uint32Array(time), labels: new Int32Array(labelsOf(loaded.task) ? 1 : time), ...(image ? { pixel_values: new Float32Array(image.channels * image.size ** 2) } : {}) };
+  const { image, textEnd } = loaded.info;
+  const classes = labelsOf(loaded.task);
+  const texts = textEnd === undefined ? 1 : (classes?.length ?? 1);
+  const batch = {
+    input_ids: new Uint32Array(texts * time), labels: new Int32Array(classes ? 1 : time),
+    ...(image ? { pixel_values: new Float32Array(image.channels * image.size ** 2) } : {}), ...(textEnd === undefined ? {} : { text_ends: new Uint32Array(texts) }),
+  };
   await evaluator.mean([batch]);
   const start = performance.now();
   await evaluator.mean([batch]);

@@ -7,7 +7,7 @@ import { scheduleShare } from '../engine/optim/schedule';
 import { RING_COLUMNS } from '../engine/optim/ring';
 import { readF32, write } from '../engine/tensor/memory';
 import type { Tensor } from '../engine/tensor/tensor';
-import type { PeftFolder } from '../formats/peft';
+import type { PeftAdapter, PeftFolder } from '../formats/peft';
 import { type ByteSource, bytesSource, openSafetensors } from '../formats/safetensors';
 import { NonFiniteError, StudioError, toFailure } from '../util/errors';
 import { type Attachment, selectSites, writeInput } from './attach';
@@ -40,6 +40,8 @@ export interface RunOptions {
   readonly config: RunConfig;
   readonly listener: (event: RunEvent) => void;
   readonly resume?: ByteSource;
+  /** An adapter to go on from, in place of the random start. */
+  readonly from?: PeftAdapter;
   /** Called where a checkpoint is due; the run waits for it. */
   readonly save?: (bytes: Uint8Array, step: number) => Promise<void>;
   /** Kernels compiled, and measured where there is a choice, out of all. */
@@ -80,7 +82,7 @@ export class Run {
     const { shared, state, seconds } = checkpoint
       ? { shared: null, state: checkpoint.state, seconds: null }
       : await prepare(bound, selectSites(loaded.network, config.targets), { device, loaded, data, training: config.training, ...(signal ? { signal } : {}), ...(preparing ? { progress: preparing } : {}) });
-    const live = await goLive(options, { shared, state, ...(checkpoint ? { from: { checkpoint, carry: false } } : {}) });
+    const live = await goLive(options, { shared, state, ...(checkpoint ? { from: { checkpoint, carry: false } } : options.from ? { adapter: options.from } : {}) });
     const run = new Run(options, live, state, phasesOf(bound, config.training), seconds);
     run.step = run.lastMetrics.step = checkpoint?.step ?? 0;
     return run;

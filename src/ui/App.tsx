@@ -19,6 +19,7 @@ import { strings } from './strings';
 const TrainPanel = lazy(async () => ({ default: (await import('./train/TrainPanel')).TrainPanel }));
 const ExplorePanel = lazy(async () => ({ default: (await import('./explore/ExplorePanel')).ExplorePanel }));
 const ExportPanel = lazy(async () => ({ default: (await import('./export/ExportPanel')).ExportPanel }));
+const PlaygroundPanel = lazy(async () => ({ default: (await import('./playground/PlaygroundPanel')).PlaygroundPanel }));
 const NoWebGpu = lazy(async () => ({ default: (await import('./unsupported/NoWebGpu')).NoWebGpu }));
 
 /** Notices in the page's own tones; sonner's theme would set its own. */
@@ -60,6 +61,7 @@ function Screen({ panel }: { panel: Panel }) {
     case 'train': return <TrainPanel />;
     case 'explore': return <ExplorePanel />;
     case 'export': return <ExportPanel />;
+    case 'playground': return <PlaygroundPanel />;
   }
 }
 

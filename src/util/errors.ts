@@ -26,6 +26,15 @@ export class CheckpointError extends StudioError {}
 export class ConfigError extends StudioError {}
 /** A data file that cannot be used; names the file and the line. */
 export class DataError extends StudioError {}
+/** A table whose columns have no usual names, or were chosen in a way that cannot be: choosing again may help. */
+export class ColumnsError extends DataError {
+  constructor(message: string, hint: string, readonly columns: readonly string[]) {
+    super(message, hint);
+    this.name = 'DataError';
+  }
+}
+/** The Hub refused a request, or could not be reached. */
+export class HubError extends StudioError {}
 /** The loss or the gradient norm became infinite or not-a-number; the last good state is kept. */
 export class NonFiniteError extends StudioError {}
 
@@ -38,12 +47,15 @@ export interface Failure {
   message: string;
   hint: string;
   stack?: string;
+  /** Columns of a table that nobody said how to read. */
+  columns?: readonly string[];
 }
 
 export function toFailure(error: unknown): Failure {
   if (error instanceof Error) {
     const failure: Failure = { name: error.name, message: error.message, hint: error instanceof StudioError ? error.hint : '' };
     if (error.stack) failure.stack = error.stack;
+    if (error instanceof ColumnsError) failure.columns = error.columns;
     return failure;
   }
   return { name: 'Error', message: String(error), hint: '' };

@@ -23,13 +23,14 @@ describe.each(models.map((card) => [card.id, card] as const))('%s', (id, card) =
     const loaded = describeModel(id, await openHfFolder(await folderSources(folder(id))));
     expect(loaded.network.parameters).toBe(card.parameters);
     expect(loaded.model.kind).toBe(card.kind);
-    // Only causal language models are trained on the page.
+    // The page has data for models of text, and all that is to be said about causal ones is their summary.
+    expect(card.closed === true).toBe(loaded.info.image !== undefined);
     expect(card.limits === undefined).toBe(loaded.task.kind === 'causal-lm');
   });
 });
 
 test('what the page cannot do is said before anything is fetched', async () => {
   const catalogue = { models, data: [] };
-  await expect(fetchModel(catalogue, 'gloss-1m', () => {})).rejects.toMatchObject({ message: 'Gloss 1M: it is not loaded here', hint: expect.stringMatching(/lowrank finetune --model public\/models\/gloss-1m/) });
+  await expect(fetchModel(catalogue, 'patch-4m', () => {})).rejects.toMatchObject({ message: 'Patch 4M: it is not loaded here', hint: expect.stringMatching(/^Neither the page nor the command line reads pictures yet/) });
   await expect(fetchModel(catalogue, 'nothing', () => {})).rejects.toThrow("there is no built-in model 'nothing'");
 });

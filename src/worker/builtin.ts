@@ -10,8 +10,9 @@ export interface Catalogue { models: ShippedModel[]; data: BuiltinData[] }
 /** Below the page, wherever it is hosted; the worker's own address is of no use, bundlers move it. */
 const address = (path: string) => new URL(`${import.meta.env.BASE_URL}${path}`, self.location.href).href;
 
-async function get(path: string): Promise<Response> {
-  const response = await fetch(address(path)).catch((error: unknown) => {
+async function get(path: string, signal?: AbortSignal): Promise<Response> {
+  const response = await fetch(address(path), signal ? { signal } : {}).catch((error: unknown) => {
+    signal?.throwIfAborted();
     throw new StudioError(`${path}: could not be fetched: ${(error as Error).message}`, 'Is the studio still being served? Check the connection and try again.');
   });
   if (!response.ok) throw new StudioError(`${path}: the server answered ${response.status} ${response.statusText}`, 'Reload the page.');
@@ -23,13 +24,13 @@ export async function fetchCatalogue(): Promise<Catalogue> {
   return { models: (await models.json()) as ShippedModel[], data: (await data.json()) as BuiltinData[] };
 }
 
-export async function fetchModel({ models }: Catalogue, id: string, progress: (done: number, total: number) => void): Promise<Map<string, ByteSource>> {
+export async function fetchModel({ models }: Catalogue, id: string, progress: (done: number, total: number) => void, signal?: AbortSignal): Promise<Map<string, ByteSource>> {
   const card = models.find((one) => one.id === id);
   if (!card) throw new ConfigError(`there is no built-in model '${id}'`, `Built in: ${models.map((one) => one.id).join(', ')}.`);
-  if (card.limits) throw new ConfigError(`${card.title}: it is not loaded here`, card.limits);
+  if (card.closed) throw new ConfigError(`${card.title}: it is not loaded here`, card.limits);
   const files = new Map<string, ByteSource>();
   for (const name of card.files) {
-    const response = await get(`models/${id}/${name}`);
+    const response = await get(`models/${id}/${name}`, signal);
     files.set(name, bytesSource(name, await bytesOf(response, name === 'model.safetensors' ? progress : () => {})));
   }
   return files;

@@ -24,9 +24,16 @@ export function connectWorker(): EngineClient {
     },
     hello: (listener: (event: EngineEvent) => void) => remote.hello(proxy(listener)),
     loadModel: (source, files) => remote.loadModel(source, files),
-    loadData: (source, options, text) => remote.loadData(source, options, text),
+    loadData: (source, options, file) => remote.loadData(source, options, file),
+    cancelLoad: () => remote.cancelLoad(),
+    setHub: (settings) => remote.setHub(settings),
+    lookUp: (kind, name, config) => remote.lookUp(kind, name, config),
+    addAdapter: (name, files) => remote.addAdapter(name, files),
+    removeAdapter: (id) => remote.removeAdapter(id),
+    write: (request, onText) => remote.write(request, proxy(onText)),
+    stopWriting: () => remote.stopWriting(),
     plan: (config) => remote.plan(config),
-    start: (config) => remote.start(config),
+    start: (config, from) => remote.start(config, from),
     pause: (run) => remote.pause(run),
     resume: (run) => remote.resume(run),
     stop: (run) => remote.stop(run),
@@ -40,5 +47,6 @@ export function readFailure(error: unknown): Failure {
   const given = (typeof error === 'object' && error !== null ? error : { message: String(error) }) as Partial<Failure>;
   const failure: Failure = { name: given.name ?? 'Error', message: given.message ?? String(error), hint: given.hint ?? '' };
   if (given.stack) failure.stack = given.stack;
+  if (given.columns) failure.columns = given.columns;
   return failure;
 }

@@ -30,8 +30,10 @@ export interface BuiltinModel {
   parameters: number;
   bytes: number;
   summary: string;
-  /** What the page cannot do with it, a whole sentence; the page does not load it. */
+  /** What the page cannot do with it, in whole sentences. */
   limits?: string;
+  /** The page can do nothing with it, and does not load it. */
+  closed?: boolean;
   licence: string;
 }
 export interface BuiltinData { id: string; title: string; format: 'text' | 'rows'; bytes: number; rows: number; summary: string; licence: string; prompt: string }
@@ -54,17 +56,35 @@ export interface ModelCard {
 
 /** One row as the model sees it. */
 export interface TokenRow { tokens: string[]; /** true where the token carries loss */ loss: boolean[]; total: number; cut: number }
+export type DataForm = 'text' | 'pair' | 'chat' | 'label' | 'pair-label';
+export type Columns = NonNullable<RunConfig['columns']>;
+/** What src/data/dataset.ts says of a data set. */
 export interface DataCard {
   name: string;
   format: 'text' | 'rows';
+  form: DataForm;
   /** SHA-256 of the file, hex. */
   hash: string;
+  /** SHA-256 of every token, its loss and its side of the split. */
+  tokensHash: string;
+  /** All columns of the file, the ones in use, and its first rows. */
+  columns: string[];
+  used: Columns;
+  cells: string[][];
   rows: number;
   tokens: number;
   trainRows: number;
   validationRows: number;
-  /** Rows longer than `seq`, which are cut at the end. */
+  testRows: number;
+  /** Rows longer than `seq`, which are cut at the end, and the tokens lost by it. */
   cutRows: number;
+  cutTokens: number;
+  /** Training rows as they are and packed, and the share of their positions that is padding. */
+  packing: { on: boolean; rows: number; packedRows: number; padding: number; packedPadding: number };
+  /** Rows of each class by side, largest first; null where there are none. */
+  classes: { label: string; train: number; validation: number; test: number }[] | null;
+  /** Held-out rows that nearly repeat a training row, and the nearest few. */
+  near: { count: number; examples: { held: string; train: string; similarity: number }[] };
   /** Histogram of row lengths in tokens: `counts[i]` rows have [i·width, (i+1)·width) tokens. */
   lengths: { width: number; counts: number[] };
   preview: TokenRow[];
@@ -96,6 +116,48 @@ export type EngineEvent =
 
 export interface Hello { device: DeviceCard | null; failure?: Failure; methods: MethodCard[]; models: BuiltinModel[]; data: BuiltinData[] }
 
+export interface DataOptions { holdout: number; seq: number; seed: number; batch?: number; test?: number | undefined; columns?: Columns | undefined; pack?: boolean | undefined }
+
+/** How the Hub is reached. The token stays in the worker's memory and goes nowhere but to that address. */
+export interface HubSettings { endpoint: string; token: string }
+/** A repository before anything large of it is here. */
+export interface HubCard {
+  kind: 'model' | 'dataset';
+  name: string;
+  commit: string;
+  gated: boolean;
+  /** What would be downloaded: a model's files; or the files that can be read as data, those for training first. */
+  files: { path: string; size: number }[];
+  /** Bytes of them that are here already. */
+  here: number;
+  /** Bytes that this site may still keep; absent where the browser does not say. */
+  room?: number;
+  model?: { architecture: string; parameters: number; layers: number; context: number; dtype: string; /** What the present setup would take with it. */ peakBytes: number; problem?: { message: string; hint: string } };
+  /** Why it cannot be used. */
+  failure?: Failure;
+}
+
+/** A PEFT adapter on the loaded model. */
+export interface AdapterCard { id: string; name: string; method: string; modules: number; /** Of a plain LoRA, which alone can be trained on. */ ranks?: [smallest: number, largest: number]; base: string | null; notes: string[] }
+/** What writes: nothing is the base; a run's adapter and adapters from files each with a weight. */
+export interface Voice { parts: { run?: RunId; adapter?: string; weight: number }[] }
+export interface WriteRequest {
+  prompt: string;
+  /** A prompt without markers becomes a user's turn, where the model has a chat template. */
+  chat: boolean;
+  maxTokens: number;
+  /** 0 takes the likeliest token. */
+  temperature: number;
+  /** 0: all. */
+  topK: number;
+  /** 1: all. */
+  topP: number;
+  stop: string[];
+  seed: number;
+  voices: Voice[];
+}
+export interface Written { text: string; tokens: number; seconds: number; /** The whole request was ended by the user. */ stopped: boolean }
+
 /** Files of a dropped folder. */
 export interface NamedFile { name: string; file: File }
 
@@ -105,12 +167,24 @@ export interface EngineApi {
   hello(listener: (event: EngineEvent) => void): Promise<Hello>;
   /** Loads a model and makes it the current one. `files` for kind 'files'. */
   loadModel(source: ModelSource, files?: NamedFile[]): Promise<ModelCard>;
-  /** Tokenises with the current model's tokenizer. `text` for kind 'file'. */
-  loadData(source: DataSource, options: { holdout: number; seq: number; seed: number; batch?: number }, text?: string): Promise<DataCard>;
+  /** Tokenises with the current model's tokenizer. `file` for kind 'file'. */
+  loadData(source: DataSource, options: DataOptions, file?: Blob): Promise<DataCard>;
+  /** For all later calls that go to the Hub. */
+  setHub(settings: HubSettings): Promise<void>;
+  /** What a repository holds, how large it is and whether it fits, before it is downloaded. `config` is the present setup. */
+  lookUp(kind: HubCard['kind'], name: string, config: RunConfig): Promise<HubCard>;
+  /** Puts a PEFT adapter on the loaded model; what is wrong with it is said before anything is kept. */
+  addAdapter(name: string, files: NamedFile[]): Promise<AdapterCard>;
+  removeAdapter(id: string): Promise<void>;
+  /** Writes on from a prompt with each voice in turn. `onText` gets each new piece with the number of its voice. */
+  write(request: WriteRequest, onText: (voice: number, piece: string) => void): Promise<Written[]>;
+  stopWriting(): Promise<void>;
+  /** Ends a loadModel or loadData in progress; that call rejects, and what was loaded before stays. */
+  cancelLoad(): Promise<void>;
   /** Allocates nothing. Wants the model loaded; the data need not be. */
   plan(config: RunConfig): Promise<Plan>;
-  /** Starts training on the current model and data; resolves once it runs. */
-  start(config: RunConfig): Promise<RunId>;
+  /** Starts training on the current model and data; resolves once it runs. `from` is an adapter on the model, to be trained on. */
+  start(config: RunConfig, from?: string): Promise<RunId>;
   pause(run: RunId): Promise<void>;
   resume(run: RunId): Promise<void>;
   /** Stops at the next step boundary and keeps the adapter. */

@@ -1,10 +1,12 @@
 // The engine behind the page's calls: one device, one model, one data set, any number of runs. Handlers are typed by the protocol.
-import { datasetFromFile, type Dataset, type DatasetOptions } from '../data/dataset';
+import { arrange, type FileDataset, prepare, type Prepared } from '../data/dataset';
+import { classificationDataset, maskedDataset } from '../data/encoder';
+import type { DataFile } from '../data/table';
 import { Device, type TuneStore } from '../engine/gpu/device';
-import { type ByteSource, blobSource } from '../formats/safetensors';
+import { type FileStore, memoryStore } from '../formats/file-store';
 import { openHfFolder } from '../formats/hf-folder';
 import { methodFor, methods } from '../methods/registry';
-import { bind } from '../training/contract';
+import { type BoundMethod, bind } from '../training/contract';
 import { VALIDATION_BATCHES, parseRunConfig, type RunConfig } from '../training/config';
 import type { RunEvent } from '../training/events';
 import { type LoadedModel, describeModel, freeWeights, uploadWeights } from '../training/loaded';
@@ -12,24 +14,32 @@ import { planRun, totalSteps, wantFits } from '../training/plan';
 import { type Rate, measureRate } from '../training/rate';
 import { Run } from '../training/run';
 import { ConfigError, DataError, StudioError, toFailure } from '../util/errors';
-import { builtinText, type Catalogue, fetchCatalogue, fetchModel } from './builtin';
-import type { DataCard, DeviceCard, EngineApi, EngineEvent, Hello, ModelCard, RunId } from './protocol';
+import type { Watch } from '../util/pace';
+import { type Catalogue, fetchCatalogue } from './builtin';
+import type { DataCard, DataOptions, DeviceCard, EngineApi, EngineEvent, Hello, ModelCard, RunId } from './protocol';
+import { createSources } from './sources';
+import { createWriting, type Writing } from './write';
 
 interface Current {
   loaded: LoadedModel;
   /** As the page asked for it: adapter_config.json names it. */
   baseName: string;
   rate: Rate | null;
+  writing: Writing;
 }
 
-export function createEngine(gpu: GPU | undefined, tuneStore: () => Promise<TuneStore>): EngineApi {
+/** A data file as it was read for the current model, and the set made of it for the settings last asked for. */
+interface CurrentData { file: DataFile; columns: NonNullable<DataOptions['columns']>; prepared: Prepared | null; key: string; set: FileDataset }
+
+export function createEngine(gpu: GPU | undefined, tuneStore: () => Promise<TuneStore>, fileStore: () => Promise<FileStore> = async () => memoryStore()): EngineApi {
   let tell: (event: EngineEvent) => void = () => {};
   let device: Device | null = null;
   let catalogue: Catalogue = { models: [], data: [] };
   let current: Current | null = null;
-  let text: { name: string; content: string } | null = null;
-  let dataset: { key: string; data: Dataset } | null = null;
-  const runs = new Map<RunId, { run: Run; baseName: string; loaded: LoadedModel }>();
+  let data: CurrentData | null = null;
+  let loading: AbortController | null = null;
+  const sources = createSources(fileStore);
+  const runs = new Map<RunId, { run: Run; baseName: string; loaded: LoadedModel; bound: BoundMethod }>();
   /** Runs that are being prepared, to be stopped. */
   const preparing = new Map<RunId, AbortController>();
 
@@ -47,13 +57,38 @@ export function createEngine(gpu: GPU | undefined, tuneStore: () => Promise<Tune
     if (!found) throw new StudioError(`there is no run '${id}'`, 'It may belong to an earlier visit.');
     return found;
   };
-  const datasetFor = async (options: Omit<DatasetOptions, 'context'>): Promise<Dataset> => {
+  const tokenizerOf = ({ name, tokenizer }: LoadedModel) => {
+    if (!tokenizer) throw new ConfigError(`${name}: the model has no tokenizer.json`, 'Add tokenizer.json to its folder.');
+    return tokenizer;
+  };
+  /** The tokens of a file stay as long as model, file and columns do; what depends on the settings is made anew. */
+  const dataFor = async (file: DataFile, { columns = {}, ...options }: DataOptions, watch: Watch): Promise<CurrentData> => {
     const { loaded } = wantModel();
-    if (!text) throw new DataError('no data are loaded', 'Choose data first.');
-    if (!loaded.tokenizer) throw new ConfigError(`${loaded.name}: the model has no tokenizer.json`, 'Add tokenizer.json to its folder.');
-    const key = JSON.stringify([loaded.name, text.name, text.content.length, options]);
-    if (dataset?.key !== key) dataset = { key, data: await datasetFromFile(text, loaded.tokenizer, { ...options, context: loaded.info.context, validationBatches: VALIDATION_BATCHES }) };
-    return dataset.data;
+    const tokenizer = tokenizerOf(loaded);
+    const same = data?.file === file || (data?.file.name === file.name && sameContent(data.file, file));
+    const known = data && same && JSON.stringify(data.columns) === JSON.stringify(columns) ? data : null;
+    const key = JSON.stringify(options);
+    if (known?.key === key) return known;
+    const { holdout, seq, seed, batch = 1, test = 0, pack = false } = options;
+    const all = { holdout, seq, seed, batch, test, pack, context: loaded.info.context, validationBatches: VALIDATION_BATCHES };
+    const { task } = loaded;
+    const prepared = task.kind === 'causal-lm' ? (known?.prepared ?? (await prepare(file, tokenizer, columns, watch))) : null;
+    const set = prepared ? await arrange(prepared, tokenizer, all)
+      : task.kind === 'sequence-classification' ? await classificationDataset(file, null, task.labels, tokenizer, all, columns)
+      : await maskedDataset(file, null, tokenizer, all, columns);
+    watch.signal?.throwIfAborted();
+    return { file, columns, prepared, key, set };
+  };
+  /** One load at a time: a new one ends the one before. */
+  const whileLoading = async <T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> => {
+    const mine = new AbortController();
+    loading?.abort(new StudioError('loading was ended by a newer choice'));
+    loading = mine;
+    try {
+      return await work(mine.signal);
+    } finally {
+      if (loading === mine) loading = null;
+    }
   };
   const boundOf = (config: RunConfig) => bind(methodFor(config.method.slug), config.method.fields);
 
@@ -75,33 +110,61 @@ export function createEngine(gpu: GPU | undefined, tuneStore: () => Promise<Tune
       }
     },
 
-    async loadModel(source, files): Promise<ModelCard> {
+    loadModel: (source, files) => whileLoading(async (signal): Promise<ModelCard> => {
       const on = wantDevice();
-      const progress = (task: string) => (done: number, total: number) => tell({ kind: 'progress', task, done, total });
-      const name = source.kind === 'builtin' ? source.id : source.name;
-      const folder = source.kind === 'builtin' ? await fetchModel(catalogue, source.id, progress(`Downloading ${name}`)) : new Map<string, ByteSource>((files ?? []).map(({ name: path, file }) => [path, blobSource(path, file)]));
-      const loaded = describeModel(name, await openHfFolder(folder));
-      if (loaded.task.kind !== 'causal-lm') throw new ConfigError(`${name}: made for ${loaded.task.kind}, and the page trains causal language models so far`, 'The command line trains it: lowrank finetune --model DIR --data FILE.');
-      await uploadWeights(on, loaded, progress(`Loading ${name}`));
+      const progress = (task: string) => (done: number, total: number) => {
+        signal.throwIfAborted();
+        tell({ kind: 'progress', task, done, total });
+      };
+      const label = source.kind === 'builtin' ? source.id : source.name;
+      const { name, baseName, files: found } = await sources.model(source, files, catalogue, { progress: progress(`Downloading ${label}`), signal });
+      const loaded = describeModel(name, await openHfFolder(found));
+      wantText(loaded);
+      await uploadWeights(on, loaded, progress(`Loading ${label}`));
       // The model before goes only now, so that a bad folder loses nothing; runs that still use it keep it.
+      await current?.writing.dispose();
       if (current && ![...runs.values()].some((r) => r.loaded === current?.loaded)) freeWeights(on, current.loaded);
-      current = { loaded, baseName: name, rate: null };
-      dataset = null;
+      current = { loaded, baseName, rate: null, writing: createWriting(on, loaded) };
+      data = null;
       return modelCard(loaded);
-    },
+    }),
 
-    async loadData(source, options, given): Promise<DataCard> {
-      const before = text;
+    loadData: (source, options, file) => whileLoading(async (signal): Promise<DataCard> => {
       const name = source.kind === 'builtin' ? source.id : source.name;
-      if (source.kind === 'file' && given === undefined) throw new DataError(`${name}: its text is not here any more`, 'Choose the file again.');
-      text = source.kind === 'builtin' ? await builtinText(catalogue, name) : { name, content: given as string };
-      try {
-        const { summary } = await datasetFor({ batch: options.batch ?? 1, seq: options.seq, seed: options.seed, holdout: options.holdout });
-        return { ...summary, name };
-      } catch (error) {
-        text = before;
-        throw error;
-      }
+      const progress = (task: string) => (done: number, total: number) => tell({ kind: 'progress', task, done, total });
+      const found = await sources.data(source, file, catalogue, { progress: progress(`Downloading ${name}`), signal });
+      data = await dataFor(found, options, { progress: progress(`Tokenising ${name}`), signal });
+      return { ...data.set.summary, name };
+    }),
+
+    async cancelLoad() {
+      loading?.abort(new StudioError('loading was stopped', 'What was loaded before is still there.'));
+    },
+    async setHub(settings) {
+      sources.setHub(settings);
+    },
+    async lookUp(kind, name, json) {
+      const on = wantDevice();
+      const config = parseRunConfig(json);
+      // The setup's layers may not be the model's: the plan is asked for all of them.
+      return sources.lookUp(kind, name, (loaded) => planRun(wantText(loaded), boundOf(config), { ...config, targets: '' }, on));
+    },
+    async addAdapter(name, files) {
+      return wantModel().writing.add(name, files);
+    },
+    async removeAdapter(id) {
+      await wantModel().writing.remove(id);
+    },
+    async write(request, onText) {
+      const { writing, loaded } = wantModel();
+      return writing.write(request, (id) => {
+        const found = runOf(id);
+        if (found.loaded !== loaded) throw new ConfigError(`the run was trained on ${found.loaded.name}, and ${loaded.name} is loaded`, 'Load its model again.');
+        return { attachment: found.run.attachment, bound: found.bound };
+      }, onText);
+    },
+    async stopWriting() {
+      current?.writing.stop();
     },
 
     async plan(json) {
@@ -115,14 +178,15 @@ export function createEngine(gpu: GPU | undefined, tuneStore: () => Promise<Tune
       return { ...plan, seconds: (totalSteps(bound, config) * plan.flopsPerStep) / model.rate.flopsPerSecond, secondsSource: model.rate.source };
     },
 
-    async start(json) {
+    async start(json, trainedOn) {
       const config = parseRunConfig(json);
       const on = wantDevice();
       const model = wantModel();
       const bound = boundOf(config);
       wantFits(planRun(model.loaded, bound, config, on));
       const { batch, seq, seed } = config.training;
-      const data = await datasetFor({ batch, seq, seed, holdout: config.holdout });
+      if (!data) throw new DataError('no data are loaded', 'Choose data first.');
+      data = await dataFor(data.file, { batch, seq, seed, holdout: config.holdout, test: config.test, columns: config.columns, pack: config.pack }, {});
       const id = crypto.randomUUID();
       const listener = (event: RunEvent) => tell({ run: id, ...event });
       tell({ run: id, kind: 'status', status: 'preparing', step: 0 });
@@ -130,10 +194,11 @@ export function createEngine(gpu: GPU | undefined, tuneStore: () => Promise<Tune
       preparing.set(id, abort);
       const progress = (task: string) => (done: number, total: number) => tell({ kind: 'progress', task, done, total });
       const run = await Run.create({
-        device: on, loaded: model.loaded, data, bound, config, samples: true, listener, signal: abort.signal,
+        device: on, loaded: model.loaded, data: data.set, bound, config, samples: true, listener, signal: abort.signal,
+        ...(trainedOn === undefined ? {} : { from: model.writing.loraOf(trainedOn) }),
         preparing: progress(`Preparing ${bound.method.info.name}`), progress: progress('Preparing kernels'),
       }).finally(() => preparing.delete(id));
-      runs.set(id, { run, baseName: model.baseName, loaded: model.loaded });
+      runs.set(id, { run, baseName: model.baseName, loaded: model.loaded, bound });
       const from = performance.now();
       void run.train().then(() => {
         // A whole run is the best measurement there is.
@@ -159,6 +224,18 @@ export function createEngine(gpu: GPU | undefined, tuneStore: () => Promise<Tune
     },
   };
   return withFailures(api);
+}
+
+function sameContent(a: DataFile, b: DataFile): boolean {
+  if (typeof a.content === 'string' || typeof b.content === 'string') return a.content === b.content;
+  const other = b.content;
+  return a.content.length === other.length && a.content.every((byte, i) => byte === other[i]);
+}
+
+/** What the page has data for. */
+function wantText(loaded: LoadedModel): LoadedModel {
+  if (loaded.info.image) throw new ConfigError(`${loaded.name}: it reads pictures, and the page has no picture data yet`, 'Choose a model of text.');
+  return loaded;
 }
 
 /** Comlink drops an Error's hint; a plain Failure crosses whole. */

@@ -7,10 +7,10 @@ import { models as architectures } from '../../models/registry';
 import { planRun } from '../../training/plan';
 import { StudioError } from '../../util/errors';
 import type { BuiltinModel } from '../../worker/protocol';
-import { readData } from '../files';
 import { parse } from '../options';
 import { bytesText, createOutput } from '../output';
 import { configOf, describeFolder } from '../session';
+import { dataSource } from '../sources';
 import { chooseTask } from '../task';
 import { runFlags } from './run-config';
 
@@ -53,9 +53,9 @@ const DEFAULT_LARGEST_BUFFER = 2 ** 31;
 export async function plan(args: readonly string[]): Promise<number> {
   const flags = runFlags('plan', args);
   const output = createOutput(flags.json);
-  const data = flags.data === undefined ? [] : [await readData(flags.data)];
-  const task = flags.task === undefined && data.length === 0 ? undefined : chooseTask('plan', flags.task, await configOf(flags.model), data);
-  const loaded = await describeFolder(flags.model, task);
+  const data = flags.data === undefined ? [] : [await dataSource(flags.data, output)];
+  const task = flags.task === undefined && data.length === 0 ? undefined : await chooseTask('plan', flags.task, await configOf(flags.model, output), data, flags.config.columns);
+  const loaded = await describeFolder(flags.model, output, task);
   const result = planRun(loaded, flags.bound, flags.config, { largestBuffer: DEFAULT_LARGEST_BUFFER });
   const parts = result.bytes.map(({ part, bytes }) => `  ${part.padEnd(18)} ${bytesText(bytes)}`).join('\n');
   output.event(

@@ -5,23 +5,27 @@ import { labelsOf } from '../../models/model';
 import { type Evaluation, Evaluator } from '../../training/evaluate';
 import { VALIDATION_BATCHES, defaultTraining } from '../../training/config';
 import { ConfigError } from '../../util/errors';
-import { readData } from '../files';
 import { UsageError, need, parse } from '../options';
 import { createOutput, metricsText } from '../output';
 import { attachFolders, configOf, loadFolder, openDevice, readTokens } from '../session';
+import { columnsOf, dataSource } from '../sources';
 import { chooseTask, datasetFor, taskOfAdapters } from '../task';
 
 export async function evaluate(args: readonly string[]): Promise<number> {
-  const { values: v } = parse('eval', args, { model: 'text', task: 'text', adapter: 'list', data: 'text', tokens: 'text', logits: 'text', batch: 'number', seq: 'number', 'held-out': 'number', seed: 'number' });
+  const { values: v } = parse('eval', args, { model: 'text', task: 'text', adapter: 'list', data: 'text', tokens: 'text', logits: 'text', batch: 'number', seq: 'number', 'held-out': 'number', test: 'number', part: 'text', columns: 'text', seed: 'number' });
   const output = createOutput(v.json ?? false);
   const model = need('eval', 'model', v.model);
   if ((v.data === undefined) === (v.tokens === undefined)) throw new UsageError('eval: give either --data or --tokens');
+  const part = v.part ?? (v.test !== undefined && v['held-out'] === undefined ? 'test' : 'validation');
+  if (part !== 'validation' && part !== 'test') throw new UsageError(`eval: --part is validation or test, got '${part}'`);
+  if (part === 'test' && !v.test) throw new UsageError('eval: --part test wants --test, the share that the run kept apart');
   if (v.logits && !v.tokens) throw new UsageError('eval: --logits goes with --tokens');
   const device = await openDevice(v['adapter-backend'], output);
-  const data = v.data === undefined ? null : await readData(v.data);
-  const adapted = await taskOfAdapters(v.adapter ?? []);
-  const loaded = await loadFolder(device, model, output, data ? chooseTask('eval', v.task, await configOf(model), [data], adapted) : adapted);
-  const { attachment: { adapters, heads }, bound } = await attachFolders(device, loaded, v.adapter ?? []);
+  const columns = columnsOf('eval', v.columns);
+  const data = v.data === undefined ? null : await dataSource(v.data, output);
+  const adapted = await taskOfAdapters(v.adapter ?? [], output);
+  const loaded = await loadFolder(device, model, output, data ? await chooseTask('eval', v.task, await configOf(model, output), [data], columns, adapted) : adapted);
+  const { attachment: { adapters, heads }, bound } = await attachFolders(device, loaded, v.adapter ?? [], output);
   const through = { heads, ...(bound ? { bound } : {}) };
   let result: Evaluation;
   if (v.tokens) {
@@ -40,11 +44,11 @@ export async function evaluate(args: readonly string[]): Promise<number> {
     const file = data as NonNullable<typeof data>;
     const shape = { batch, seq, context: loaded.info.context };
     // Every row of the file, as held-out rows are read; or just what a run with this seed holds out, and as much of it as a run looks at.
-    const all = v['held-out'] === undefined
-      ? await datasetFor(loaded.task, file, file, loaded.tokenizer, { ...shape, seed: 0, holdout: 0, validationBatches: Number.MAX_SAFE_INTEGER })
-      : await datasetFor(loaded.task, file, null, loaded.tokenizer, { ...shape, seed: v.seed ?? defaultTraining.seed, holdout: v['held-out'], validationBatches: VALIDATION_BATCHES });
+    const all = v['held-out'] === undefined && v.test === undefined
+      ? await datasetFor(loaded.task, file, file, loaded.tokenizer, { ...shape, seed: 0, holdout: 0, validationBatches: Number.MAX_SAFE_INTEGER }, columns)
+      : await datasetFor(loaded.task, file, null, loaded.tokenizer, { ...shape, seed: v.seed ?? defaultTraining.seed, holdout: v['held-out'] ?? 0, test: v.test ?? 0, validationBatches: VALIDATION_BATCHES }, columns);
     const evaluator = await Evaluator.create(device, loaded, adapters, [batch, seq], through);
-    result = await evaluator.mean(all.validation());
+    result = await evaluator.mean(part === 'test' ? all.test() : all.validation());
   }
   if (result.metrics) {
     output.event({ event: 'eval', loss: result.loss, ...result.metrics, rows: result.tokens, ...(v.logits ? { logits: v.logits } : {}) }, `loss ${result.loss.toFixed(6)}${metricsText({ ...result.metrics })}, over ${result.tokens} rows`);

@@ -2,16 +2,18 @@
 import { createWriteStream } from 'node:fs';
 import { mkdir, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { readPeft } from '../../formats/peft';
 import { VALIDATION_BATCHES } from '../../training/config';
 import type { RunEvent } from '../../training/events';
 import type { Receipt } from '../../training/export';
 import { planRun, wantFits } from '../../training/plan';
 import { Run } from '../../training/run';
 import { ConfigError, NonFiniteError } from '../../util/errors';
-import { fileSource, readData } from '../files';
+import { fileSource } from '../files';
 import { need } from '../options';
 import { bytesText, createOutput, metricsText } from '../output';
 import { configOf, loadFolder, openDevice } from '../session';
+import { adapterSources, baseName, dataSource } from '../sources';
 import { chooseTask, datasetFor } from '../task';
 import { runFlags } from './run-config';
 
@@ -26,16 +28,17 @@ export async function finetune(args: readonly string[]): Promise<number> {
   await mkdir(out, { recursive: true });
 
   const device = await openDevice(flags.backend, output);
-  const [file, validation] = [await readData(dataPath), flags.validation ? await readData(flags.validation) : null];
-  const task = chooseTask('finetune', flags.task, await configOf(flags.model), validation ? [file, validation] : [file]);
+  const [file, validation] = [await dataSource(dataPath, output), flags.validation ? await dataSource(flags.validation, output) : null];
+  const task = await chooseTask('finetune', flags.task, await configOf(flags.model, output), validation ? [file, validation] : [file], flags.config.columns);
   const config = { ...flags.config, task: task.kind };
   const loaded = await loadFolder(device, flags.model, output, task);
   if (!loaded.tokenizer) throw new ConfigError(`${flags.model}: tokenizer.json is missing`, 'Add the tokenizer of this model to its folder.');
   const plan = planRun(loaded, bound, config, device);
   wantFits(plan);
   const { batch, seq, seed } = config.training;
-  const options = { batch, seq, seed, holdout: config.holdout, context: loaded.info.context, validationBatches: VALIDATION_BATCHES };
-  const data = await datasetFor(task, file, validation, loaded.tokenizer, options);
+  const { holdout, test = 0, pack = false, columns = {} } = config;
+  const options = { batch, seq, seed, holdout, test, pack, context: loaded.info.context, validationBatches: VALIDATION_BATCHES };
+  const data = await datasetFor(task, file, validation, loaded.tokenizer, options, columns, { progress: (done, total) => output.progress(`tokenising ${Math.round((100 * done) / total)} %`) });
   for (const warning of data.summary.warnings) output.note(`data: ${warning}`);
 
   const metrics = createWriteStream(join(out, 'metrics.jsonl'), { flags: flags.resume ? 'a' : 'w' });
@@ -68,12 +71,13 @@ export async function finetune(args: readonly string[]): Promise<number> {
     else if (event.kind === 'note') record({ event: 'note', step: event.step, text: event.text }, `step ${event.step}: ${event.text}`);
     else if (event.kind === 'ended') last.seconds = event.seconds;
   };
+  const from = flags.from ? { from: await readPeft(await adapterSources(flags.from, output)) } : {};
   const resume = flags.resume ? { resume: await fileSource(join(flags.resume, CHECKPOINT)) } : {};
   const abort = new AbortController();
   const stopPreparing = () => abort.abort();
   process.once('SIGINT', stopPreparing);
   const preparing = (done: number, total: number) => output.progress(`preparing ${done} of ${total}`);
-  const run = await Run.create({ device, loaded, data, bound, config, listener, save, samples: false, signal: abort.signal, preparing, ...resume });
+  const run = await Run.create({ device, loaded, data, bound, config, listener, save, samples: false, signal: abort.signal, preparing, ...from, ...resume });
   process.removeListener('SIGINT', stopPreparing);
   if (run.step > 0) output.note(`resuming at step ${run.step} of ${run.totalSteps}`);
 
@@ -91,11 +95,11 @@ export async function finetune(args: readonly string[]): Promise<number> {
     }
     throw run.error;
   }
-  const about = { config, task, data: { name: dataPath, hash: data.summary.hash, ...(data.validationHash ? { validationHash: data.validationHash } : {}) }, device: device.profile.id, steps: run.step, ...(run.prepareSeconds === null ? {} : { initialisationSeconds: run.prepareSeconds }) };
+  const about = { config, task, data: { name: dataPath, hash: data.summary.hash, tokensHash: data.summary.tokensHash, ...(data.validationHash ? { validationHash: data.validationHash } : {}) }, device: device.profile.id, steps: run.step, ...(run.prepareSeconds === null ? {} : { initialisationSeconds: run.prepareSeconds }) };
   const writeRun = (receipt?: Receipt) => writeFile(join(out, 'run.json'), `${JSON.stringify({ ...about, ...(receipt ? { receipt } : {}) }, null, 2)}\n`);
   // Before the export: an adapter with nothing left in it cannot be written, and its run is still worth a record.
   await writeRun();
-  const { folder, receipt } = await run.exportPeft(flags.model);
+  const { folder, receipt } = await run.exportPeft(baseName(flags.model));
   for (const { name, bytes } of folder.files) await writeFile(join(out, name), bytes);
   await writeRun(receipt);
   const files = [...folder.files.map((f) => f.name), 'run.json', 'metrics.jsonl', CHECKPOINT].map((name) => join(out, name));

@@ -16,9 +16,9 @@ export async function grads(args: readonly string[]): Promise<number> {
   const output = createOutput(v.json ?? false);
   const [model, adapter, tokens, out] = [need('grads', 'model', v.model), need('grads', 'adapter', v.adapter), need('grads', 'tokens', v.tokens), need('grads', 'out', v.out)];
   const device = await openDevice(v['adapter-backend'], output);
-  const loaded = await loadFolder(device, model, output, await taskOfAdapters([adapter]));
+  const loaded = await loadFolder(device, model, output, await taskOfAdapters([adapter], output));
   const batch = readTokens(tokens, loaded);
-  const { attachment: { adapters, heads, params }, bound } = await attachFolders(device, loaded, [adapter]);
+  const { attachment: { adapters, heads, params }, bound } = await attachFolders(device, loaded, [adapter], output);
   // A plain LoRA under PEFT's names, any other method's parameters under their own.
   const trained = bound
     ? params.filter((p) => p.trainable).map((p) => ({ key: p.name, tensor: p.tensor }))

@@ -3,12 +3,13 @@ import { stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { lowRankSingularValues } from '../../engine/linalg/host/svd';
 import { type LoraModule, readPeft } from '../../formats/peft';
-import { type SafetensorsFile, openSafetensors } from '../../formats/safetensors';
+import { type Weights, openSafetensors } from '../../formats/safetensors';
 import { CheckpointError } from '../../util/errors';
 import { fileSource, folderSources } from '../files';
 import { UsageError, parse } from '../options';
 import { type Output, bytesText, createOutput } from '../output';
 import { describeFolder } from '../session';
+import type { LoadedModel } from '../../training/loaded';
 
 export async function inspect(args: readonly string[]): Promise<number> {
   const { values: v, positionals } = parse('inspect', args, {}, 1);
@@ -17,6 +18,10 @@ export async function inspect(args: readonly string[]): Promise<number> {
   if (path === undefined) throw new UsageError('inspect: give a path');
   const found = await stat(path).catch(() => { throw new CheckpointError(`${path}: there is no such file or directory`, 'Check the path.'); });
   const isAdapterFile = found.isFile() && path.endsWith('adapter_model.safetensors');
+  if (path.endsWith('.gguf')) {
+    showModel(await describeFolder(path, output), output);
+    return 0;
+  }
   if (found.isFile() && !isAdapterFile) {
     showFile(await openSafetensors(await fileSource(path)), output);
     return 0;
@@ -31,17 +36,20 @@ export async function inspect(args: readonly string[]): Promise<number> {
     const parameters = adapter.modules.reduce((sum, m) => sum + m.A.length + m.B.length, 0) + adapter.saved.reduce((sum, w) => sum + w.data.length, 0);
     output.event({ event: 'adapter', modules: adapter.modules.length, parameters, base: adapter.baseModel, task: adapter.taskType }, `${adapter.modules.length} modules, ${parameters} parameters, base ${adapter.baseModel ?? 'not named'}`);
   } else if (files.has('config.json')) {
-    const loaded = await describeFolder(folder);
-    showFile(loaded.folder.weights, output);
-    const { model, task, info, network } = loaded;
-    const runtimeClass = model.classes[task.kind];
-    output.event({ event: 'model', class: runtimeClass, task: task.kind, parameters: network.parameters, ...info, sites: [...network.sites.values()].map(({ name, shape }) => ({ name, shape })) }, `${runtimeClass}: ${network.parameters} parameters, ${info.layers} layers, hidden ${info.hidden}, vocabulary ${info.vocab}, context ${info.context}`);
+    showModel(await describeFolder(folder, output), output);
   } else if (files.has('checkpoint.safetensors')) showFile(await openSafetensors(await fileSource(`${folder}/checkpoint.safetensors`)), output);
   else throw new CheckpointError(`${path}: neither a model (config.json) nor an adapter (adapter_config.json)`, 'Give such a folder, or a .safetensors file.');
   return 0;
 }
 
-function showFile(file: SafetensorsFile, output: Output): void {
+function showModel(loaded: LoadedModel, output: Output): void {
+  showFile(loaded.folder.weights, output);
+  const { model, task, info, network } = loaded;
+  const runtimeClass = model.classes[task.kind];
+  output.event({ event: 'model', class: runtimeClass, task: task.kind, parameters: network.parameters, ...info, sites: [...network.sites.values()].map(({ name, shape }) => ({ name, shape })) }, `${runtimeClass}: ${network.parameters} parameters, ${info.layers} layers, hidden ${info.hidden}, vocabulary ${info.vocab}, context ${info.context}`);
+}
+
+function showFile(file: Weights & { metadata?: Readonly<Record<string, string>> }, output: Output): void {
   for (const { name, dtype, shape, begin, end } of file.entries) output.event({ event: 'tensor', name, dtype, shape, bytes: end - begin }, `${name.padEnd(64)} ${dtype.padEnd(5)} [${shape.join(', ')}]`);
   const bytes = file.entries.reduce((sum, e) => sum + e.end - e.begin, 0);
   output.event({ event: 'file', name: file.name, tensors: file.entries.length, bytes, metadata: file.metadata }, `${file.name}: ${file.entries.length} tensors, ${bytesText(bytes)}`);

@@ -3,11 +3,13 @@ import { type RunConfig, type TrainingConfig, defaultRun, parseRunConfig } from 
 import { type BoundMethod, bind } from '../../training/contract';
 import { methodFor } from '../../methods/registry';
 import { type Flags, need, pairs, parse } from '../options';
+import { columnsOf, isHub, sourceOf } from '../sources';
 
 const flags = {
   model: 'text', task: 'text', data: 'text', method: 'text', set: 'list', targets: 'text', steps: 'number', batch: 'number', seq: 'number', lr: 'number', seed: 'number',
   schedule: 'text', warmup: 'number', 'weight-decay': 'number', clip: 'number',
-  'eval-every': 'number', val: 'text', 'save-every': 'number', out: 'text', resume: 'text',
+  'held-out': 'number', test: 'number', columns: 'text', pack: 'flag',
+  'eval-every': 'number', val: 'text', from: 'text', 'save-every': 'number', out: 'text', resume: 'text',
 } as const satisfies Flags;
 
 export interface RunFlags {
@@ -20,6 +22,8 @@ export interface RunFlags {
   readonly validation: string | undefined;
   readonly out: string | undefined;
   readonly resume: string | undefined;
+  /** An adapter to go on from. */
+  readonly from: string | undefined;
   readonly json: boolean;
   readonly backend: string | undefined;
 }
@@ -42,9 +46,10 @@ export function runFlags(verb: string, args: readonly string[]): RunFlags {
   const fields = Object.fromEntries(Object.entries(given).filter(([key]) => !trainingKeys.includes(key)));
   const config = parseRunConfig({
     ...defaultRun,
-    model: { kind: 'files', name: model }, data: { kind: 'file', name: v.data ?? 'none' },
+    model: isHub(model) ? sourceOf(model) : { kind: 'files', name: model }, data: sourceOf(v.data ?? 'none'),
+    holdout: v['held-out'] ?? defaultRun.holdout, ...(v.test ? { test: v.test } : {}), ...(v.columns ? { columns: columnsOf(verb, v.columns) } : {}), ...(v.pack ? { pack: true } : {}),
     method: { slug: method.info.slug, fields }, targets: v.targets ?? '', training,
     sample: { ...defaultRun.sample, every: 0 },
   });
-  return { config, bound: bind(method, fields), model, task: v.task, data: v.data, validation: v.val, out: v.out, resume: v.resume, json: v.json ?? false, backend: v['adapter-backend'] };
+  return { config, bound: bind(method, fields), model, task: v.task, data: v.data, validation: v.val, out: v.out, resume: v.resume, from: v.from, json: v.json ?? false, backend: v['adapter-backend'] };
 }

@@ -53,6 +53,10 @@ export class Device {
   peakBytes = 0;
   lostMessage: string | null = null;
   tuneStore: TuneStore | null = null;
+  /** Outcomes of kernels' trials on this device (tensor/gate.ts), by what was tried. */
+  readonly gates = new Map<string, Promise<string>>();
+  /** Kernels that failed theirs, and how. */
+  readonly switchedOff = new Map<string, string>();
   readonly groupLayouts: { readonly params: GPUBindGroupLayout; readonly step: GPUBindGroupLayout };
   private readonly pipelines = new Map<string, Promise<Pipeline>>();
   private readonly errors: string[] = [];

@@ -7,15 +7,18 @@ import flashSource from '../../../shaders/attention/flash.wgsl?raw';
 import flashKvSource from '../../../shaders/attention/flash_backward_kv.wgsl?raw';
 import flashQSource from '../../../shaders/attention/flash_backward_q.wgsl?raw';
 import cacheSource from '../../../shaders/attention/cache_write.wgsl?raw';
+import sumHeadsSource from '../../../shaders/attention/sum_heads.wgsl?raw';
 import ropeSource from '../../../shaders/attention/rope.wgsl?raw';
 import { ShapeError } from '../../util/errors';
-import { ceilDiv, grid1d, kernel } from '../gpu/kernel';
+import { type ParamValues, ceilDiv, grid1d, kernel } from '../gpu/kernel';
 import { type Family, single } from '../tensor/family';
+import type { Trial } from '../tensor/gate';
 import { dispatch, node, output } from '../tensor/graph';
 import { type Tensor, constant, describe, elements, wantShape } from '../tensor/tensor';
 import { elementwise } from './elementwise';
 
 const ropeKernel = elementwise('attention/rope', ropeSource, 'pairs');
+const sumHeadsKernel = elementwise('attention/sum_heads', sumHeadsSource);
 const cacheKernel = elementwise('attention/cache_write', cacheSource);
 
 /**
@@ -36,7 +39,23 @@ function rowsKernel(name: string, source: string, flash: { name: string; source:
       const tiled = kernel(flash.name, flash.source, (p) => grid1d(((p.rows as number) / (p[flash.over] as number)) * ceilDiv(p[flash.over] as number, flash.tile(tall))), { constants: { ...constants, [flash.rows]: tall } });
       const fits = ({ workgroupBytes }: { workgroupBytes: number }) => 4 * flash.words(d, tall) <= workgroupBytes;
       // A single query, as in writing text, has no tile to fill.
-      family = { name, reflection: plain.reflection, candidates: (profile, p) => [profile.software ? software : fits(profile) && (p.time as number) > 1 ? tiled : plain] };
+      const trial = ({ causal, use_mask, kv_heads, heads }: ParamValues): Trial => {
+        const [batch, time] = [2, 37];
+        const group = (heads as number) / (kv_heads as number);
+        const [h, kv] = [2 * group, 2];
+        const rows = batch * h * time;
+        const [wide, narrow] = [batch * time * h * d, batch * time * kv * d];
+        const number = (elements: number) => ({ elements, fill: 'normal' as const });
+        return {
+          params: { rows, time, keys: time, heads: h, kv_heads: kv, causal: causal as number, use_mask: use_mask as number, d4: d / 4, scale: 0.25 / Math.sqrt(d) },
+          bindings: {
+            q: number(wide), k: number(narrow), v: number(narrow), dy: number(wide), stats: number(2 * batch * h * time), positions: { elements: time, fill: (i) => i },
+            mask: { elements: batch * time, fill: (i) => Number(i % 5 !== 3) }, y: number(wide), lse: number(batch * h * time), dq: number(wide), dk: number(wide), dv: number(wide),
+          },
+          tolerance: 1e-5,
+        };
+      };
+      family = { name, reflection: plain.reflection, plain: () => plain, trial, candidates: (profile, p) => [profile.software ? software : fits(profile) && (p.time as number) > 1 ? tiled : plain] };
       bySize.set(d, family);
     }
     return family;
@@ -142,8 +161,12 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, { heads, kvHeads, cau
       dispatch(backwardQKernel(d), { q, k, v, mask: hidden, stats, dy, dq }, { rows, ...params }, 1.5 * flops);
     }
     if (needs('k') || needs('v')) {
+      // One head a workgroup fills a device better than one key head; those that share it are added up behind.
+      const [perHead, wide] = [heads === kvHeads, [batch, keys, heads * d]];
       [dk, dv] = [output('attention.dk', k.shape), output('attention.dv', v.shape)];
-      dispatch(backwardKvKernel(d), { q, k, v, mask: hidden, stats, dy, dk, dv }, { rows: batch * kvHeads * keys, ...params }, 2 * flops);
+      const [xk, xv] = perHead ? [dk, dv] : [output('attention.dk by head', wide), output('attention.dv by head', wide)];
+      dispatch(backwardKvKernel(d), { q, k, v, mask: hidden, stats, dy, dk: xk, dv: xv }, { rows: batch * heads * keys, ...params }, 2 * flops);
+      if (!perHead) dispatch(sumHeadsKernel, { xk, xv, yk: dk, yv: dv }, { size: elements(k), group_size: heads / kvHeads, d }, 2 * elements(q));
     }
     node('attention_backward', { q, k, v, dy }, [dq, dk, dv].filter((t) => t !== undefined), null);
     return { q: dq, k: dk, v: dv };

@@ -73,7 +73,7 @@ export function crossEntropy(logits: Tensor, labels: Tensor, shift: 0 | 1): Loss
 }
 
 /** Logits of a chunk, or their gradient, take at most this much. */
-const CHUNK_BYTES = 128 * 2 ** 20;
+const CHUNK_BYTES = 96 * 2 ** 20;
 /** Rows of a chunk are a multiple of this: a tile of the matrix product. */
 const CHUNK_ROWS = 64;
 

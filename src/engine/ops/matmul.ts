@@ -13,6 +13,7 @@ import tiledVec4Source from '../../../shaders/matmul/tiled_vec4.wgsl?raw';
 import { ShapeError, StudioError } from '../../util/errors';
 import { type Grid, type Kernel, type ParamValues, ceilDiv, grid1d, kernel } from '../gpu/kernel';
 import type { Family } from '../tensor/family';
+import type { Trial } from '../tensor/gate';
 import { bound, rebind, supplyFusion, supplyTwins } from '../tensor/fuse';
 import { type Command, dispatch, node, output } from '../tensor/graph';
 import { type Tensor, describe, elements, lastOf, sameShape } from '../tensor/tensor';
@@ -45,7 +46,8 @@ const softwareVec4 = [0, 1, 2, 3].map((flags) => {
 const hardware = [tiled(4, 4, 16), tiled(2, 2, 32), tiled(4, 1, 32), direct(8, 8)];
 const hardwareVec4 = new Map<number, Kernel[]>([
   [1, [tiledVec4(64, 64, 8, 4, 1), tiledVec4(128, 64, 8, 4, 1), tiledVec4(64, 32, 4, 4, 1), tiledVec4(32, 32, 4, 4, 1)]],
-  ...[2, 4].map((S): [number, Kernel[]] => [S, [tiledVec4(64, 32, 4, 4, S), tiledVec4(64, 64, 8, 4, S), tiledVec4(32, 32, 4, 4, S)]]),
+  [2, [tiledVec4(64, 32, 4, 4, 2), tiledVec4(64, 64, 8, 4, 2), tiledVec4(32, 32, 4, 4, 2)]],
+  [4, [tiledVec4(64, 32, 4, 4, 4), tiledVec4(32, 32, 4, 4, 4), tiledVec4(64, 64, 8, 4, 4)]],
 ]);
 /** Into how many slices k is cut where blocks are too few to fill a GPU. By shape alone, since it changes the order of the sum. */
 function slicesOf(m: number, n: number, k: number): number {
@@ -54,7 +56,7 @@ function slicesOf(m: number, n: number, k: number): number {
   return blocks > 80 || k < 192 ? 2 : 4;
 }
 /** Workgroup memory of the tiled kernels: tiles of a and b, each row with its padding. */
-function tileBytes({ tuning: { constants } }: Kernel): number {
+export function tileBytes({ tuning: { constants } }: Kernel): number {
   if (!constants) return 0;
   const { BM, BN, TM, TN, BK, S } = constants;
   return BM === undefined ? 4 * (BK as number) * (16 * ((TM as number) + (TN as number)) + 2) : 4 * 16 * (S as number) * (BM + (BN as number) + 8);
@@ -69,6 +71,8 @@ const NARROW = { columns: 64, terms: 64 };
 
 export const matmulFamily: Family = {
   name: 'matmul',
+  plain: () => direct(8, 1),
+  trial: productTrial,
   reflection: (hardware[0] as (typeof hardware)[number]).reflection,
   candidates: (profile, { m, n, k, k2, ta, tb }) => {
     const fours = [k, n, ta ? m : k, tb ? k : n].every((size) => (size as number) % 4 === 0);
@@ -87,15 +91,17 @@ export const matmulFamily: Family = {
 /** Frozen weights as halves on the right: their fours must not cross rows. */
 const halfMatrix = (BM: number, BN: number, WM: number, WN: number, TB: number) =>
   kernel('matmul/half_matrix', halfMatrixSource, (p) => blocks(p, BM, BN), { constants: { BM, BN, WM, WN, TB } });
-const matrixKernels = [0, 1].map((tb) => [halfMatrix(64, 64, 32, 32, tb), halfMatrix(128, 128, 64, 64, tb), halfMatrix(64, 32, 32, 16, tb)]);
-const halfTiled = new Map([1, 2, 4].map((S) => [S, [[64, 64, 8, 4], [64, 32, 4, 4]].map(([BM, BN, TM, TN]) =>
-  kernel('matmul/half_tiled', halfTiledSource, (p) => blocks(p, BM as number, BN as number), { constants: { BM: BM as number, BN: BN as number, TM: TM as number, TN: TN as number, S } }))]));
+const matrixKernels = [0, 1].map((tb) => [halfMatrix(64, 64, 32, 32, tb), halfMatrix(128, 64, 32, 32, tb), halfMatrix(128, 128, 64, 64, tb)]);
+const halfTiled = new Map([1, 2, 4].map((S) => [S, (S < 4 ? [[64, 8], [32, 4]] as const : [[32, 4]] as const).map(([BN, TM]) =>
+  kernel('matmul/half_tiled', halfTiledSource, (p) => blocks(p, 64, BN), { constants: { BM: 64, BN, TM, TN: 4, S } }))]));
 const halfDirect = [0, 1].map((TB) => kernel('matmul/half_direct', halfDirectSource, (p) => blocks(p, 4, 64), { overrides: { WX: 8, WY: 1, TA: 0, TB } }));
 
 export const halfFamily: Family = {
   name: 'matmul/half',
   reflection: (halfDirect[0] as Kernel).reflection,
   halves: ['b'],
+  plain: ({ tb }) => halfDirect[tb as number] as Kernel,
+  trial: productTrial,
   candidates: (profile, { m, n, k, k2, tb }) => {
     const direct = halfDirect[tb as number] as Kernel;
     if (profile.software || (n as number) % 4 !== 0) return [direct];
@@ -106,6 +112,23 @@ export const halfFamily: Family = {
     return tiled.length > 0 ? tiled : [direct];
   },
 };
+/** Sizes that are even with no tile, of the flags of the work at hand. */
+function productTrial({ ta, tb, k2, add_c, add_bias, lift }: ParamValues, kernel: Kernel): Trial {
+  const few = kernel.name.startsWith('matmul/narrow');
+  const [m, n, k, second] = [68, few ? 20 : 132, 276, k2 ? 11 : 0];
+  const half = kernel.name.startsWith('matmul/half');
+  const right = tb ? n * k : k * n;
+  return {
+    params: { m, n, k, k2: second, ta: ta as number, tb: tb as number, add_c: add_c as number, add_bias: add_bias as number, alpha: 0.5, alpha2: 2, ...(lift === undefined ? {} : { lift }) },
+    bindings: {
+      a: { elements: m * k, fill: 'normal' }, b: { elements: half ? right / 2 : right, fill: half ? 'halves' : 'normal' },
+      a2: { elements: Math.max(m * second, 1), fill: 'normal' }, b2: { elements: Math.max(n * second, 1), fill: 'normal' },
+      c: { elements: m * n, fill: 'normal' }, bias: { elements: n, fill: 'normal' }, y: { elements: m * n, fill: 'normal' },
+    },
+    // f32 sums of 287 terms in another order; matrix units round one factor to 11 bits first.
+    tolerance: kernel.name === 'matmul/half_matrix' ? 2e-3 : 1e-5,
+  };
+}
 const NARROW_BYTES = 4 * (4 * 64 * 16 + 4 * 4 * 16);
 
 const THIN_SIZES = [4, 8, 12, 16, 20, 24, 28, 32];
@@ -114,7 +137,16 @@ const thinGroups = (p: ParamValues, width: number) => ceilDiv(p.columns as numbe
 const thinSplit = kernel('matmul/thin_split', splitSource, (p) => [thinGroups(p, 8), ceilDiv(p.thin_columns as number, 16)]);
 const thinKernels = new Map(THIN_SIZES.map((THIN) => {
   const direct = kernel('matmul/thin', thinSource, (p) => [thinGroups(p, 8)], { overrides: { WG: 8, THIN } });
-  return [THIN, { name: 'matmul/thin', reflection: direct.reflection, candidates: ({ software: soft, workgroupBytes }) => [soft || workgroupBytes < 16384 ? direct : thinSplit] } as Family];
+  const trial = ({ turned, turned2, columns2, add_c }: ParamValues): Trial => {
+    const [k, columns, other] = [300, 44, columns2 ? 60 : 0];
+    const sides = { wide: k * columns, thin: k * THIN, c: columns * THIN, y: columns * THIN, wide2: Math.max(k * other, 1), thin2: k * THIN, y2: Math.max(other * THIN, 4) };
+    return {
+      params: { k, columns, columns2: other, thin_columns: THIN, turned: turned as number, turned2: turned2 as number, add_c: add_c as number, alpha: 0.5, alpha2: 2 },
+      bindings: Object.fromEntries(Object.entries(sides).map(([name, elements]) => [name, { elements, fill: 'normal' as const }])),
+      tolerance: 1e-5,
+    };
+  };
+  return [THIN, { name: 'matmul/thin', reflection: direct.reflection, plain: () => direct, trial, candidates: ({ software: soft, workgroupBytes }) => [soft || workgroupBytes < 16384 ? direct : thinSplit] } as Family];
 }));
 /** Fewer terms than this are not worth a kernel of their own. */
 const THIN_FROM = 256;

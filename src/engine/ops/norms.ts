@@ -11,7 +11,7 @@ import { type Tensor, elements, lastOf, rowsOf, wantShape } from '../tensor/tens
 import { columnDot } from './columns';
 
 const rowKernel = (name: string, source: string) =>
-  rowFamily((LANES, ROWS) => kernel(name, source, (p) => grid1d(ceilDiv(p.rows as number, ROWS)), { overrides: { LANES, ROWS } }));
+  rowFamily((LANES, ROWS) => kernel(name, source, (p) => grid1d(ceilDiv(p.rows as number, ROWS)), { overrides: { LANES, ROWS } }), 128);
 const rmsKernel = rowKernel('norm/rms_norm', rmsSource);
 const rmsBackwardKernel = rowKernel('norm/rms_norm_backward', rmsBackwardSource);
 const layerKernel = rowKernel('norm/layer_norm', layerSource);

@@ -3,6 +3,7 @@
 import type { Device } from '../gpu/device';
 import type { Kernel, ParamValues } from '../gpu/kernel';
 import type { Family } from './family';
+import { passes } from './gate';
 import { type Tensor, byteLength } from './tensor';
 
 /** Bumped when kernels change so that old measurements no longer count. */
@@ -20,7 +21,10 @@ export function tuneKey(device: Device, family: Family, params: ParamValues): st
 }
 
 export async function choose(device: Device, family: Family, params: ParamValues, tensors: readonly Tensor[]): Promise<Kernel> {
-  const candidates = family.candidates(device.profile, params);
+  const proven: Kernel[] = [];
+  for (const kernel of family.candidates(device.profile, params)) if (await passes(device, family, kernel, params)) proven.push(kernel);
+  // All fast ones failed their trials: the plain one is slow and right.
+  const candidates = proven.length > 0 ? proven : [family.plain?.(params) ?? (family.candidates(device.profile, params)[0] as Kernel)];
   const first = candidates[0] as Kernel;
   if (candidates.length === 1 || !device.tuneStore) return first;
   // With the first candidate, since sizes of one class may differ in what suits them: multiples of four.

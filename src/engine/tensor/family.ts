@@ -2,6 +2,7 @@
 import type { Profile } from '../gpu/device';
 import type { Kernel, ParamValues } from '../gpu/kernel';
 import type { Reflection } from '../gpu/wgsl';
+import type { Trial } from './gate';
 
 export interface Family {
   readonly name: string;
@@ -10,6 +11,10 @@ export interface Family {
   readonly halves?: readonly string[];
   /** So little work that computing it twice may cost less than keeping its result: elementwise kernels and norms. */
   readonly cheap?: boolean;
+  /** The kernel that the others are measured by: plain loops, no barriers. */
+  plain?(params: ParamValues): Kernel;
+  /** A small piece of work on which a kernel proves itself before it may run on a device (tensor/gate.ts). */
+  trial?(params: ParamValues, kernel: Kernel): Trial;
   /** Candidates for this device and these sizes, the safest guess first. More than one are measured, when there is a tuner. */
   candidates(profile: Profile, params: ParamValues): readonly Kernel[];
 }

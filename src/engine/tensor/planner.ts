@@ -36,7 +36,7 @@ function needed(commands: readonly Command[], keep: ReadonlySet<number>): Comman
 
 /**
  * `keep`: tensors that must hold their numbers after the run. `placed`: tensors that live elsewhere (an arena slice) and count as kept.
- * Buffers are shared by best fit: the smallest free one that is large enough but not over twice as large.
+ * Buffers are shared by best fit, with as much slack as suits this graph best.
  */
 export interface PlanOptions {
   /** false gives every tensor a buffer of its own. */
@@ -54,6 +54,17 @@ export function plan(all: readonly Command[], keep: readonly Tensor[], placed: r
   commands.forEach((command, i) => {
     for (const t of command.tensors) if (t.life === 'step') last.set(t.id, keptIds.has(t.id) ? Number.POSITIVE_INFINITY : i);
   });
+  const plans = (share ? SLACK : [0]).map((slack) => assign(commands, last, placedIds, slack));
+  const { buffers, sizes, bytesWithoutSharing } = plans.reduce((a, b) => (total(b.sizes) < total(a.sizes) ? b : a));
+  return { commands, buffers, sizes, bytes: total(sizes), bytesWithoutSharing, kept: keptIds };
+}
+
+/** How many times too large a buffer may be for what it is given; none is best for every graph, and trying them costs little. */
+const SLACK = [1, 1.25, 2, 4, Number.POSITIVE_INFINITY];
+const total = (sizes: readonly number[]) => sizes.reduce((a, b) => a + b, 0);
+
+/** Buffers for the step tensors of `commands`: each takes the smallest free one that is large enough but not `slack` times as large. */
+function assign(commands: readonly Command[], last: ReadonlyMap<number, number>, placedIds: ReadonlySet<number>, slack: number) {
   const buffers = new Map<number, number>();
   const sizes: number[] = [];
   const free: number[] = [];
@@ -63,8 +74,9 @@ export function plan(all: readonly Command[], keep: readonly Tensor[], placed: r
       if (t.life !== 'step' || buffers.has(t.id) || placedIds.has(t.id)) continue;
       const size = roundUp(byteLength(t), ALIGN);
       bytesWithoutSharing += size;
-      const fitting = free.filter((b) => (sizes[b] as number) >= size && (sizes[b] as number) <= 2 * size).sort((a, b) => (sizes[a] as number) - (sizes[b] as number))[0];
-      if (share && fitting !== undefined) {
+      let fitting: number | undefined;
+      for (const b of free) if ((sizes[b] as number) >= size && (sizes[b] as number) <= slack * size && (fitting === undefined || (sizes[b] as number) < (sizes[fitting] as number))) fitting = b;
+      if (fitting !== undefined) {
         free.splice(free.indexOf(fitting), 1);
         buffers.set(t.id, fitting);
       } else {
@@ -76,7 +88,7 @@ export function plan(all: readonly Command[], keep: readonly Tensor[], placed: r
       if (last.get(t.id) === i && buffers.has(t.id)) free.push(buffers.get(t.id) as number);
     }
   });
-  return { commands, buffers, sizes, bytes: sizes.reduce((a, b) => a + b, 0), bytesWithoutSharing, kept: keptIds };
+  return { buffers, sizes, bytesWithoutSharing };
 }
 
 /** A step tensor that is read before anything wrote it comes from another recording: its buffer would hold leftovers. */

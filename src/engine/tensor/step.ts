@@ -44,8 +44,17 @@ interface Dispatch {
 }
 
 const PARAM_BLOCK = 256;
-/** Dispatches handed over at a time: some milliseconds of encoding where a call costs most, as in Node. */
-export const SUBMIT_DISPATCHES = 192;
+/** Dispatches handed over first, and at most at a time: the GPU starts early, and never waits for the next part to be encoded. */
+const SUBMIT = { first: 32, most: 256 };
+/** Ends of the parts in which so many dispatches are submitted. */
+export function partsOf(dispatches: number): number[] {
+  const ends: number[] = [];
+  for (let end = 0, size = SUBMIT.first; end < dispatches || ends.length === 0; size = Math.min(2 * size, SUBMIT.most)) {
+    end = Math.min(end + size, dispatches);
+    ends.push(end);
+  }
+  return ends;
+}
 
 export async function compile(device: Device, graph: Graph, options: CompileOptions = {}): Promise<Step> {
   const place = new Map<Tensor, Slice>();
@@ -66,6 +75,7 @@ export async function compile(device: Device, graph: Graph, options: CompileOpti
 export class Step {
   readonly cost: { readonly dispatches: number; readonly bytes: number; readonly flops: number };
   private readonly dispatches: Dispatch[] = [];
+  private readonly parts: readonly number[];
   private readonly buffers: GPUBuffer[];
   private readonly stepBlock: GPUBuffer;
   private readonly paramBlock: GPUBuffer;
@@ -74,6 +84,7 @@ export class Step {
   constructor(private readonly device: Device, private readonly memory: MemoryPlan, pipelines: readonly Pipeline[], private readonly place: ReadonlyMap<Tensor, Slice>) {
     const { gpu } = device;
     this.cost = { dispatches: memory.commands.length, bytes: memory.bytes, flops: memory.commands.reduce((sum, c) => sum + c.flops, 0) };
+    this.parts = partsOf(memory.commands.length);
     this.buffers = memory.sizes.map((size, i) => device.allocate(size, `step buffer ${i}`));
 
     const { offsets, data } = packParams(memory.commands.map((command, i) => ({ values: command.params, types: (pipelines[i] as Pipeline).kernel.reflection.params })));
@@ -116,13 +127,12 @@ export class Step {
     new Float32Array(block).set([scalars.lr ?? 0, scalars.bias1 ?? 1, scalars.bias2 ?? 1], 2);
     device.gpu.queue.writeBuffer(this.stepBlock, 0, block);
 
-    const { length } = this.dispatches;
-    for (let start = 0; start < Math.max(length, 1); start += SUBMIT_DISPATCHES) {
+    this.parts.forEach((end, i) => {
       const encoder = device.gpu.createCommandEncoder();
-      this.encode(encoder, start, Math.min(start + SUBMIT_DISPATCHES, length));
-      if (start + SUBMIT_DISPATCHES >= length) after?.(encoder);
+      this.encode(encoder, this.parts[i - 1] ?? 0, end);
+      if (end === this.dispatches.length) after?.(encoder);
       device.gpu.queue.submit([encoder.finish()]);
-    }
+    });
   }
 
   private encode(encoder: GPUCommandEncoder, start: number, end: number): void {

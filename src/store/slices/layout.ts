@@ -1,5 +1,5 @@
 // How the page is looked at: nothing here changes what is trained.
-export const PANELS = ['build', 'train', 'explore', 'export'] as const;
+export const PANELS = ['build', 'train', 'explore', 'export', 'playground'] as const;
 export type Panel = (typeof PANELS)[number];
 
 export interface LayoutSlice {

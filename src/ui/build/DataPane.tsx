@@ -5,24 +5,23 @@ import { useApp, useStudio } from '../context';
 import { Banner } from '../controls/Banner';
 import { DropZone } from '../controls/DropZone';
 import { FailureBanner } from '../controls/FailureBanner';
-import { FieldControl } from '../controls/FieldControl';
 import { useGiveFiles } from '../controls/use-give-files';
 import { Segmented } from '../controls/Segmented';
 import { bytes, count } from '../format';
 import { strings } from '../strings';
+import { ColumnsMap } from './ColumnsMap';
+import { Classes, Hash, Packing, RawRows, Split } from './DataFacts';
+import { HubSource } from './HubSource';
 import { LengthHistogram } from './LengthHistogram';
 import { LoadBar } from './LoadBar';
 import { sourceName } from './source-name';
 import { TokenPreview } from './TokenPreview';
 
 const words = strings.build;
-const HOLDOUT = { kind: 'float', label: words.holdoutShare, help: words.holdoutHelp, default: 0.1, min: 0, max: 0.5 } as const;
-
 export function DataPane() {
-  const { edit } = useApp();
   const source = useStudio((state) => state.project.draft.data);
-  const holdout = useStudio((state) => state.project.draft.holdout);
-  const { card, status } = useStudio((state) => state.project.data);
+  const { card, status, error } = useStudio((state) => state.project.data);
+  const chosen = useStudio((state) => state.project.draft.columns);
   const [tab, setTab] = useState<string>(source.kind);
   useEffect(() => setTab((now) => (source.kind === 'file' && now === 'paste' ? now : source.kind)), [source.kind]);
   const shown = status !== 'failed' ? card : null;
@@ -30,30 +29,35 @@ export function DataPane() {
     <section className="pane" aria-label={words.data}>
       <div className="ph">
         <span className="no">2</span><h2>{words.data}</h2>
-        <span className="meta">{source.kind === 'file' ? `${source.name}, ${words.readHere}` : ''}</span>
+        <span className="meta">{source.kind === 'file' ? `${source.name}, ${words.readHere}` : source.kind === 'hub' ? strings.sources.readHub(source.name) : ''}</span>
         {status === 'loading' && <LoadBar label={strings.common.loading} />}
       </div>
       <div className="pb">
         <Segmented
           full label={words.data} value={tab} onChange={setTab}
-          options={[{ value: 'builtin', label: words.builtin }, { value: 'file', label: words.yourFile }, { value: 'paste', label: words.paste }]}
+          options={[{ value: 'builtin', label: words.builtin }, { value: 'file', label: words.yourFile }, { value: 'paste', label: words.paste }, { value: 'hub', label: words.hub }]}
         />
       </div>
       <div className="pb-scroll">
         {tab === 'builtin' && <BuiltinData />}
         {tab === 'file' && <OwnFile />}
         {tab === 'paste' && <PasteText />}
+        {tab === 'hub' && <HubSource kind="dataset" />}
         <div className="pb">
           <DataTrouble />
+          {status === 'failed' && error?.columns && <ColumnsMap columns={error.columns} used={chosen ?? {}} />}
           {shown && (
             <>
+              {shown.columns.length > 0 && source.kind !== 'builtin' && <ColumnsMap columns={shown.columns} used={shown.used} />}
+              {shown.columns.length > 0 && source.kind !== 'builtin' && <RawRows card={shown} />}
               <div className="sub"><h3>{words.preview}</h3><span className="hint">{words.previewHint}</span></div>
               <TokenPreview rows={shown.preview} />
               <LengthHistogram card={shown} />
+              <Packing card={shown} />
+              {shown.classes && <Classes classes={shown.classes} />}
               <DataWarnings />
-              <div className="sub"><h3>{words.holdout}</h3><span className="hint">{words.holdoutHint}</span></div>
-              <FieldControl name="holdout" field={HOLDOUT} value={holdout} onChange={(value) => edit.holdout(Number(value))} />
-              <p className="hint fs12">{words.holdoutSplit(shown.trainRows, shown.validationRows)}</p>
+              <Split card={shown} />
+              <Hash card={shown} />
             </>
           )}
         </div>
@@ -88,7 +92,7 @@ function OwnFile() {
   const give = useGiveFiles();
   return (
     <div className="pb">
-      <DropZone label={words.dataFile} accept=".txt,.jsonl,.md,.json,text/plain,application/jsonl" testid="drop-zone" inputTestid="file-input-data" onFiles={give}>{words.dataDrop}</DropZone>
+      <DropZone label={words.dataFile} accept=".txt,.md,.jsonl,.ndjson,.json,.csv,.tsv,.parquet" testid="drop-zone" inputTestid="file-input-data" onFiles={give}>{words.dataDrop}</DropZone>
     </div>
   );
 }
@@ -117,8 +121,9 @@ function DataTrouble() {
   const held = useStudio((state) => activeRun(state.runs) !== null);
   const catalogue = useStudio((state) => state.engine.data);
   const back = good && <button type="button" className="btn" onClick={() => ask.goBack('data')}>{words.goBack(sourceName(good, catalogue))}</button>;
-  if (source.kind === 'file' && vault.text(source.name) === undefined) return <Banner tone="warn" title={words.dataMissing(source.name)} actions={back} />;
-  if (status === 'failed' && error) return <FailureBanner title={words.dataFailed(sourceName(source))} failure={error} actions={back} />;
+  if (source.kind === 'file' && !vault.file(source.name)) return <Banner tone="warn" title={words.dataMissing(source.name)} actions={back} />;
+  const again = source.kind === 'hub' && <button type="button" className="btn" onClick={() => ask.retry('data')}>{strings.sources.again}</button>;
+  if (status === 'failed' && error) return <FailureBanner title={words.dataFailed(sourceName(source))} failure={error} actions={<>{again}{back}</>} />;
   return held ? <p className="hint fs12">{words.heldByRun}</p> : null;
 }
 

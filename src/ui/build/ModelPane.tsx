@@ -9,6 +9,8 @@ import { useGiveFiles } from '../controls/use-give-files';
 import { Segmented } from '../controls/Segmented';
 import { bytes, count, millions } from '../format';
 import { strings } from '../strings';
+import { Adapters } from './Adapters';
+import { HubSource } from './HubSource';
 import { LoadBar } from './LoadBar';
 import { SiteGrid } from './SiteGrid';
 import { sourceName } from './source-name';
@@ -24,15 +26,18 @@ export function ModelPane() {
     <section className="pane" aria-label={words.model}>
       <div className="ph"><span className="no">1</span><h2>{words.model}</h2>{model.status === 'loading' ? <LoadBar label={strings.common.loading} /> : <span className="end hint">{words.frozen}</span>}</div>
       <div className="pb">
-        <Segmented full label={words.model} value={tab} onChange={setTab} options={[{ value: 'builtin', label: words.builtin }, { value: 'files', label: words.folder }]} />
+        <Segmented full label={words.model} value={tab} onChange={setTab} options={[{ value: 'builtin', label: words.builtin }, { value: 'hub', label: words.hub }, { value: 'files', label: words.folder }]} />
       </div>
       <div className="pb-scroll">
-        {tab === 'builtin' ? <BuiltinModels /> : <OwnFolder />}
+        {tab === 'builtin' && <BuiltinModels />}
+        {tab === 'hub' && <HubSource kind="model" />}
+        {tab === 'files' && <OwnFolder />}
         <ModelTrouble />
         <div className="rule" />
         <div className="pb">
           {model.card && <SiteGrid sites={model.card.sites} />}
           <ModelFacts />
+          {model.card && <Adapters />}
         </div>
       </div>
     </section>
@@ -49,7 +54,7 @@ function BuiltinModels() {
         const chosen = source.kind === 'builtin' && source.id === model.id;
         return (
           // biome-ignore lint/a11y/useSemanticElements: a row of three facts, pressed as one.
-          <button key={model.id} type="button" role="radio" aria-checked={chosen} className="pick" data-testid={`model-${model.id}`} title={model.summary} disabled={model.limits !== undefined} onClick={() => edit.model({ kind: 'builtin', id: model.id })}>
+          <button key={model.id} type="button" role="radio" aria-checked={chosen} className="pick" data-testid={`model-${model.id}`} title={model.summary} disabled={model.closed} onClick={() => edit.model({ kind: 'builtin', id: model.id })}>
             <span className="ell">{model.title}</span>
             <span className="hint">{model.kind}</span>
             <span className="num">{millions(model.parameters)}</span>
@@ -86,7 +91,8 @@ function ModelTrouble() {
   const catalogue = useStudio((state) => state.engine.models);
   const back = good && <button type="button" className="btn" onClick={() => ask.goBack('model')}>{words.goBack(sourceName(good, catalogue))}</button>;
   if (source.kind === 'files' && !vault.folder(source.name)) return <div className="pb"><Banner tone="warn" title={words.modelMissing(source.name)} actions={back} /></div>;
-  if (status === 'failed' && error) return <div className="pb"><FailureBanner title={words.modelFailed(sourceName(source))} failure={error} actions={back} /></div>;
+  const again = source.kind === 'hub' && <button type="button" className="btn" onClick={() => ask.retry('model')}>{strings.sources.again}</button>;
+  if (status === 'failed' && error) return <div className="pb"><FailureBanner title={words.modelFailed(sourceName(source))} failure={error} actions={<>{again}{back}</>} /></div>;
   return held ? <p className="pb hint fs12">{words.heldByRun}</p> : null;
 }
 

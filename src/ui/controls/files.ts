@@ -3,7 +3,7 @@ import type { NamedFile } from '../../store/contract';
 
 export type Given = { kind: 'folder'; name: string; files: NamedFile[] } | { kind: 'file'; file: File } | { kind: 'nothing' };
 
-const MODEL_FILE = /\.(safetensors|safetensors\.index\.json)$|(^|\/)(config|tokenizer|tokenizer_config|generation_config|special_tokens_map)\.json$/;
+const MODEL_FILE = /\.(safetensors|safetensors\.index\.json|gguf)$|(^|\/)(config|tokenizer|tokenizer_config|generation_config|special_tokens_map)\.json$/;
 
 /** What was dropped. Entries must be taken before the first await: the browser empties the list after the event. */
 export async function fromDrop(transfer: DataTransfer): Promise<Given> {
@@ -24,9 +24,10 @@ export function fromFiles(files: readonly File[]): Given {
     return { kind: 'folder', name, files: files.map((file) => ({ name: file.webkitRelativePath.slice(name.length + 1), file })) };
   }
   if (files.length > 1 || MODEL_FILE.test(first.name)) {
-    const weights = files.find((file) => file.name.endsWith('.safetensors'));
-    return { kind: 'folder', name: (weights ?? first).name.replace(/\.(safetensors|json)$/, ''), files: files.map((file) => ({ name: file.name, file })) };
+    const weights = files.find((file) => /\.(safetensors|gguf)$/.test(file.name));
+    return { kind: 'folder', name: (weights ?? first).name.replace(/\.(safetensors|gguf|json)$/, ''), files: files.map((file) => ({ name: file.name, file })) };
   }
+  if (/^adapter_(config\.json|model\.safetensors)$/.test(first.name)) return { kind: 'folder', name: first.name, files: [{ name: first.name, file: first }] };
   return { kind: 'file', file: first };
 }
 

@@ -1,4 +1,4 @@
-// What happens to files wherever they are dropped: a folder becomes the model, a file becomes the data.
+// What happens to files wherever they are dropped: a folder becomes the model, or an adapter on it; a file becomes the data.
 import { useCallback } from 'react';
 import { useApp } from '../context';
 import type { Given } from './files';
@@ -9,8 +9,10 @@ export function useGiveFiles(): (given: Given) => void {
     (given: Given) => {
       if (given.kind === 'nothing') return;
       edit.open('build');
-      if (given.kind === 'folder') ask.giveFolder(given.name, given.files);
-      else void given.file.text().then((text) => ask.giveText(given.file.name, text));
+      const has = (name: string) => given.kind === 'folder' && given.files.some((file) => file.name === name || file.name.endsWith(`/${name}`));
+      if (given.kind === 'folder' && has('adapter_config.json') && !has('config.json')) void ask.addAdapter(given.name, given.files);
+      else if (given.kind === 'folder') ask.giveFolder(given.name, given.files);
+      else ask.giveFile(given.file.name, given.file);
     },
     [ask, edit],
   );

@@ -1,0 +1,25 @@
+// The built-in models beside the story tellers: an encoder learns hidden words on the page; what reads pictures is listed, and says why it waits.
+import { expect, test } from '@playwright/test';
+import { numberOf, ready, status, train } from './support/studio.mjs';
+
+test('Gloss 1M fills in hidden words; Patch 4M and Pair 8M say what is missing', async ({ page }) => {
+  await page.goto('/');
+  await ready(page);
+  for (const id of ['patch-4m', 'pair-8m']) {
+    await expect(page.getByTestId(`model-${id}`)).toBeDisabled();
+    await expect(page.getByTestId(`model-${id}`)).toContainText('Neither the page nor the command line reads pictures yet');
+  }
+  await expect(page.getByTestId('model-gloss-1m')).toContainText('Classes are for the command line');
+  await page.getByTestId('model-gloss-1m').click();
+  await expect(page.getByText('BertForMaskedLM').first()).toBeVisible();
+  await ready(page);
+  const box = page.getByTestId('box-steps');
+  await box.fill('3');
+  await box.press('Enter');
+  await ready(page);
+  await train(page);
+  await status(page, /finished/);
+  const loss = await numberOf(page, 'val-loss-value');
+  expect(loss).toBeGreaterThan(1);
+  expect(loss).toBeLessThan(Math.log(8192));
+});

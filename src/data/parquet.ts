@@ -1,0 +1,43 @@
+// Parquet through hyparquet, a row group at a time.
+import { type AsyncBuffer, type FileMetaData, parquetMetadataAsync, parquetReadObjects, parquetSchema } from 'hyparquet';
+import { compressors } from 'hyparquet-compressors';
+import { DataError } from '../util/errors';
+import { pacer, type Watch } from '../util/pace';
+
+export function asyncBufferFrom(bytes: Uint8Array<ArrayBuffer>): AsyncBuffer {
+  const { buffer, byteOffset, length } = bytes;
+  return { byteLength: length, slice: (start, end) => buffer.slice(byteOffset + start, byteOffset + Math.min(end ?? length, length)) };
+}
+
+async function metadataOf(name: string, file: AsyncBuffer): Promise<FileMetaData> {
+  const head = new Uint8Array(await file.slice(0, 4));
+  if (String.fromCharCode(...head) !== 'PAR1') {
+    const text = String.fromCharCode(...head);
+    const hint = text.startsWith('vers') ? 'This is a Git LFS pointer, not the file: fetch it with git lfs pull.' : 'The file is damaged or of another kind: download it again.';
+    throw new DataError(`${name}: not a parquet file: it begins with ${JSON.stringify(text)}, not with "PAR1"`, hint);
+  }
+  return await parquetMetadataAsync(file).catch((error: Error) => {
+    throw new DataError(`${name}: the parquet footer cannot be read: ${error.message}`, 'The file was not fully downloaded or is damaged: download it again.');
+  });
+}
+
+export async function parquetColumns(name: string, file: AsyncBuffer): Promise<string[]> {
+  return parquetSchema(await metadataOf(name, file)).children.map(({ element }) => element.name);
+}
+
+export async function parquetRows(name: string, file: AsyncBuffer, watch: Watch): Promise<Record<string, unknown>[]> {
+  const metadata = await metadataOf(name, file);
+  const total = Number(metadata.num_rows);
+  if (total === 0) throw new DataError(`${name}: there is nothing to learn: the table has no row`, 'Choose a file with rows in it.');
+  const step = pacer(watch);
+  const rows: Record<string, unknown>[] = [];
+  for (const group of metadata.row_groups) {
+    const rowEnd = rows.length + Number(group.num_rows);
+    const some = await parquetReadObjects({ file, metadata, compressors, rowStart: rows.length, rowEnd }).catch((error: Error) => {
+      throw new DataError(`${name}: rows ${rows.length + 1} to ${rowEnd} cannot be read: ${error.message}`, 'The file is damaged, or squeezed in a way that is not supported: save it again with snappy or zstd.');
+    });
+    for (const row of some) rows.push(row);
+    await step(rows.length, total);
+  }
+  return rows;
+}

@@ -1,0 +1,40 @@
+// Every fast kernel that a device may choose for usual work, tried against its family's plain one: what the device panel shows.
+import type { Device } from '../gpu/device';
+import { passes } from '../tensor/gate';
+import { Graph, node, output } from '../tensor/graph';
+import { tensor } from '../tensor/tensor';
+import { attention } from './attention';
+import { matmul } from './matmul';
+
+export interface GateRow {
+  readonly kernel: string;
+  /** 'passed', or what was wrong. */
+  readonly outcome: string;
+}
+
+/** Records a little of everything that has more than one kernel: products of all kinds, in f32 and with halves, attention and its gradients. */
+function usualWork(): Graph {
+  const graph = new Graph();
+  graph.record(() => {
+    const [x, w, a, h, dy, q] = [tensor('x', [256, 256], 'param'), tensor('w', [256, 256], 'param'), tensor('a', [16, 256], 'param'), tensor('h', [256, 256], 'param', 'f16'), tensor('dy', [256, 256], 'param'), tensor('q', [1, 256, 256], 'param')];
+    const y = matmul(matmul(x, a, { tb: true }), a, { c: matmul(x, w, { tb: true }) });
+    const z = matmul(x, h, { tb: true });
+    const mixed = attention(q, q, q, { heads: 4, kvHeads: 4, causal: true });
+    const loss = output('loss', [1]);
+    node('probe', { y, z, mixed }, [loss], () => ({ y: dy, z: dy, mixed: q }));
+    graph.grad(loss, [x, w, a, q]);
+  });
+  return graph;
+}
+
+export async function tryKernels(device: Device): Promise<GateRow[]> {
+  const rows = new Map<string, GateRow>();
+  for (const { family, params } of usualWork().commands) {
+    if (!family.trial) continue;
+    for (const kernel of family.candidates(device.profile, params)) {
+      const passed = await passes(device, family, kernel, params);
+      if (!rows.has(kernel.key) || !passed) rows.set(kernel.key, { kernel: kernel.key, outcome: passed ? 'passed' : (device.switchedOff.get(kernel.key) ?? 'failed') });
+    }
+  }
+  return [...rows.values()];
+}

@@ -1,0 +1,50 @@
+// Which column of the table is what. A choice counts once it says something whole; until then the page says what is missing.
+import { ArrowRight } from 'lucide-react';
+import { useEffect, useState } from 'react';
+import type { Columns } from '../../store/contract';
+import { useApp, useStudio } from '../context';
+import { Icon } from '../controls/Icon';
+import { SelectBox } from '../controls/SelectBox';
+import { strings } from '../strings';
+import { missingRole, type Role, withRole } from './columns';
+
+const words = strings.sources;
+const ROLES = ['none', 'text', 'second', 'label', 'prompt', 'context', 'completion', 'system', 'messages'] as const;
+/** A table may have hundreds of columns; those in use are always among the ones shown. */
+const SHOWN = 12;
+
+export function ColumnsMap({ columns, used }: { columns: readonly string[]; used: Columns }) {
+  const { edit } = useApp();
+  const chosen = useStudio((state) => state.project.draft.columns);
+  const [draft, setDraft] = useState<Columns>(used);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: an equal mapping in a new object is no change.
+  useEffect(() => setDraft(used), [JSON.stringify(used)]);
+  const roleOf = (column: string) => (Object.keys(draft) as Role[]).find((role) => draft[role] === column) ?? 'none';
+  const choose = (column: string, role: string) => {
+    const next = withRole(draft, column, role === 'none' ? null : (role as Role));
+    setDraft(next);
+    if (missingRole(next) === null) edit.columns(next);
+  };
+  const missing = missingRole(draft);
+  const shown = [...columns].sort((a, b) => Number(roleOf(b) !== 'none') - Number(roleOf(a) !== 'none')).slice(0, SHOWN);
+  return (
+    <section data-testid="columns">
+      <div className="sub"><h3>{words.columns}</h3><span className="hint">{chosen ? words.columnsChosen : words.columnsByName}</span>
+        {chosen && <span className="end"><button type="button" className="btn ghost" onClick={() => edit.columns({})}>{words.columnsReset}</button></span>}
+      </div>
+      <div className="columns-map">
+        {shown.map((column) => {
+          const role = roleOf(column);
+          return (
+            <div key={column} className={role === 'completion' || role === 'label' || role === 'text' || role === 'messages' ? 'learned' : role === 'none' ? 'unused' : ''}>
+              <span className="mono ell" title={column}>{column}</span>
+              <Icon of={ArrowRight} size={13} />
+              <SelectBox label={column} value={role} options={ROLES.map((value) => ({ value, label: words.roles[value] }))} testid={`column-${column}`} onChange={(next) => choose(column, next)} />
+            </div>
+          );
+        })}
+      </div>
+      {missing && <p className="hint fs12">{words.columnsMissing(words.roles[missing])}</p>}
+    </section>
+  );
+}

@@ -1,0 +1,22 @@
+// Roles that go together, so that every choice of a column leaves a mapping that means something or lacks one part.
+import type { Columns } from '../../store/contract';
+
+export type Role = keyof Columns;
+const FORMS: readonly (readonly Role[])[] = [['messages'], ['prompt', 'context', 'completion', 'system'], ['text', 'second', 'label']];
+
+/** The mapping with this column in this role; roles of another form make way. */
+export function withRole(columns: Columns, column: string, role: Role | null): Columns {
+  const others = Object.entries(columns).filter(([other, name]) => name !== column && other !== role);
+  const form = FORMS.find((roles) => role !== null && roles.includes(role));
+  const kept = form ? others.filter(([other]) => form.includes(other as Role)) : others;
+  return Object.fromEntries(role === null ? kept : [...kept, [role, column]]);
+}
+
+/** The role that the mapping still lacks; null when it is whole. */
+export function missingRole(columns: Columns): Role | null {
+  const has = (role: Role) => columns[role] !== undefined;
+  if (has('messages')) return null;
+  if (has('prompt') || has('completion') || has('system') || has('context')) return has('prompt') ? (has('completion') ? null : 'completion') : 'prompt';
+  if (!has('text')) return 'text';
+  return has('second') && !has('label') ? 'label' : null;
+}
