@@ -51,10 +51,11 @@ function cut(modules: readonly LoraModule[], { rank, energy }: { rank?: number; 
 }
 
 async function written(to: string, adapter: PeftAdapter, modules: readonly LoraModule[], model: string | undefined): Promise<{ name: string; bytes: Uint8Array }[]> {
+  if (to !== 'peft' && adapter.saved.length > 0) throw new ConfigError(`convert: the adapter holds ${adapter.saved[0]?.name} whole, which ${to} has no place for`, 'Convert it to peft.');
   if (to === 'gguf') return [{ name: 'adapter.gguf', bytes: writeGgufAdapter(modules, await baseOf(adapter, model)) }];
   if (to === 'kohya') return [{ name: 'adapter.safetensors', bytes: writeKohya(modules) }];
   const { auto_mapping, lora_dropout, revision } = adapter.config;
-  return writePeft({ modules, baseModel: adapter.baseModel, taskType: adapter.taskType, extra: { auto_mapping, lora_dropout, revision } }).files;
+  return writePeft({ modules, saved: adapter.saved, baseModel: adapter.baseModel, taskType: adapter.taskType, extra: { auto_mapping, lora_dropout, revision } }).files;
 }
 
 /** Names, and the heads by which llama.cpp orders rotary rows, stand in the base model's config.json. */
@@ -64,7 +65,7 @@ async function baseOf({ baseModel }: PeftAdapter, given: string | undefined): Pr
   const json = await readJson(await fileSource(join(folder, 'config.json')));
   const language = modelFor(json);
   const { heads, kvHeads } = language.info(language.parse(json));
-  return { architecture: language.baseClass, heads, kvHeads };
+  return { architecture: language.classes['causal-lm'] ?? language.id, heads, kvHeads };
 }
 
 const isFile = (path: string) => stat(path).then((found) => found.isFile(), () => false);
