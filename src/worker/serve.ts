@@ -4,8 +4,9 @@ import { Device, type TuneStore } from '../engine/gpu/device';
 import { type ByteSource, blobSource } from '../formats/safetensors';
 import { openHfFolder } from '../formats/hf-folder';
 import { methodFor, methods } from '../methods/registry';
-import { bind } from '../training/contract';
-import { VALIDATION_BATCHES, parseRunConfig, type RunConfig } from '../training/config';
+import { type BoundMethod, bind } from '../training/contract';
+import { formatsOf } from '../training/deliver';
+import { VALIDATION_BATCHES, defaultRun, parseRunConfig, type RunConfig } from '../training/config';
 import type { RunEvent } from '../training/events';
 import { type LoadedModel, describeModel, freeWeights, uploadWeights } from '../training/loaded';
 import { planRun, totalSteps, wantFits } from '../training/plan';
@@ -13,6 +14,7 @@ import { type Rate, measureRate } from '../training/rate';
 import { Run } from '../training/run';
 import { ConfigError, DataError, StudioError, toFailure } from '../util/errors';
 import { builtinText, type Catalogue, fetchCatalogue, fetchModel } from './builtin';
+import { type Bench, exploreCalls } from './explore';
 import type { DataCard, DeviceCard, EngineApi, EngineEvent, Hello, ModelCard, RunId } from './protocol';
 
 interface Current {
@@ -28,8 +30,8 @@ export function createEngine(gpu: GPU | undefined, tuneStore: () => Promise<Tune
   let catalogue: Catalogue = { models: [], data: [] };
   let current: Current | null = null;
   let text: { name: string; content: string } | null = null;
-  let dataset: { key: string; data: Dataset } | null = null;
-  const runs = new Map<RunId, { run: Run; baseName: string; loaded: LoadedModel }>();
+  let dataset: { key: string; data: Dataset; shape: readonly [number, number] } | null = null;
+  const runs = new Map<RunId, { run: Run; bench: Bench; bound: BoundMethod }>();
   /** Runs that are being prepared, to be stopped. */
   const preparing = new Map<RunId, AbortController>();
 
@@ -52,10 +54,21 @@ export function createEngine(gpu: GPU | undefined, tuneStore: () => Promise<Tune
     if (!text) throw new DataError('no data are loaded', 'Choose data first.');
     if (!loaded.tokenizer) throw new ConfigError(`${loaded.name}: the model has no tokenizer.json`, 'Add tokenizer.json to its folder.');
     const key = JSON.stringify([loaded.name, text.name, text.content.length, options]);
-    if (dataset?.key !== key) dataset = { key, data: await datasetFromFile(text, loaded.tokenizer, { ...options, context: loaded.info.context, validationBatches: VALIDATION_BATCHES }) };
+    if (dataset?.key !== key) dataset = { key, shape: [options.batch, options.seq], data: await datasetFromFile(text, loaded.tokenizer, { ...options, context: loaded.info.context, validationBatches: VALIDATION_BATCHES }) };
     return dataset.data;
   };
   const boundOf = (config: RunConfig) => bind(methodFor(config.method.slug), config.method.fields);
+
+  const explored = exploreCalls({
+    device: wantDevice,
+    run: runOf,
+    current: () => {
+      const { loaded, baseName } = wantModel();
+      if (!dataset) throw new DataError('no data are loaded', 'Choose data first: the loss is measured on what is held out of them.');
+      return { loaded, baseName, data: dataset.data, shape: dataset.shape, sample: { ...defaultRun.sample, seed: defaultRun.training.seed } };
+    },
+    tell: (event) => tell(event),
+  });
 
   const api: EngineApi = {
     async hello(listener): Promise<Hello> {
@@ -83,7 +96,11 @@ export function createEngine(gpu: GPU | undefined, tuneStore: () => Promise<Tune
       const loaded = describeModel(name, await openHfFolder(folder));
       await uploadWeights(on, loaded, progress(`Loading ${name}`));
       // The model before goes only now, so that a bad folder loses nothing; runs that still use it keep it.
-      if (current && ![...runs.values()].some((r) => r.loaded === current?.loaded)) freeWeights(on, current.loaded);
+      const before = current?.loaded;
+      if (before && ![...runs.values()].some((r) => r.bench.loaded === before)) {
+        await explored.closeFor(before);
+        freeWeights(on, before);
+      }
       current = { loaded, baseName: name, rate: null };
       dataset = null;
       return modelCard(loaded);
@@ -132,7 +149,7 @@ export function createEngine(gpu: GPU | undefined, tuneStore: () => Promise<Tune
         device: on, loaded: model.loaded, data, bound, config, samples: true, listener, signal: abort.signal,
         preparing: progress(`Preparing ${bound.method.info.name}`), progress: progress('Preparing kernels'),
       }).finally(() => preparing.delete(id));
-      runs.set(id, { run, baseName: model.baseName, loaded: model.loaded });
+      runs.set(id, { run, bound, bench: { loaded: model.loaded, baseName: model.baseName, data, shape: [batch, seq], sample: { ...config.sample, seed } } });
       const from = performance.now();
       void run.train().then(() => {
         // A whole run is the best measurement there is.
@@ -150,12 +167,7 @@ export function createEngine(gpu: GPU | undefined, tuneStore: () => Promise<Tune
       else runOf(id).run.stop();
     },
     async sample(id, prompt, maxTokens, temperature) { return runOf(id).run.sample(prompt, maxTokens, temperature); },
-    async exportPeft(id) {
-      const { run, baseName } = runOf(id);
-      if (run.moving) throw new ConfigError('the run is still training: its numbers move while they are written', 'Pause or stop the run, then export.');
-      const { folder, receipt } = await run.exportPeft(baseName);
-      return { files: folder.files, receipt };
-    },
+    ...explored.api,
   };
   return withFailures(api);
 }
@@ -173,7 +185,8 @@ function deviceCard(device: Device): DeviceCard {
   return { vendor, architecture, description: description || product, software: device.profile.software, features: [...device.gpu.features].sort(), limits, kernels: [] };
 }
 
-function modelCard({ name, model, task, info, network, fileBytes, dtype }: LoadedModel): ModelCard {
+function modelCard(loaded: LoadedModel): ModelCard {
+  const { name, model, task, info, network, fileBytes, dtype } = loaded;
   const sites = [...network.sites.values()].filter((site) => site.depth >= 0).map(({ name: site, depth, module, shape }) => ({ name: site, depth, module, shape: [...shape] as [number, number] }));
-  return { name, architecture: model.classes[task.kind] as string, parameters: network.parameters, bytes: fileBytes, dtype, ...info, sites };
+  return { name, formats: formatsOf(loaded), architecture: model.classes[task.kind] as string, parameters: network.parameters, bytes: fileBytes, dtype, ...info, sites };
 }
