@@ -345,7 +345,7 @@ export const strings = {
     cancel: 'Cancel',
     curve: 'Measure the curve',
     smallest: (share: string) => `Smallest within ${share.replace(/\.00 /, ' ')}`,
-    given: (n: number) => `${plural(n, 'module')} set by hand: give back`,
+    given: (n: number) => `${count(n)} by hand: give back`,
     notOnCurve: 'At another strength a measurement is no point of the curve.',
     measuredIn: (rows: number, seconds: number) => `${plural(rows, 'row')} in ${seconds < 1 ? `${(seconds * 1e3).toFixed(0)} ms` : `${seconds.toFixed(2)} s`}`,
     takeAway: 'Export this cut',

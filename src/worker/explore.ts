@@ -53,7 +53,9 @@ export function exploreCalls(host: ExploreHost): Explored {
   const modulesOf = async (source: ExploreSource): Promise<{ name: string; bench: Bench; modules: TrainedModule[] }> => {
     const device = host.device();
     if (source.kind === 'run') {
-      const { run, bench } = standing(source.run);
+      const { run, bench, bound } = standing(source.run);
+      // What is not whole as a LoRA would be shown in part only.
+      if (!bound.method.info.exports.startsWith('lora')) throw new ConfigError(`${bound.method.info.name}: its adapter is no LoRA, so it has no ranks to cut`, 'Its own pictures and Export show what there is.');
       return { name: source.run, bench, modules: await trainedModules(device, bench.loaded, run.attachment) };
     }
     const bench = host.current();
