@@ -15,6 +15,11 @@ import { decompose } from '../training/truncate';
 import { ConfigError } from '../util/errors';
 import type { EngineEvent, ExportResult } from './protocol';
 
+/** Heads that are trained whole have no ranks. */
+function causal({ loaded }: Bench): void {
+  if (loaded.task.kind !== 'causal-lm') throw new ConfigError(`${loaded.name}: adapters are cut for models that write text; this one's task is ${loaded.task.kind}`, 'Export writes its adapter with its head.');
+}
+
 /** A model with the data that a loss on it is measured with. */
 export interface Bench {
   readonly loaded: LoadedModel;
@@ -56,9 +61,11 @@ export function exploreCalls(host: ExploreHost): Explored {
       const { run, bench, bound } = standing(source.run);
       // What is not whole as a LoRA would be shown in part only.
       if (!bound.method.info.exports.startsWith('lora')) throw new ConfigError(`${bound.method.info.name}: its adapter is no LoRA, so it has no ranks to cut`, 'Its own pictures and Export show what there is.');
+      causal(bench);
       return { name: source.run, bench, modules: await trainedModules(device, bench.loaded, run.attachment) };
     }
     const bench = host.current();
+    causal(bench);
     const { modules } = await readPeft(new Map(source.files.map(({ name, file }) => [name, blobSource(name, file)])));
     return { name: source.name, bench, modules: modules.map((module) => ({ module })) };
   };
