@@ -85,7 +85,7 @@ test('a method’s series and views appear from its card, live and in Explore', 
   await expect(page.getByRole('figure', { name: /^Ranks kept/ })).toBeVisible();
   await ended(page);
   await page.getByTestId('tab-explore').click();
-  await page.getByRole('group', { name: 'What is shown' }).getByRole('radio', { name: 'Gates' }).click();
+  await page.getByTestId('explore-gates').click();
   const map = page.getByRole('img', { name: /^Gates: modules × ranks/ });
   await map.focus();
   await page.keyboard.press('ArrowDown');
@@ -105,7 +105,7 @@ test('a method without views of its own is explored all the same', async ({ page
   await ended(page);
   await page.getByTestId('tab-explore').click();
   await expect(page.getByTestId('cut-slider')).toBeVisible();
-  await expect(page.getByRole('group', { name: 'What is shown' })).toHaveCount(0);
+  await expect(page.getByTestId('explore-cut')).toHaveCount(0);
 });
 
 test('a broken file names its line, keeps the setup, and lets one go back', async ({ page }) => {

@@ -37,7 +37,7 @@ function Panel({ run, fromFiles }: { run: RunRecord | null; fromFiles: boolean }
   const [tab, setTab] = useState(CUT);
   const views = run ? (methods.find((method) => method.slug === run.config.method.slug)?.views ?? []) : [];
   const view = views.find((entry) => entry.id === tab);
-  const tabs = [{ value: CUT, label: words.cutTab }, ...views.map((entry) => ({ value: entry.id, label: entry.title }))];
+  const tabs = [{ value: CUT, label: words.cutTab }, ...views.map((entry) => ({ value: entry.id, label: entry.title }))].map((entry) => ({ ...entry, testid: `explore-${entry.value}` }));
   return (
     <main className="explore" aria-label={strings.panels.explore}>
       <RunRail>{run && !fromFiles && <RunFacts run={run} />}<div className="rail-open"><OpenFiles /></div></RunRail>
