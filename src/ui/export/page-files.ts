@@ -74,10 +74,9 @@ async function baseFiles({ config: { model } }: RunRecord): Promise<ExportFile[]
 }
 
 async function dataFile({ store, vault }: StudioApp, { config: { data } }: RunRecord): Promise<ExportFile | null> {
-  // What came from the Hub is fetched there by its name; the project's README says which it was.
-  if (data.kind === 'hub') return null;
-  if (data.kind === 'file') {
-    const file = vault.file(data.name);
+  if (data.kind !== 'builtin') {
+    // What came from the Hub is fetched from there.
+    const file = data.kind === 'file' ? vault.file(data.name) : undefined;
     return file === undefined ? null : { name: data.name.split('/').at(-1) as string, bytes: new Uint8Array(await file.arrayBuffer()) };
   }
   const ending = store.getState().engine.data.find((entry) => entry.id === data.id)?.format === 'rows' ? 'jsonl' : 'txt';
