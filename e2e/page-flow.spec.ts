@@ -85,6 +85,7 @@ test('a method’s series and views appear from its card, live and in Explore', 
   await expect(page.getByRole('figure', { name: /^Ranks kept/ })).toBeVisible();
   await ended(page);
   await page.getByTestId('tab-explore').click();
+  await page.getByTestId('explore-gates').click();
   const map = page.getByRole('img', { name: /^Gates: modules × ranks/ });
   await map.focus();
   await page.keyboard.press('ArrowDown');
@@ -97,15 +98,14 @@ test('a method’s series and views appear from its card, live and in Explore', 
   await noViolations(page);
 });
 
-test('a method without views says so, and names one that has them', async ({ page }) => {
+test('a method without views of its own is explored all the same', async ({ page }) => {
   await open(page);
   await quick(page);
   await page.getByTestId('train-button').click();
   await ended(page);
   await page.getByTestId('tab-explore').click();
-  await expect(page.getByTestId('no-views')).toContainText('LoRA reports no picture of its inside');
-  await page.getByRole('button', { name: 'Use SoRA in Build' }).click();
-  await expect(page.getByTestId('method-sora')).toHaveAttribute('aria-checked', 'true');
+  await expect(page.getByTestId('cut-slider')).toBeVisible();
+  await expect(page.getByTestId('explore-cut')).toHaveCount(0);
 });
 
 test('a broken file names its line, keeps the setup, and lets one go back', async ({ page }) => {

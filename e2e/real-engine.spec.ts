@@ -66,6 +66,7 @@ test('SoRA shows its gates', async ({ page }) => {
   await train(page);
   await status(page, /finished/);
   await page.getByTestId('tab-explore').click();
+  await page.getByTestId('explore-gates').click();
   await expect(page.getByText('of 336 are not zero').filter({ visible: true })).toHaveCount(1);
 });
 

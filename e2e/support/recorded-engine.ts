@@ -1,8 +1,9 @@
 // An engine that answers from a script, for tests of the page alone: catalogues, cards and a run whose numbers are made up
 // by a formula. It trains nothing and never ships; the journeys that matter run against the real engine.
 import type {
-  DataCard, EngineApi, EngineEvent, ExportResult, Hello, MethodCard, ModelCard, Plan, RunConfig, SampleResult, SiteCard,
+  DataCard, EngineApi, EngineEvent, Hello, MethodCard, ModelCard, Plan, RunConfig, SampleResult, SiteCard,
 } from '../../src/worker/protocol';
+import { recordedExplore } from './recorded-explore';
 
 const MODULES: [string, number, number][] = [
   ['self_attn.q_proj', 128, 128], ['self_attn.k_proj', 64, 128], ['self_attn.v_proj', 64, 128], ['self_attn.o_proj', 128, 128],
@@ -158,7 +159,7 @@ export function recordedEngine({ pace, device }: Script): EngineApi {
       const layers = large ? 10 : 6;
       model = {
         name: source.kind === 'builtin' ? source.id : source.name, architecture: 'Llama', parameters: large ? 17_309_568 : 1_613_440, bytes: large ? 34_629_128 : 3_230_000, layers,
-        hidden: large ? 384 : 128, heads: large ? 6 : 4, kvHeads: 2, vocab: 4096, context: 512, dtype: 'f16', sites: sitesOf(layers),
+        hidden: large ? 384 : 128, heads: large ? 6 : 4, kvHeads: 2, vocab: 4096, context: 512, dtype: 'f16', formats: ['peft', 'merged', 'gguf'], sites: sitesOf(layers),
       };
       return model;
     },
@@ -252,29 +253,10 @@ export function recordedEngine({ pace, device }: Script): EngineApi {
       }
       return { ...sampleAt(configs.get(run) as RunConfig, steps.get(run) ?? 0), prompt };
     },
-    exportPeft: async (run) => {
-      await wait(150);
-      const config = configs.get(run) as RunConfig;
-      const { sites } = model as ModelCard;
-      const r = Number(config.method.fields.rank ?? 8);
-      const gates = gatesAt.get(run);
-      const ranks: Record<string, number> = {};
-      sites.forEach((site, i) => {
-        ranks[site.name] = config.method.slug === 'sora' && gates ? gates.subarray(i * r, (i + 1) * r).filter((gate) => gate > 0).length : r;
-      });
-      const droppedModules = Object.keys(ranks).filter((name) => ranks[name] === 0);
-      for (const name of droppedModules) delete ranks[name];
-      const encode = (text: string) => new TextEncoder().encode(text);
-      const header = encode(JSON.stringify(Object.fromEntries(Object.keys(ranks).map((name, i) => [`base_model.model.${name}.lora_A.weight`, { dtype: 'F32', shape: [ranks[name], 128], data_offsets: [i * 4096, (i + 1) * 4096] }]))));
-      const weights = new Uint8Array(8 + header.length + 4096 * Object.keys(ranks).length);
-      new DataView(weights.buffer).setBigUint64(0, BigInt(header.length), true);
-      weights.set(header, 8);
-      const text = JSON.stringify({ alpha_pattern: {}, base_model_name_or_path: 'tale-1m', bias: 'none', inference_mode: true, lora_alpha: 16, peft_type: 'LORA', r, rank_pattern: ranks, target_modules: Object.keys(ranks), task_type: 'CAUSAL_LM' }, null, 2);
-      const result: ExportResult = {
-        files: [{ name: 'adapter_model.safetensors', bytes: weights }, { name: 'adapter_config.json', bytes: encode(text) }],
-        receipt: { maxLogitDifference: 1.9e-6, effect: 8.41, tokens: 512, bytes: weights.length, sha256: '9f2c41d077ab5e196b42ee710d94a5f832c61b7e90d348fa2c65d17b03e8c0ff', modules: Object.keys(ranks).length, droppedModules, ranks },
-      };
-      return result;
-    },
+    ...recordedExplore({
+      tell: (event) => tell(event),
+      model: () => model as ModelCard,
+      adapter: (run) => ({ rank: Number(configs.get(run)?.method.fields.rank ?? 8), gates: configs.get(run)?.method.slug === 'sora' ? (gatesAt.get(run) ?? null) : null }),
+    }),
   };
 }

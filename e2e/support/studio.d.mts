@@ -8,3 +8,4 @@ export function choose(page: Page, what: { model?: string; data?: string; method
 export function train(page: Page): Promise<void>;
 export function status(page: Page, wanted: RegExp, limitMs?: number): Promise<void>;
 export function exportAdapter(page: Page, limitMs?: number): Promise<Uint8Array<ArrayBuffer>>;
+export function settle(page: Page, holds: () => Promise<boolean>, what: string, limitMs?: number): Promise<void>;

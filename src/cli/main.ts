@@ -4,6 +4,7 @@ import { closeNodeGpu } from './node-gpu';
 import { UsageError } from './options';
 import { bench } from './verbs/bench';
 import { methods, models, plan } from './verbs/catalogue';
+import { convert } from './verbs/convert';
 import { data } from './verbs/data';
 import { device } from './verbs/device';
 import { evaluate } from './verbs/evaluate';
@@ -13,7 +14,7 @@ import { inspect } from './verbs/inspect';
 import { merge } from './verbs/merge';
 import { sample } from './verbs/sample';
 
-const verbs: Readonly<Record<string, (args: readonly string[]) => Promise<number>>> = { finetune, data, eval: evaluate, grads, sample, merge, inspect, methods, models, plan, bench, device };
+const verbs: Readonly<Record<string, (args: readonly string[]) => Promise<number>>> = { finetune, data, eval: evaluate, grads, sample, merge, convert, inspect, methods, models, plan, bench, device };
 
 const HELP = `lowrank: fine-tune small models with low-rank adapters on WebGPU
 
@@ -26,6 +27,7 @@ const HELP = `lowrank: fine-tune small models with low-rank adapters on WebGPU
   lowrank grads    --model DIR --adapter DIR --tokens FILE.json --out OUT.safetensors
   lowrank sample   --model DIR [--adapter DIR]... --prompt TEXT --max N [--temperature X] [--top-k N] [--top-p X] [--stop TEXT]... [--seed S]
   lowrank merge    --model DIR --adapter DIR --out DIR [--dtype f32|f16]
+  lowrank convert  --adapter DIR --to peft|gguf|kohya --out PATH [--rank R | --energy SHARE] [--model DIR]
   lowrank inspect  PATH
   lowrank methods
   lowrank models

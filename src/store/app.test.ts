@@ -2,6 +2,7 @@ import { describe, expect, it, vi } from 'vitest';
 import { createApp } from './app';
 import { defaultRun, type RunConfig } from './contract';
 import { data, handClock, hello, model, recordedClient } from './recorded.testing';
+import { exportKey } from './slices/artifacts';
 import { activeRun } from './slices/runs';
 import { trainBlock } from './train-block';
 
@@ -321,8 +322,9 @@ describe('a run', () => {
     const { app, state, crash } = await ready();
     await app.ask.train();
     const run = state().runs.selected as string;
-    await app.ask.exportPeft(run);
-    expect(state().artifacts.exports[run]).toMatchObject({ status: 'failed', error: { name: 'CheckpointError', hint: 'do this' } });
+    const request = { source: { kind: 'run', run }, format: 'peft', dtype: 'F32' } as const;
+    await app.ask.exportAs(request, run);
+    expect(state().artifacts.exports[exportKey(request)]).toMatchObject({ status: 'failed', error: { name: 'CheckpointError', hint: 'do this' } });
     crash('out of memory');
     expect(state().engine.status).toBe('crashed');
     expect(state().runs.byId[run]).toMatchObject({ status: 'failed', error: { message: 'out of memory' } });

@@ -4,6 +4,7 @@ import { type Commands, commands } from './commands';
 import { type Clock, connect } from './connect';
 import type { RunConfig } from './contract';
 import { type Edits, edits } from './edits';
+import { type Explore, createExplore } from './explore';
 import { MetricLog } from './metric-log';
 import { type Reconciler, reconcile } from './reconcile';
 import type { LayoutSlice } from './slices/layout';
@@ -16,6 +17,7 @@ export interface StudioApp {
   vault: Vault;
   edit: Edits;
   ask: Commands;
+  explore: Explore;
   reconciler: Reconciler;
 }
 
@@ -26,5 +28,5 @@ export function createApp(client: EngineClient, clock: Clock, start: { draft?: R
   const connection = connect(store, log, clock);
   const reconciler: Reconciler = reconcile(store, client, vault);
   const ask = commands(store, client, connection, vault, () => reconciler);
-  return { store, log, vault, edit: edits(store), ask, reconciler };
+  return { store, log, vault, edit: edits(store), ask, explore: createExplore(client), reconciler };
 }

@@ -1,9 +1,10 @@
 // What the page asks of the engine, with the answers put where the page looks for them.
 import { type EngineClient, readFailure } from '../worker/client';
 import type { Connection } from './connect';
-import type { Failure, HubCard, HubSettings, NamedFile, RunConfig, RunId, WriteRequest, Written } from './contract';
+import type { ExportRequest, Failure, HubCard, HubSettings, NamedFile, RunConfig, RunId, WriteRequest, Written } from './contract';
 import { fitted } from './edits';
 import type { Reconciler } from './reconcile';
+import { type ExportRecord, exportKey } from './slices/artifacts';
 import type { RunRecord } from './slices/runs';
 import { freshName } from './slices/runs';
 import { patch, type StudioStore } from './studio';
@@ -18,7 +19,8 @@ export interface Commands {
   resume(run: RunId): Promise<Failure | null>;
   stop(run: RunId): Promise<Failure | null>;
   sample(run: RunId, prompt: string): Promise<Failure | null>;
-  exportPeft(run: RunId): Promise<void>;
+  /** Writes an adapter; `run` is the one it stems from, if any. */
+  exportAs(request: ExportRequest, run: RunId | null): Promise<void>;
   select(run: RunId): void;
   giveText(name: string, text: string): void;
   giveFile(name: string, file: Blob): void;
@@ -100,14 +102,13 @@ export function commands(store: StudioStore, client: EngineClient, connection: C
         const { maxTokens, temperature } = (store.getState().runs.byId[run] as RunRecord).config.sample;
         connection.answer(run, await client.sample(run, prompt, maxTokens, temperature));
       }),
-    exportPeft: async (run) => {
-      const put = (record: ReturnType<StudioStore['getState']>['artifacts']['exports'][string]) =>
-        patch(store, 'artifacts', { exports: { ...store.getState().artifacts.exports, [run]: record } });
-      const step = store.getState().runs.byId[run]?.step ?? 0;
-      const before = store.getState().artifacts.exports[run]?.result ?? null;
-      put({ status: 'writing', step, result: before, error: null });
+    exportAs: async (request, run) => {
+      const key = exportKey(request);
+      const put = (record: ExportRecord) => patch(store, 'artifacts', { exports: { ...store.getState().artifacts.exports, [key]: record } });
+      const step = run === null ? 0 : (store.getState().runs.byId[run]?.step ?? 0);
+      put({ status: 'writing', step, result: store.getState().artifacts.exports[key]?.result ?? null, error: null });
       try {
-        put({ status: 'ready', step, result: await client.exportPeft(run), error: null });
+        put({ status: 'ready', step, result: await client.exportAs(request), error: null });
       } catch (error) {
         put({ status: 'failed', step, result: null, error: readFailure(error) });
       }

@@ -1,6 +1,6 @@
 // A recorded stream of engine events and a client that plays it, for tests of the store.
 import type { EngineClient } from '../worker/client';
-import type { DataCard, EngineEvent, Hello, MethodCard, ModelCard, Plan, RunConfig } from './contract';
+import type { DataCard, EngineEvent, ExploreCard, Hello, MethodCard, ModelCard, Plan, RunConfig } from './contract';
 
 const card = (slug: string): MethodCard => ({
   slug, name: slug.toUpperCase(), summary: '', formula: '', paper: { title: '', authors: '', year: 2024, venue: '', url: '' }, family: 'low-rank', models: ['decoder'], exports: 'lora-exact',
@@ -22,8 +22,17 @@ export const hello: Hello = {
 };
 
 export const model: ModelCard = {
-  name: 'tale-1m', architecture: 'Llama', parameters: 10, bytes: 10, layers: 2, hidden: 4, heads: 1, kvHeads: 1, vocab: 16, context: 512, dtype: 'f16',
+  name: 'tale-1m', architecture: 'Llama', parameters: 10, bytes: 10, layers: 2, hidden: 4, heads: 1, kvHeads: 1, vocab: 16, context: 512, dtype: 'f16', formats: ['peft', 'merged', 'gguf'],
   sites: [0, 1].flatMap((depth) => ['q_proj', 'v_proj', 'up_proj'].map((module) => ({ name: `model.layers.${depth}.${module === 'up_proj' ? 'mlp' : 'self_attn'}.${module}`, depth, module, shape: [4, 4] as [number, number] }))),
+};
+
+/** Two modules with four and three components. */
+export const explored: ExploreCard = {
+  modules: [
+    { site: 'model.layers.0.self_attn.q_proj', depth: 0, module: 'q_proj', shape: [4, 4], sigma: Float64Array.of(4, 3, 2, 1), sizes: Float64Array.of(4, 3, 2, 1) },
+    { site: 'model.layers.1.self_attn.v_proj', depth: 1, module: 'v_proj', shape: [4, 4], sigma: Float64Array.of(2.5, 1.5, 0.5), sizes: Float64Array.of(2, 1, 1), gates: Float64Array.of(0.9, 0.5, 0.1) },
+  ],
+  rows: ['a row'], tokens: 63, bytes: 100,
 };
 
 const plan: Plan = { trainable: 1, total: 10, byModule: [], bytes: [], peakBytes: 1, largestBuffer: 1, flopsPerStep: 1, dispatchesPerStep: 1 };
@@ -65,9 +74,17 @@ export function recordedClient(answers: Partial<EngineClient> = {}) {
     resume: said('resume', async () => {}),
     stop: said('stop', async () => {}),
     sample: said('sample', answers.sample ?? (async (_run, prompt) => ({ prompt, off: 'off', on: 'on', step: 3 }))),
-    exportPeft: said('exportPeft', answers.exportPeft ?? (async () => {
+    exportAs: said('exportAs', answers.exportAs ?? (async () => {
       throw Object.assign(new Error('no'), { name: 'CheckpointError', hint: 'do this' });
     })),
+    exploreOpen: said('exploreOpen', answers.exploreOpen ?? (async () => explored), (source) => (source.kind === 'run' ? source.run : source.name)),
+    exploreEvaluate: said('exploreEvaluate', answers.exploreEvaluate ?? (async (cut) => ({ loss: 4 - cut.keep.reduce((a, b) => a + b) / 8, rows: new Float32Array(1), seconds: 0.1 })), (cut) => `${cut.basis} ${cut.keep.join()} at ${cut.strength}`),
+    exploreTexts: said('exploreTexts', answers.exploreTexts ?? (async (_cut, prompt) => ({ prompt, off: ['a'], whole: ['b'], cut: ['b'] })), (_cut, prompt) => prompt),
+    exploreDetail: said('exploreDetail', async (_module: number) => ({ left: new Float32Array(4), right: new Float32Array(4), rows: 1, columns: 1, weightNorm: 1 }), (module) => String(module)),
+    exploreWeights: said('exploreWeights', answers.exploreWeights ?? (async () => Float64Array.of(2, 1)), (module) => String(module)),
+    exploreImportance: said('exploreImportance', answers.exploreImportance ?? (async () => Float64Array.of(0.1, 0.3))),
+    exploreOverlap: said('exploreOverlap', answers.exploreOverlap ?? (async () => ({ name: 'other', sites: [], unmatched: [] }))),
+    exploreCancel: said('exploreCancel', async () => {}),
   };
   return { client, calls, send: (event: EngineEvent) => listener(event), crash: (message: string) => crash({ name: 'WorkerError', message, hint: '' }) };
 }

@@ -109,7 +109,7 @@ export function writeInput(device: Device, t: Tensor, values: number | Float32Ar
 }
 
 /** An adapter file attached as it is: nothing is trained. Several may be given; their updates add up. */
-export function attachFiles(device: Device, network: Network, files: readonly PeftAdapter[]): Attachment {
+export function attachFiles(device: Device, network: Network, files: readonly Pick<PeftAdapter, 'modules' | 'saved'>[]): Attachment {
   if (files.length === 0) return { adapters: noAdapters, heads: new Map(), params: [], sites: [], inputs: new Map() };
   // All is checked before anything is allocated.
   const found = files.map((file) => file.modules.map((module) => ({ module, site: siteOf(network, module) })));
@@ -145,7 +145,7 @@ export function attachFiles(device: Device, network: Network, files: readonly Pe
 }
 
 /** The whole modules of adapter files, checked against the model. Two files may not bring the same one. */
-function wholeOf(network: Network, files: readonly PeftAdapter[]): SavedWeight[] {
+function wholeOf(network: Network, files: readonly Pick<PeftAdapter, 'saved'>[]): SavedWeight[] {
   const all = files.flatMap((file) => file.saved);
   const seen = new Set<string>();
   for (const { name, shape } of all) {
@@ -158,7 +158,8 @@ function wholeOf(network: Network, files: readonly PeftAdapter[]): SavedWeight[]
   return all;
 }
 
-function siteOf(network: Network, { name, out, inn }: LoraModule): LinearSite {
+/** The site that a module of a file adapts, if names and shapes agree. */
+export function siteOf(network: Network, { name, out, inn }: LoraModule): LinearSite {
   const site = network.sites.get(name);
   if (!site) throw new CheckpointError(`adapter: it adapts ${name}, which this model does not have`, 'Open the base model that the adapter was trained on.');
   if (out !== site.shape[0] || inn !== site.shape[1]) {

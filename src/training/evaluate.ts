@@ -1,6 +1,7 @@
 // Loss and logits on fixed batches.
 import type { Device } from '../engine/gpu/device';
 import type { Adapters } from '../engine/nn/site';
+import { positionLosses } from '../engine/ops';
 import { Graph } from '../engine/tensor/graph';
 import { free } from '../engine/tensor/memory';
 import { type Step, compile } from '../engine/tensor/step';
@@ -20,6 +21,8 @@ export interface EvaluationOptions {
   readonly logits?: boolean;
   /** Batches for a decoder come with padding masks. */
   readonly mask?: boolean;
+  /** The loss of every row of a causal model is to be read too; all logits are recorded for it. */
+  readonly rows?: boolean;
   /** The method through whose hooks a call goes. */
   readonly bound?: BoundMethod;
   /** What stands in for the weights of heads. */
@@ -27,14 +30,15 @@ export interface EvaluationOptions {
 }
 
 /** Records a forward pass with its loss; allocates nothing. */
-export function recordEvaluation(loaded: LoadedModel, adapters: Adapters, shape: readonly [number, number], { logits: wanted, mask, bound, heads }: EvaluationOptions = {}) {
+export function recordEvaluation(loaded: LoadedModel, adapters: Adapters, shape: readonly [number, number], { logits: wanted, mask, rows, bound, heads }: EvaluationOptions = {}) {
   const inputs = batchTensors(loaded, shape, mask);
   const graph = new Graph();
   return graph.record(() => {
     const call = callOf(inputs, { training: false, ...(heads ? { heads } : {}) });
-    if (!wanted && labelsOf(loaded.task) === null) return { graph, inputs, ...taskLoss(loaded, adapters, call, inputs.labels, bound), logits: undefined };
+    const byRow = rows && loaded.task.kind === 'causal-lm';
+    if (!wanted && !byRow && labelsOf(loaded.task) === null) return { graph, inputs, ...taskLoss(loaded, adapters, call, inputs.labels, bound), logits: undefined, losses: undefined };
     const logits = callModel(loaded, adapters, call, bound);
-    return { graph, inputs, logits, ...lossOf(loaded, logits, inputs.labels) };
+    return { graph, inputs, logits: byRow && !wanted ? undefined : logits, ...lossOf(loaded, logits, inputs.labels), losses: byRow ? positionLosses(logits, inputs.labels, 1) : undefined };
   });
 }
 
@@ -51,13 +55,13 @@ export interface Evaluation {
 export class Evaluator {
   private constructor(
     private readonly device: Device, private readonly loaded: LoadedModel, private readonly step: Step, private readonly inputs: BatchTensors,
-    private readonly loss: Tensor, private readonly count: Tensor, private readonly logits: Tensor | undefined,
+    private readonly loss: Tensor, private readonly count: Tensor, private readonly logits: Tensor | undefined, private readonly losses: Tensor | undefined,
   ) {}
 
   static async create(device: Device, loaded: LoadedModel, adapters: Adapters, shape: readonly [number, number], options: EvaluationOptions = {}): Promise<Evaluator> {
-    const { graph, inputs, loss, count, logits } = recordEvaluation(loaded, adapters, shape, options);
-    const step = await compile(device, graph, { keep: [loss, count, ...(logits ? [logits] : [])] });
-    return new Evaluator(device, loaded, step, inputs, loss, count, logits);
+    const { graph, inputs, loss, count, logits, losses } = recordEvaluation(loaded, adapters, shape, options);
+    const step = await compile(device, graph, { keep: [loss, count, ...(logits ? [logits] : []), ...(losses ? [losses] : [])] });
+    return new Evaluator(device, loaded, step, inputs, loss, count, logits, losses);
   }
 
   /** Mean loss in nats over the labels of this batch, and how many they are. */
@@ -79,6 +83,24 @@ export class Evaluator {
       if (classes > 0) confusion(await this.step.read(this.logits as Tensor), batch.labels, classes).forEach((n, i) => { counts[i] = (counts[i] as number) + n; });
     }
     return { loss: sum / Math.max(tokens, 1), tokens, ...(classes > 0 && tokens > 0 ? { metrics: classMetrics(counts) } : {}) };
+  }
+
+  /** The same with the mean loss and the labelled tokens of each row; without `rows` at creation there are none. */
+  async byRow(batch: TokenBatch): Promise<{ loss: number; tokens: number; rows: { loss: number; tokens: number }[] }> {
+    const { losses } = this;
+    if (!losses) return { ...(await this.one(batch)), rows: [] };
+    this.submit(batch);
+    const [loss, count, values] = (await Promise.all([this.loss, this.count, losses].map((t) => this.step.read(t)))) as [Float32Array, Float32Array, Float32Array];
+    const [rows, time] = this.inputs.labels.shape as [number, number];
+    return {
+      loss: loss[0] as number,
+      tokens: count[0] as number,
+      rows: Array.from({ length: rows }, (_, row) => {
+        // A row's first token is never predicted.
+        const tokens = batch.labels.subarray(row * time + 1, (row + 1) * time).filter((label) => label >= 0).length;
+        return { loss: values.subarray(row * time, (row + 1) * time).reduce((a, b) => a + b, 0) / Math.max(tokens, 1), tokens };
+      }),
+    };
   }
 
   /** [batch, time, vocab] of language models, which want `logits` at creation; [batch, classes] of classification. */

@@ -1,12 +1,12 @@
 // Takes an adapter out of a run: the PEFT folder with its receipt, and the merged model.
 import type { Device } from '../engine/gpu/device';
-import { type Adapters, type LoraFactors, noAdapters } from '../engine/nn/site';
+import { type Adapters, noAdapters } from '../engine/nn/site';
 import { Graph } from '../engine/tensor/graph';
 import { readBytes, readF32 } from '../engine/tensor/memory';
 import { compile } from '../engine/tensor/step';
 import type { Tensor } from '../engine/tensor/tensor';
 import { writeNative } from '../formats/native-adapter';
-import { type PeftFolder, type SavedWeight, writePeft } from '../formats/peft';
+import { type LoraModule, type PeftFolder, type SavedWeight, writePeft } from '../formats/peft';
 import { writePeftForm } from '../formats/peft-form';
 import { type NewTensor, bytesSource, writeSafetensors } from '../formats/safetensors';
 import { ConfigError, StudioError } from '../util/errors';
@@ -80,13 +80,13 @@ export async function exportAdapter(device: Device, loaded: LoadedModel, exporte
 
 /** adapter_model.safetensors and adapter_config.json of a plain LoRA. */
 async function exportLora(device: Device, loaded: LoadedModel, attachment: Attachment, baseModel: string): Promise<PeftFolder> {
-  const modules = (await readSites(device, attachment)).map(({ site, values }) => {
-    const factors = attachment.adapters.get(site.name)?.lora?.(values);
-    if (!factors) throw new StudioError(`${site.name}: the method says that it exports as LoRA but does not say how`);
-    return { name: site.name, ...(factors as LoraFactors), out: site.shape[0], inn: site.shape[1], transposed: loaded.network.weights.get(`${site.name}.weight`)?.transposed ?? false };
-  });
+  return peftOf(loaded, (await trainedModules(device, loaded, attachment)).map(({ module }) => module), baseModel, await headsOf(device, loaded, attachment));
+}
+
+/** The PEFT folder of a plain LoRA, with the heads that were trained whole. */
+export function peftOf(loaded: LoadedModel, modules: readonly LoraModule[], baseModel: string, saved: readonly SavedWeight[] = []): PeftFolder {
   const baseClass = loaded.model.classes[loaded.task.kind];
-  return writePeft({ modules, saved: await headsOf(device, loaded, attachment), allModules: modulesOf(loaded), baseModel, ...(baseClass ? { baseClass } : {}), taskType: peftTask(loaded.task) });
+  return writePeft({ modules, saved: [...saved], allModules: modulesOf(loaded), baseModel, ...(baseClass ? { baseClass } : {}), taskType: peftTask(loaded.task) });
 }
 
 /** The weights of heads as they were trained. */
@@ -99,26 +99,38 @@ function modulesOf({ network }: LoadedModel): string[] {
   return [...network.sites.keys(), ...ofHeads.map((name) => name.slice(0, -'.weight'.length))];
 }
 
+/** A module as it was trained, and its gates, one a rank of the factors, where the method has them. */
+export interface TrainedModule {
+  readonly module: LoraModule;
+  readonly gates?: Float32Array | undefined;
+}
+
+/** Every module as plain LoRA. Gates are the parameters of the group of that name; those at 0 have left the factors. */
+export async function trainedModules(device: Device, loaded: LoadedModel, attachment: Attachment): Promise<TrainedModule[]> {
+  return (await readSites(device, attachment)).map(({ site, params, values }) => {
+    const factors = attachment.adapters.get(site.name)?.lora?.(values);
+    if (!factors) throw new ConfigError(`${site.name}: this method’s adapter is no LoRA, so it has no ranks to cut or to rename`, 'Export it as the method writes it, or merged.');
+    const { rank, scale, A, B } = factors;
+    const gates = Object.entries(params).find(([, param]) => param.group === 'gate');
+    const open = gates && values[gates[0]]?.filter((gate) => gate !== 0);
+    return {
+      module: { name: site.name, rank, scale, A, B, out: site.shape[0], inn: site.shape[1], transposed: loaded.network.weights.get(`${site.name}.weight`)?.transposed ?? false },
+      ...(open && open.length === rank ? { gates: open } : {}),
+    };
+  });
+}
+
 /** Reads the written files back, attaches them afresh to the same base, and compares logits with the adapter they came from. */
 export async function receiptOf(device: Device, loaded: LoadedModel, { attachment, bound }: Exported, folder: PeftFolder, batch: TokenBatch, shape: readonly [number, number]): Promise<Receipt> {
   const files = new Map(folder.files.map(({ name, bytes }) => [name, bytesSource(name, bytes)]));
   const fresh = await attachFolder(device, loaded, files, [bound.method]);
-  const logits = async ({ adapters, heads }: Pick<Attachment, 'adapters' | 'heads'>, through?: BoundMethod) => {
-    const evaluator = await Evaluator.create(device, loaded, adapters, shape, { logits: true, heads, ...(through ? { bound: through } : {}) });
-    const values = await evaluator.logitsOf(batch);
-    evaluator.dispose();
-    return values;
-  };
   try {
-    const [trained, reloaded, base] = [await logits(attachment, bound), await logits(fresh.attachment, fresh.bound), await logits({ adapters: noAdapters, heads: new Map() })];
     const weights = folder.files.find((f) => f.name.endsWith('.safetensors'))?.bytes ?? new Uint8Array();
-    const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', weights));
+    const reloaded = { loaded, ...fresh.attachment, ...(fresh.bound ? { bound: fresh.bound } : {}) };
     return {
-      maxLogitDifference: largestDifference(trained, reloaded),
-      effect: largestDifference(trained, base),
-      tokens: shape[0] * shape[1],
+      ...(await compareLogits(device, { loaded, ...attachment, bound }, reloaded, batch, shape)),
       bytes: weights.length,
-      sha256: [...digest].map((b) => b.toString(16).padStart(2, '0')).join(''),
+      sha256: await sha256(weights),
       modules: attachment.sites.length - folder.dropped.length,
       droppedModules: folder.dropped,
       ranks: folder.ranks,
@@ -126,6 +138,33 @@ export async function receiptOf(device: Device, loaded: LoadedModel, { attachmen
   } finally {
     detach(device, fresh.attachment);
   }
+}
+
+/** A model with adapters, and the method through whose hooks its calls go. */
+export interface Adapted {
+  readonly loaded: LoadedModel;
+  readonly adapters: Adapters;
+  /** What stands in for the weights of heads. */
+  readonly heads?: ReadonlyMap<string, Tensor>;
+  readonly bound?: BoundMethod;
+}
+
+/** The trained adapter against what was read back, and against the bare base model. */
+export async function compareLogits(device: Device, trained: Adapted, reloaded: Adapted, batch: TokenBatch, shape: readonly [number, number]): Promise<Pick<Receipt, 'maxLogitDifference' | 'effect' | 'tokens'>> {
+  const logits = async ({ loaded, adapters, heads, bound }: Adapted) => {
+    const evaluator = await Evaluator.create(device, loaded, adapters, shape, { logits: true, ...(heads ? { heads } : {}), ...(bound ? { bound } : {}) });
+    const values = await evaluator.logitsOf(batch);
+    evaluator.dispose();
+    return values;
+  };
+  const [want, got] = [await logits(trained), await logits(reloaded)];
+  const base = await logits({ loaded: trained.loaded, adapters: noAdapters });
+  return { maxLogitDifference: largestDifference(want, got), effect: largestDifference(want, base), tokens: shape[0] * shape[1] };
+}
+
+export async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
+  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes));
+  return [...digest].map((b) => b.toString(16).padStart(2, '0')).join('');
 }
 
 /** NaN when any pair is. */

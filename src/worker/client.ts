@@ -38,7 +38,15 @@ export function connectWorker(): EngineClient {
     resume: (run) => remote.resume(run),
     stop: (run) => remote.stop(run),
     sample: (run, prompt, maxTokens, temperature) => remote.sample(run, prompt, maxTokens, temperature),
-    exportPeft: (run) => remote.exportPeft(run),
+    exportAs: (request) => remote.exportAs(request),
+    exploreOpen: (source) => remote.exploreOpen(source),
+    exploreEvaluate: (cut) => remote.exploreEvaluate(cut),
+    exploreTexts: (cut, prompt) => remote.exploreTexts(cut, prompt),
+    exploreDetail: (module) => remote.exploreDetail(module),
+    exploreWeights: (module) => remote.exploreWeights(module),
+    exploreImportance: () => remote.exploreImportance(),
+    exploreOverlap: (other) => remote.exploreOverlap(other),
+    exploreCancel: () => remote.exploreCancel(),
   };
 }
 

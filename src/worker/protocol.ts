@@ -2,12 +2,17 @@
 // `Failure` {name, message, hint}. Every number here was measured or computed from shapes; a field that could not be is absent.
 import type { DataSource, ModelSource, RunConfig } from '../training/config';
 import type { HeatmapData, MethodCard, Plan } from '../training/card';
+import type { ExploreApi, ExportFormat, ExportRequest } from '../training/explore-card';
 import type { RunEvent, RunStatus, SampleResult } from '../training/events';
 import type { Fields } from '../training/fields';
 import type { Failure } from '../util/errors';
 
 export type { DataSource, Failure, Fields, HeatmapData, MethodCard, ModelSource, Plan, RunConfig, RunStatus, SampleResult };
 export type { ViewSpec } from '../training/card';
+export type { Cut } from '../training/cut';
+export type {
+  CutTexts, ExploreCard, ExploreSource, ExploredModule, ExportDtype, ExportFormat, ExportRequest, Measured, ModuleDetail, OverlapCard, SiteOverlap,
+} from '../training/explore-card';
 export type { Field, FieldValue } from '../training/fields';
 export type RunId = string;
 
@@ -52,6 +57,8 @@ export interface ModelCard {
   context: number;
   dtype: string;
   sites: SiteCard[];
+  /** What an adapter of this model can be written as. */
+  formats: ExportFormat[];
 }
 
 /** One row as the model sees it. */
@@ -96,11 +103,12 @@ export interface ExportFile { name: string; bytes: Uint8Array }
 export interface ExportResult {
   files: ExportFile[];
   receipt: {
-    /** Largest |logit difference| between the trained adapter and the written file attached afresh, over `tokens` tokens. */
+    /** Largest |logit difference| between the trained adapter and the written file read afresh, over `tokens` tokens. */
     maxLogitDifference: number;
     /** Largest |logit difference| between adapter on and off on the same tokens: what the adapter does at all. */
     effect: number;
     tokens: number;
+    /** Of the first file, which holds the weights. */
     bytes: number;
     sha256: string;
     modules: number;
@@ -162,7 +170,7 @@ export interface Written { text: string; tokens: number; seconds: number; /** Th
 export interface NamedFile { name: string; file: File }
 
 /** Every call of the page on the worker. A call that fails rejects with an Error whose `name`, `message` and `hint` are the Failure's. */
-export interface EngineApi {
+export interface EngineApi extends ExploreApi {
   /** First call: finds a device, self-tests, lists what there is. Never rejects for want of a device: `failure` says why. */
   hello(listener: (event: EngineEvent) => void): Promise<Hello>;
   /** Loads a model and makes it the current one. `files` for kind 'files'. */
@@ -190,6 +198,6 @@ export interface EngineApi {
   /** Stops at the next step boundary and keeps the adapter. */
   stop(run: RunId): Promise<void>;
   sample(run: RunId, prompt: string, maxTokens: number, temperature: number): Promise<SampleResult>;
-  /** The PEFT folder with its receipt. */
-  exportPeft(run: RunId): Promise<ExportResult>;
+  /** Files with the receipt of reading them back. */
+  exportAs(request: ExportRequest): Promise<ExportResult>;
 }

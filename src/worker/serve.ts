@@ -7,7 +7,8 @@ import { type FileStore, memoryStore } from '../formats/file-store';
 import { openHfFolder } from '../formats/hf-folder';
 import { methodFor, methods } from '../methods/registry';
 import { type BoundMethod, bind } from '../training/contract';
-import { VALIDATION_BATCHES, parseRunConfig, type RunConfig } from '../training/config';
+import { formatsOf } from '../training/deliver';
+import { VALIDATION_BATCHES, defaultRun, parseRunConfig, type RunConfig } from '../training/config';
 import type { RunEvent } from '../training/events';
 import { type LoadedModel, describeModel, freeWeights, uploadWeights } from '../training/loaded';
 import { planRun, totalSteps, wantFits } from '../training/plan';
@@ -17,6 +18,7 @@ import { ConfigError, DataError, StudioError, toFailure } from '../util/errors';
 import type { Watch } from '../util/pace';
 import { type Catalogue, fetchCatalogue } from './builtin';
 import type { DataCard, DataOptions, DeviceCard, EngineApi, EngineEvent, Hello, ModelCard, RunId } from './protocol';
+import { type Bench, exploreCalls } from './explore';
 import { createSources } from './sources';
 import { createWriting, type Writing } from './write';
 
@@ -29,7 +31,7 @@ interface Current {
 }
 
 /** A data file as it was read for the current model, and the set made of it for the settings last asked for. */
-interface CurrentData { file: DataFile; columns: NonNullable<DataOptions['columns']>; prepared: Prepared | null; key: string; set: FileDataset }
+interface CurrentData { file: DataFile; columns: NonNullable<DataOptions['columns']>; prepared: Prepared | null; key: string; set: FileDataset; shape: readonly [number, number] }
 
 export function createEngine(gpu: GPU | undefined, tuneStore: () => Promise<TuneStore>, fileStore: () => Promise<FileStore> = async () => memoryStore()): EngineApi {
   let tell: (event: EngineEvent) => void = () => {};
@@ -39,7 +41,7 @@ export function createEngine(gpu: GPU | undefined, tuneStore: () => Promise<Tune
   let data: CurrentData | null = null;
   let loading: AbortController | null = null;
   const sources = createSources(fileStore);
-  const runs = new Map<RunId, { run: Run; baseName: string; loaded: LoadedModel; bound: BoundMethod }>();
+  const runs = new Map<RunId, { run: Run; bench: Bench; bound: BoundMethod }>();
   /** Runs that are being prepared, to be stopped. */
   const preparing = new Map<RunId, AbortController>();
 
@@ -77,7 +79,7 @@ export function createEngine(gpu: GPU | undefined, tuneStore: () => Promise<Tune
       : task.kind === 'sequence-classification' ? await classificationDataset(file, null, task.labels, tokenizer, all, columns)
       : await maskedDataset(file, null, tokenizer, all, columns);
     watch.signal?.throwIfAborted();
-    return { file, columns, prepared, key, set };
+    return { file, columns, prepared, key, set, shape: [batch, seq] };
   };
   /** One load at a time: a new one ends the one before. */
   const whileLoading = async <T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> => {
@@ -91,6 +93,17 @@ export function createEngine(gpu: GPU | undefined, tuneStore: () => Promise<Tune
     }
   };
   const boundOf = (config: RunConfig) => bind(methodFor(config.method.slug), config.method.fields);
+
+  const explored = exploreCalls({
+    device: wantDevice,
+    run: runOf,
+    current: () => {
+      const { loaded, baseName } = wantModel();
+      if (!data) throw new DataError('no data are loaded', 'Choose data first: the loss is measured on what is held out of them.');
+      return { loaded, baseName, data: data.set, shape: data.shape, sample: { ...defaultRun.sample, seed: defaultRun.training.seed } };
+    },
+    tell: (event) => tell(event),
+  });
 
   const api: EngineApi = {
     async hello(listener): Promise<Hello> {
@@ -123,7 +136,11 @@ export function createEngine(gpu: GPU | undefined, tuneStore: () => Promise<Tune
       await uploadWeights(on, loaded, progress(`Loading ${label}`));
       // The model before goes only now, so that a bad folder loses nothing; runs that still use it keep it.
       await current?.writing.dispose();
-      if (current && ![...runs.values()].some((r) => r.loaded === current?.loaded)) freeWeights(on, current.loaded);
+      const before = current?.loaded;
+      if (before && ![...runs.values()].some((r) => r.bench.loaded === before)) {
+        await explored.closeFor(before);
+        freeWeights(on, before);
+      }
       current = { loaded, baseName, rate: null, writing: createWriting(on, loaded) };
       data = null;
       return modelCard(loaded);
@@ -159,7 +176,7 @@ export function createEngine(gpu: GPU | undefined, tuneStore: () => Promise<Tune
       const { writing, loaded } = wantModel();
       return writing.write(request, (id) => {
         const found = runOf(id);
-        if (found.loaded !== loaded) throw new ConfigError(`the run was trained on ${found.loaded.name}, and ${loaded.name} is loaded`, 'Load its model again.');
+        if (found.bench.loaded !== loaded) throw new ConfigError(`the run was trained on ${found.bench.loaded.name}, and ${loaded.name} is loaded`, 'Load its model again.');
         return { attachment: found.run.attachment, bound: found.bound };
       }, onText);
     },
@@ -198,7 +215,7 @@ export function createEngine(gpu: GPU | undefined, tuneStore: () => Promise<Tune
         ...(trainedOn === undefined ? {} : { from: model.writing.loraOf(trainedOn) }),
         preparing: progress(`Preparing ${bound.method.info.name}`), progress: progress('Preparing kernels'),
       }).finally(() => preparing.delete(id));
-      runs.set(id, { run, baseName: model.baseName, loaded: model.loaded, bound });
+      runs.set(id, { run, bound, bench: { loaded: model.loaded, baseName: model.baseName, data: data.set, shape: [batch, seq], sample: { ...config.sample, seed } } });
       const from = performance.now();
       void run.train().then(() => {
         // A whole run is the best measurement there is.
@@ -216,12 +233,7 @@ export function createEngine(gpu: GPU | undefined, tuneStore: () => Promise<Tune
       else runOf(id).run.stop();
     },
     async sample(id, prompt, maxTokens, temperature) { return runOf(id).run.sample(prompt, maxTokens, temperature); },
-    async exportPeft(id) {
-      const { run, baseName } = runOf(id);
-      if (run.moving) throw new ConfigError('the run is still training: its numbers move while they are written', 'Pause or stop the run, then export.');
-      const { folder, receipt } = await run.exportPeft(baseName);
-      return { files: folder.files, receipt };
-    },
+    ...explored.api,
   };
   return withFailures(api);
 }
@@ -251,7 +263,8 @@ function deviceCard(device: Device): DeviceCard {
   return { vendor, architecture, description: description || product, software: device.profile.software, features: [...device.gpu.features].sort(), limits, kernels: [] };
 }
 
-function modelCard({ name, model, task, info, network, fileBytes, dtype }: LoadedModel): ModelCard {
+function modelCard(loaded: LoadedModel): ModelCard {
+  const { name, model, task, info, network, fileBytes, dtype } = loaded;
   const sites = [...network.sites.values()].filter((site) => site.depth >= 0).map(({ name: site, depth, module, shape }) => ({ name: site, depth, module, shape: [...shape] as [number, number] }));
-  return { name, architecture: model.classes[task.kind] as string, parameters: network.parameters, bytes: fileBytes, dtype, ...info, sites };
+  return { name, formats: formatsOf(loaded), architecture: model.classes[task.kind] as string, parameters: network.parameters, bytes: fileBytes, dtype, ...info, sites };
 }

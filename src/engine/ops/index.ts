@@ -6,7 +6,7 @@ export { addColumns, addPositions, columnDot, placeColumns, scaleColumns, sliceC
 export { dropout } from './dropout';
 export { embedding } from './embedding';
 export { l1Norm } from './l1';
-export { type Loss, crossEntropy, headLoss } from './loss';
+export { type Loss, crossEntropy, headLoss, positionLosses } from './loss';
 export { type MatmulOptions, halfFamily, matmul, matmulFamily } from './matmul';
 export { layerNorm, rmsNorm } from './norms';
 export { patches } from './patches';

@@ -72,6 +72,16 @@ export function crossEntropy(logits: Tensor, labels: Tensor, shift: 0 | 1): Loss
   return { loss: partOf(logits, labels, shift, { first: 0, total: count }), count };
 }
 
+/** The loss of every position of `logits` [batch, time, vocab], 0 where it has no label, [batch·time]. Not differentiable. */
+export function positionLosses(logits: Tensor, labels: Tensor, shift: 0 | 1): Tensor {
+  const [vocab, rows] = [lastOf(logits), rowsOf(logits)];
+  wantLabels(labels, rows, logits);
+  const [lse, losses] = [output('cross_entropy.lse', [rows]), output('cross_entropy.rows', [rows])];
+  dispatch(rowsKernel, { logits, labels, lse, losses }, { rows, first: 0, time: lastOf(labels), vocab, shift }, 4 * elements(logits));
+  node('position_losses', { logits }, [losses], null);
+  return losses;
+}
+
 /** Logits of a chunk, or their gradient, take at most this much. */
 const CHUNK_BYTES = 96 * 2 ** 20;
 /** Rows of a chunk are a multiple of this: a tile of the matrix product. */

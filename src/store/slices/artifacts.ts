@@ -1,5 +1,5 @@
-// What was written from runs: one export a run, with the step it was made at.
-import type { ExportResult, Failure, RunId } from '../contract';
+// What was written: one export a source and format, with the step it was made at.
+import type { ExportRequest, ExportResult, Failure } from '../contract';
 
 export interface ExportRecord {
   status: 'writing' | 'ready' | 'failed';
@@ -8,6 +8,10 @@ export interface ExportRecord {
   result: ExportResult | null;
   error: Failure | null;
 }
-export interface ArtifactsSlice { exports: Readonly<Record<RunId, ExportRecord>> }
+
+export interface ArtifactsSlice { exports: Readonly<Record<string, ExportRecord>> }
 
 export const initialArtifacts: ArtifactsSlice = { exports: {} };
+
+/** Equal requests have equal keys. */
+export const exportKey = ({ source, format, dtype }: ExportRequest): string => JSON.stringify([source, format, format === 'merged' ? dtype : '']);

@@ -1,129 +1,128 @@
-// A method's pictures of its inside, large: over time, by layer and module, row by row. Drawn from its card alone.
-import { Slider } from 'radix-ui';
-import { useMemo, useState } from 'react';
-import type { MethodCard, ViewSpec } from '../../store/contract';
-import type { RunRecord } from '../../store/slices/runs';
-import { useApp, useSelectedRun, useStudio, useVersion } from '../context';
+// Explore: the adapter of a run, or one out of files, cut after training and measured; and what its method showed while training.
+import { useEffect, useRef, useState } from 'react';
+import { isActive, type RunRecord } from '../../store/slices/runs';
+import { useApp, useSelectedRun, useStudio } from '../context';
+import { FailureBanner } from '../controls/FailureBanner';
 import { Segmented } from '../controls/Segmented';
-import { count } from '../format';
-import { strings } from '../strings';
 import { EmptyPanel } from '../train/EmptyPanel';
 import { RunRail } from '../train/RunRail';
-import { Heatmap } from '../views/Heatmap';
-import { keptTotal, largest, type Order } from '../views/heatmap';
-import { Overview } from './Overview';
-import { RowDetail } from './RowDetail';
+import { SelectBox } from '../controls/SelectBox';
+import { strings } from '../strings';
+import { CutPane } from './CutPane';
+import { MethodView } from './MethodViews';
+import { OpenFiles } from './OpenFiles';
 import { RunFacts } from './RunFacts';
+import { SidePane } from './SidePane';
+import { SiteMap } from './SiteMap';
+import { SitePane } from './SitePane';
+import { useExplore } from './use-explore';
+import { useKeys } from './use-keys';
 
 const words = strings.explore;
+const CUT = 'cut';
 
 export function ExplorePanel() {
   const run = useSelectedRun();
+  const source = useExplore((state) => state.source);
+  const fromFiles = source !== null && source.run === null;
+  useOpenRun(run);
+  if (!run && !fromFiles) return <EmptyPanel title={words.empty} text={words.emptyText} more={<OpenFiles />} />;
+  return <Panel key={run?.id ?? ''} run={run} fromFiles={fromFiles} />;
+}
+
+function Panel({ run, fromFiles }: { run: RunRecord | null; fromFiles: boolean }) {
+  const { ask } = useApp();
   const methods = useStudio((state) => state.engine.methods);
-  const [viewId, setViewId] = useState('');
-  if (!run) return <EmptyPanel title={words.empty} text={words.emptyText} />;
-  const card = methods.find((method) => method.slug === run.config.method.slug);
-  const views = card?.views ?? [];
-  const view = views.find((entry) => entry.id === viewId) ?? views[0];
+  const runs = useStudio((state) => state.runs);
+  const [tab, setTab] = useState(CUT);
+  const views = run ? (methods.find((method) => method.slug === run.config.method.slug)?.views ?? []) : [];
+  const view = views.find((entry) => entry.id === tab);
+  const tabs = [{ value: CUT, label: words.cutTab }, ...views.map((entry) => ({ value: entry.id, label: entry.title }))].map((entry) => ({ ...entry, testid: `explore-${entry.value}` }));
   return (
     <main className="explore" aria-label={strings.panels.explore}>
-      <RunRail><RunFacts run={run} /></RunRail>
-      {view ? (
-        <View key={`${run.id} ${view.id}`} run={run} view={view} tabs={views.length > 1 && <Segmented label={view.title} value={view.id} onChange={setViewId} options={views.map((entry) => ({ value: entry.id, label: entry.title }))} />} />
-      ) : (
-        <NoViews method={run.labels.method} others={methods.filter((method) => method.views.length > 0)} />
-      )}
+      <RunRail>{run && !fromFiles && <RunFacts run={run} />}<div className="rail-open"><OpenFiles /></div></RunRail>
+      <div className="explore-main">
+        <div className="explore-tabs">
+          {runs.order.length > 1 && <span className="run-menu"><SelectBox label={strings.train.runMenu} value={run?.id ?? ''} options={runs.order.map((id) => ({ value: id, label: runs.byId[id]?.name ?? id }))} onChange={ask.select} /></span>}
+          {tabs.length > 1 && <Segmented label={words.tabs} value={view ? tab : CUT} onChange={setTab} options={tabs} />}
+          <SourceLine run={run} />
+        </div>
+        {view && run ? <div className="views-grid"><MethodView key={view.id} run={run} view={view} /></div> : <Session run={run} fromFiles={fromFiles} />}
+      </div>
     </main>
   );
 }
 
-function NoViews({ method, others }: { method: string; others: readonly MethodCard[] }) {
-  const { edit } = useApp();
+/** Whether a run's numbers stand still. */
+const stands = (run: RunRecord) => !isActive(run.status) || run.status === 'paused';
+
+/** Opens the chosen run when it stands still, and again when it stands at another step. A file that was opened stays until another run is chosen. */
+function useOpenRun(run: RunRecord | null): void {
+  const { explore } = useApp();
+  const wanted = run && run.step > 0 && stands(run) ? `${run.id}@${run.step}` : null;
+  const asked = useRef<string | null>(explore.store.getState().source?.run === null ? wanted : null);
+  useEffect(() => {
+    if (!run || wanted === null || asked.current === wanted) return;
+    asked.current = wanted;
+    if (explore.store.getState().source?.key === wanted) return;
+    void explore.open({ kind: 'run', run: run.id }, { name: run.name, step: run.step, prompt: run.config.sample.prompt });
+  }, [explore, run, wanted]);
+}
+
+/** Whose adapter this is, and whether it is the newest of it. */
+function SourceLine({ run }: { run: RunRecord | null }) {
+  const source = useExplore((state) => state.source);
+  if (!source) return null;
+  const behind = run && source.run === run.id && run.step !== source.step;
   return (
-    <section className="pane no-views" data-testid="no-views">
+    <p className="fs12 dim ell source-line">
+      <b className="strong">{source.name}</b> {source.run === null ? words.fromFiles : words.readAt(source.step)}
+      {behind && <span className="warn"> {words.behind(run.step)}</span>}
+    </p>
+  );
+}
+
+function Session({ run, fromFiles }: { run: RunRecord | null; fromFiles: boolean }) {
+  const { ask } = useApp();
+  const status = useExplore((state) => state.status);
+  const source = useExplore((state) => state.source);
+  const error = useExplore((state) => state.error);
+  const progress = useStudio((state) => state.engine.progress);
+  const mine = fromFiles || (run !== null && source?.run === run.id);
+  if (mine && status === 'open') return <Open />;
+  return (
+    <section className="pane explore-wait" aria-label={words.cutTab}>
       <div className="empty-inner">
-        <h1>{words.noViews(method)}</h1>
-        <p className="dim">{words.noViewsText}</p>
-        {others.length > 0 && (
+        {mine && status === 'failed' && error ? (
+          <FailureBanner title={words.failed} failure={error} />
+        ) : run && !fromFiles && !stands(run) ? (
           <>
-            <p className="dim">{words.noViewsWith}</p>
-            <div className="row wrap">
-              {others.map((other) => (
-                <button
-                  key={other.slug} type="button" className="btn" title={other.summary}
-                  onClick={() => {
-                    edit.method(other.slug);
-                    edit.open('build');
-                  }}
-                >
-                  {words.use(other.name)}
-                </button>
-              ))}
-            </div>
+            <h1>{words.moving}</h1>
+            <p className="dim">{words.movingText}</p>
+            {run.status === 'running' && <button type="button" className="btn primary lg" onClick={() => void ask.pause(run.id)}>{strings.train.pause}</button>}
           </>
+        ) : run && !fromFiles && run.step === 0 ? (
+          <h1>{words.noStep}</h1>
+        ) : (
+          <div role="status" className="opening">
+            <h1>{words.opening}</h1>
+            <p className="dim num">{progress ? `${progress.task}, ${progress.done} ${strings.common.of} ${progress.total}` : '\u00a0'}</p>
+            <div className="thin-bar"><i style={{ width: `${progress ? (100 * progress.done) / progress.total : 0}%` }} /></div>
+          </div>
         )}
       </div>
     </section>
   );
 }
 
-function View({ run, view, tabs }: { run: RunRecord; view: ViewSpec; tabs: React.ReactNode }) {
-  const { log } = useApp();
-  const version = useVersion(run.id);
-  const sites = useStudio((state) => state.project.model.card?.sites) ?? [];
-  const [order, setOrder] = useState<Order>('model');
-  const [picked, setPicked] = useState<number | null>(null);
-  const [row, setRow] = useState(0);
-  const snapshots = log.snapshots(run.id, view.id);
-  // Null follows the newest; a chosen moment stays.
-  const at = picked === null ? snapshots.length - 1 : Math.max(0, snapshots.findLastIndex((entry) => entry.step <= picked));
-  const shown = snapshots[at];
-  // One ramp for all moments, or a fading gate would look as bright as it was.
-  // biome-ignore lint/correctness/useExhaustiveDependencies: the version stands for the snapshots' content.
-  const top = useMemo(() => snapshots.reduce((most, entry) => Math.max(most, largest(entry.data)), 0), [version]);
+function Open() {
+  useKeys();
   return (
-    <>
-      <section className="pane map-pane" aria-label={view.title}>
-        <div className="ph">
-          <h2>{view.title}</h2>{tabs}
-          <span className="meta">{view.help}</span>
-        </div>
-        {shown ? (
-          <>
-            <div className="time-row">
-              <span className="read">{count(keptTotal(shown.data))}<small>{strings.views.notZero(shown.data.values.length)}</small></span>
-              <span className="grow" />
-              <span className="num fs12">{strings.views.step(shown.step)}</span>
-              <Slider.Root className="slider time-slider" min={0} max={Math.max(1, snapshots.length - 1)} step={1} value={[at]} disabled={snapshots.length < 2} onValueChange={([next = at]) => setPicked(next === snapshots.length - 1 ? null : (snapshots[next]?.step ?? null))}>
-                <Slider.Track className="slider-track"><Slider.Range className="slider-range" /></Slider.Track>
-                <Slider.Thumb className="slider-thumb" aria-label={strings.views.time} aria-valuetext={strings.views.step(shown.step)} />
-              </Slider.Root>
-            </div>
-            <div className="rule" />
-            <div className="map-tools">
-              <span className="hint fs12">{view.rows} × {view.columns}</span>
-              <Segmented label={strings.views.sort} value={order} onChange={(value) => setOrder(value as Order)} options={(['model', 'most', 'fewest'] as const).map((value) => ({ value, label: strings.views.sorts[value] }))} />
-              <Ramp top={top} />
-            </div>
-            <div className="map-room"><Heatmap data={shown.data} title={view.title} rows={view.rows} columns={view.columns} order={order} selected={row} top={top} onSelect={setRow} /></div>
-          </>
-        ) : (
-          <p className="pb hint">{strings.views.waiting}</p>
-        )}
-      </section>
-      <aside className="pane map-side" aria-label={strings.views.overview}>
-        {shown && <Overview data={shown.data} sites={sites} selected={row} onSelect={setRow} />}
-        {shown && <RowDetail run={run} view={view} data={shown.data} row={Math.min(row, shown.data.rows.length - 1)} top={top} />}
-      </aside>
-    </>
-  );
-}
-
-function Ramp({ top }: { top: number }) {
-  return (
-    <span className="legend fs11">
-      <span className="hint">{strings.views.legendZero}</span>
-      <span className="num">0</span><i className="ramp" /><span className="num">{top.toPrecision(2)}</span>
-    </span>
+    <div className="explore-grid">
+      <CutPane />
+      <SiteMap />
+      <SitePane />
+      <SidePane />
+    </div>
   );
 }

@@ -2,7 +2,7 @@
 import { useApp } from '../context';
 import { strings } from '../strings';
 
-export function EmptyPanel({ title, text }: { title: string; text: string }) {
+export function EmptyPanel({ title, text, more }: { title: string; text: string; more?: React.ReactNode }) {
   const { edit } = useApp();
   return (
     <main className="empty">
@@ -15,7 +15,7 @@ export function EmptyPanel({ title, text }: { title: string; text: string }) {
           </svg>
           <h1>{title}</h1>
           <p className="dim">{text}</p>
-          <button type="button" className="btn primary lg" onClick={() => edit.open('build')}>{strings.train.toBuild}</button>
+          <div className="row wrap"><button type="button" className="btn primary lg" onClick={() => edit.open('build')}>{strings.train.toBuild}</button>{more}</div>
         </div>
       </section>
     </main>
