@@ -12,6 +12,9 @@ import { GPT2, LLAMA, type TinyConfig, loadTiny } from './testing/tiny';
 
 const cases: Readonly<Record<string, Omit<Case, 'method'>>> = {
   lora: { fields: { rank: 4, alpha: 8 } },
+  // Sixty small batches are too few for sixteen times the rate.
+  'lora-plus': { fields: { rank: 4, alpha: 8, ratio: 4 }, lr: 7e-3 },
+  rslora: { fields: { rank: 4, alpha: 4 } },
   // ξ for 8,000 steps would be stretched four-hundredfold over twenty.
   sora: { fields: { rank: 4, alpha: 8, xiUnit: 'step', xi: 1e-3 } },
   'test-delta': { start: 'close' },

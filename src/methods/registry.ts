@@ -3,9 +3,11 @@ import type { Method } from '../training/contract';
 import { resolveFields } from '../training/fields';
 import { ConfigError } from '../util/errors';
 import { lora } from './lora';
+import { loraPlus } from './lora-plus';
+import { rslora } from './rslora';
 import { sora } from './sora';
 
-const registered = [lora, sora] as unknown as readonly Method[];
+const registered = [lora, loraPlus, rslora, sora] as unknown as readonly Method[];
 
 export const methods: ReadonlyMap<string, Method> = new Map(registered.map((method) => [validated(method).info.slug, method]));
 
