@@ -2,12 +2,16 @@
 import type { Method } from '../training/contract';
 import { resolveFields } from '../training/fields';
 import { ConfigError } from '../util/errors';
+import { adalora } from './adalora';
+import { dora } from './dora';
 import { lora } from './lora';
 import { loraPlus } from './lora-plus';
+import { pissa } from './pissa';
 import { rslora } from './rslora';
 import { sora } from './sora';
+import { vera } from './vera';
 
-const registered = [lora, loraPlus, rslora, sora] as unknown as readonly Method[];
+const registered = [lora, loraPlus, rslora, pissa, dora, vera, adalora, sora] as unknown as readonly Method[];
 
 export const methods: ReadonlyMap<string, Method> = new Map(registered.map((method) => [validated(method).info.slug, method]));
 

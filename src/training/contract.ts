@@ -81,11 +81,15 @@ export interface Forward {
 export interface Recorded {
   readonly params: Tensor;
   readonly blocks: Tensor;
+  /** Of the task and the method's loss, before clipping, laid out as `params`. Read it in `afterUpdate`. */
+  readonly gradients: Tensor;
   /** (norm, clip factor, go, halted): an update must do nothing where go is 0. */
   readonly control: Tensor;
   /** Adapted sites with their parameters, in order. */
   readonly sites: readonly SiteParams[];
   group(name: string): number;
+  /** Where a trainable parameter begins in `params`. */
+  at(param: Param): number;
   /** An input by the name it was attached under; made here if it was not. */
   input(name: string): Tensor;
   /** Reports x[0] as this step's value of one of the card's series. */
@@ -127,7 +131,7 @@ export interface PeftForm<F extends Fields = Fields> {
   shared?(name: string): boolean;
   /** Keys of adapter_config.json beside those that every type has. */
   config(sites: readonly SiteValues[], config: ConfigOf<F>): Readonly<Record<string, unknown>>;
-  /** Tensors by the name after 'base_model.model.'. */
+  /** Tensors by the name after 'base_model.model.', or by the whole name of what PEFT keeps beside the model: 'base_model.vera_A'. */
   tensors(sites: readonly SiteValues[], config: ConfigOf<F>): ReadonlyMap<string, { shape: Shape; data: Float32Array }>;
   /** The method's fields that attach what such a configuration describes. */
   fields(config: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>>;

@@ -72,7 +72,8 @@ export async function exportAdapter(device: Device, loaded: LoadedModel, exporte
       const { type } = method.peft;
       const saved = await headsOf(device, loaded, attachment);
       const form = { type, config: method.peft.config(sites, config), tensors: method.peft.tensors(sites, config), saved, adapted: names };
-      return { files: writePeftForm({ ...form, allModules: modulesOf(loaded), baseModel, taskType: peftTask(loaded.task) }), dropped: [], ranks: {} };
+      const transposed = names.some((name) => loaded.network.weights.get(`${name}.weight`)?.transposed);
+      return { files: writePeftForm({ ...form, transposed, allModules: modulesOf(loaded), baseModel, taskType: peftTask(loaded.task) }), dropped: [], ranks: {} };
     }
     default: return exportLora(device, loaded, attachment, baseModel);
   }

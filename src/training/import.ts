@@ -5,8 +5,8 @@ import { elements } from '../engine/tensor/tensor';
 import { write } from '../engine/tensor/memory';
 import type { Files } from '../formats/folder';
 import { type NativeAdapter, readNative } from '../formats/native-adapter';
-import { PREFIX, readPeft } from '../formats/peft';
-import { openPeftFolder } from '../formats/peft-form';
+import { readPeft } from '../formats/peft';
+import { fullName, openPeftFolder } from '../formats/peft-form';
 import type { SafetensorsFile } from '../formats/safetensors';
 import { CheckpointError } from '../util/errors';
 import { type Attachment, attach, attachFiles, detach, initialise } from './attach';
@@ -37,7 +37,7 @@ export async function attachFolder(device: Device, loaded: LoadedModel, files: F
   const sites = [...loaded.network.sites.values()].filter((site) => names.some((name) => name.startsWith(`${site.name}.`)));
   const stray = names.find((name) => !sites.some((site) => name.startsWith(`${site.name}.`)) && !loaded.network.headOf(name) && !peft.shared?.(name));
   if (stray !== undefined) throw new CheckpointError(`${weights.name}: ${stray} adapts nothing that this model has`, 'Open the base model that the adapter was trained on.');
-  const get = (name: string) => weights.f32(PREFIX + name);
+  const get = (name: string) => weights.f32(fullName(name));
   const about = { fields: { ...peft.fields(config) } as NativeAdapter['fields'], sites: sites.map(({ name }) => name), state: {} };
   return attachNumbers(device, loaded, method, about, async (site, part, full) => (site ? (await peft.values(site, get))[part] : names.includes(full) ? get(full) : undefined));
 }

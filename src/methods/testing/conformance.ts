@@ -45,6 +45,8 @@ export interface Case {
   readonly start?: 'bits' | 'close' | 'other';
   /** It draws from the seed while it trains, apart from dropout. */
   readonly draws?: boolean;
+  /** How far parameters are moved off their start where none may be zero; 0.2. */
+  readonly spread?: number;
   /** Learning rate for the planted task. */
   readonly lr?: number;
 }
@@ -53,7 +55,7 @@ export type Check = (subject: Subject, one: Case) => Promise<void>;
 
 const setupOf = ({ device, loaded }: Subject, { method, fields = {} }: Case) => (more: Partial<RunSetup> = {}): RunSetup => ({ device, loaded, method, fields, ...more });
 /** A checkpoint at step 0 whose parameters are all moved off their start, so that no factor is zero. */
-const genericOf = (subject: Subject, one: Case) => startOf(setupOf(subject, one)(), (name, was) => normals(was.length, `generic ${name}`, 0.2).map((x, i) => x + (was[i] as number)));
+const genericOf = (subject: Subject, one: Case) => startOf(setupOf(subject, one)(), (name, was) => normals(was.length, `generic ${name}`, one.spread ?? 0.2).map((x, i) => x + (was[i] as number)));
 const liveOf = (run: Run) => (run as unknown as { live: LiveRun }).live;
 const hasDropout = ({ method }: Case) => 'dropout' in method.info.fields;
 const withDropout = (one: Case): Case => (hasDropout(one) ? { ...one, fields: { ...one.fields, dropout: 0.3 } } : one);

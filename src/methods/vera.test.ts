@@ -1,0 +1,89 @@
+// VeRA's own promises: one frozen pair for all layers, of which smaller ones take the first columns and rows; it depends on the seed
+// alone; its spread is PEFT's; the file holds it once.
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { Device } from '../engine/gpu/device';
+import { testDevice } from '../engine/testing/device';
+import { bytesSource, openSafetensors } from '../formats/safetensors';
+import type { Method } from '../training/contract';
+import { attachFolder } from '../training/import';
+import { type LoadedModel, freeWeights } from '../training/loaded';
+import { normals } from './testing/random';
+import { type RunSetup, createRun, numbersOf, startOf, trained } from './testing/runs';
+import { loadTiny } from './testing/tiny';
+import { vera } from './vera';
+
+const method = vera as unknown as Method;
+const RANK = 16;
+const [WIDE, TALL] = [48, 48];
+
+let device: Device;
+let loaded: LoadedModel;
+beforeAll(async () => {
+  device = await testDevice();
+  loaded = await loadTiny(device);
+});
+afterAll(() => freeWeights(device, loaded));
+
+const setup = (more: Partial<RunSetup> = {}): RunSetup => ({ device, loaded, method, ...more, fields: { rank: RANK, ...more.fields } });
+
+/** Whether every A is the first columns of the widest one, and every B the first rows of the tallest. */
+async function isOnePair(at: RunSetup): Promise<boolean> {
+  const { run } = await createRun(at);
+  const numbers = await numbersOf(await run.checkpoint());
+  run.dispose();
+  const [A, B] = [numbers.get(`param.vera_A.${WIDE}`)!, numbers.get(`param.vera_B.${TALL}`)!];
+  return [...numbers].every(([name, values]) => {
+    const width = Number(/^param\.vera_A\.(\d+)$/.exec(name)?.[1] ?? 0);
+    if (width > 0) return values.every((v, i) => v === A[Math.floor(i / width) * WIDE + (i % width)]);
+    return !/^param\.vera_B\./.test(name) || values.every((v, i) => v === B[i]);
+  });
+}
+
+test('all layers have one pair, whatever their sizes', async () => {
+  expect(await isOnePair(setup())).toBe(true);
+  // A draw of its own for each size: what only looks like VeRA.
+  const apart: Method = { ...method, attach: (site, config, context) => method.attach(site, config, { ...context, sites: [site], seed: context.seed + site.shape[0] + site.shape[1] }) };
+  expect(await isOnePair(setup({ method: apart }))).toBe(false);
+});
+
+test('the pair is uniform within ±√(6 / fan in), λ_d starts at d, λ_b at zero; another seed draws another pair', async () => {
+  const at = (seed: number) => trained(setup({ training: { steps: 1, lr: 0, seed }, fields: { dInitial: 0.25 } }), ({ checkpoint }) => numbersOf(checkpoint));
+  const [one, again, other] = [await at(1), await at(1), await at(2)];
+  for (const [name, fan] of [[`param.vera_A.${WIDE}`, WIDE], [`param.vera_B.${TALL}`, RANK]] as const) {
+    const x = one.get(name)!;
+    const bound = Math.sqrt(6 / fan);
+    expect(Math.max(...x.map(Math.abs))).toBeLessThanOrEqual(Math.fround(bound));
+    // 768 draws: the variance of a uniform one is bound² / 3, known to within 3 · √(0.8 / 768) of itself.
+    expect(Math.abs((3 * x.reduce((sum, v) => sum + v * v, 0)) / x.length / bound ** 2 - 1)).toBeLessThan(0.1);
+    expect(again.get(name)).toEqual(x);
+    expect(other.get(name)).not.toEqual(x);
+  }
+  for (const [name, values] of one) {
+    if (name.startsWith('param.') && name.endsWith('lambda_d')) expect(new Set(values)).toEqual(new Set([0.25]));
+    if (name.startsWith('param.') && name.endsWith('lambda_b')) expect(new Set(values)).toEqual(new Set([0]));
+  }
+});
+
+test('the file is PEFT’s VERA: the pair once, beside the model, vectors by layer; without the pair it is refused', async () => {
+  const at = setup();
+  const resume = await startOf(at, (name, was) => (name.includes('lambda') ? normals(was.length, name) : was));
+  const { run } = await createRun({ ...at, resume });
+  const { folder } = await run.exportPeft('tiny');
+  const bytes = (name: string) => folder.files.find((file) => file.name === name)!.bytes;
+  const config = JSON.parse(new TextDecoder().decode(bytes('adapter_config.json'))) as Record<string, unknown>;
+  expect(config).toMatchObject({ peft_type: 'VERA', r: RANK, save_projection: true, bias: 'none', fan_in_fan_out: false });
+  const file = await openSafetensors(bytesSource('adapter_model.safetensors', bytes('adapter_model.safetensors')));
+  expect(file.byName.get('base_model.vera_A')?.shape).toEqual([RANK, WIDE]);
+  expect(file.byName.get('base_model.vera_B')?.shape).toEqual([TALL, RANK]);
+  expect(file.byName.get('base_model.model.model.layers.1.self_attn.v_proj.vera_lambda_b')?.shape).toEqual([16]);
+  expect(file.byName.get('base_model.model.model.layers.1.self_attn.v_proj.vera_lambda_d')?.shape).toEqual([RANK]);
+  expect(file.entries).toHaveLength(2 + 2 * run.attachment.sites.length);
+  run.dispose();
+  const changed = new TextEncoder().encode(JSON.stringify({ ...config, save_projection: false }));
+  const files = new Map([['adapter_config.json', bytesSource('adapter_config.json', changed)], ['adapter_model.safetensors', bytesSource('adapter_model.safetensors', bytes('adapter_model.safetensors'))]]);
+  await expect(attachFolder(device, loaded, files, [method])).rejects.toThrow('save_projection');
+});
+
+test('the rank may be above the width of a layer', async () => {
+  await trained(setup({ fields: { rank: 80 }, training: { steps: 1 } }), ({ reason }) => expect(reason).toBe('finished'));
+});
