@@ -6,7 +6,7 @@ import { add, matmul, offIdentity, scale as scaled } from '../engine/ops';
 import { defineMethod } from '../training/contract';
 import { ConfigError } from '../util/errors';
 import { alphaField, branchApply, branchWeight, checkRank, dropoutField, rankField } from './shared/low-rank';
-import { numberOf, uniformRank } from './shared/peft-config';
+import { numberOf, tensorsBySite, uniformRank } from './shared/peft-config';
 import { magnitudes } from './shared/views';
 
 const GROUP_E = 'singular values';
@@ -90,11 +90,9 @@ export const adalora = defineMethod({
       init_r: c.rank, target_r: c.target, r: 8, lora_alpha: c.alpha, lora_dropout: c.dropout, deltaT: c.deltaT, beta1: c.beta1, beta2: c.beta2,
       orth_reg_weight: c.orthogonality, rank_pattern: null, tinit: 0, tfinal: 0, total_step: 1,
     }),
-    tensors: (sites, { rank }) => new Map(sites.flatMap(({ site: { name, shape: [out, inn] }, values: { A, B, E } }) => [
-      [`${name}.lora_A`, { shape: [rank, inn], data: A as Float32Array }] as const,
-      [`${name}.lora_B`, { shape: [out, rank], data: B as Float32Array }] as const,
-      [`${name}.lora_E`, { shape: [rank, 1], data: E as Float32Array }] as const,
-    ])),
+    tensors: (sites, { rank }) => tensorsBySite(sites, ({ site: { shape: [out, inn] }, values: { A, B, E } }) => ({
+      lora_A: [[rank, inn], A], lora_B: [[out, rank], B], lora_E: [[rank, 1], E],
+    })),
     fields(config) {
       uniformRank(config);
       return {

@@ -2,7 +2,7 @@
 import { addColumns, axpby, dropout, inverseRowNorms, matmul, scaleColumns, scaleRows } from '../engine/ops';
 import { defineMethod } from '../training/contract';
 import { alphaField, branchWeight, checkRank, dropoutField, rankField, scaleOf, scalingField } from './shared/low-rank';
-import { numberOf, uniformRank } from './shared/peft-config';
+import { numberOf, tensorsBySite, uniformRank } from './shared/peft-config';
 
 export const dora = defineMethod({
   info: {
@@ -68,11 +68,9 @@ export const dora = defineMethod({
     type: 'LORA',
     reads: ({ peft_type, use_dora }) => peft_type === 'LORA' && use_dora === true,
     config: (_, { rank, alpha, scaling, dropout: p }) => ({ r: rank, lora_alpha: alpha, lora_dropout: p, use_dora: true, use_rslora: scaling === 'alpha/sqrt(r)' }),
-    tensors: (sites, { rank }) => new Map(sites.flatMap(({ site: { name, shape: [out, inn] }, values: { A, B, m } }) => [
-      [`${name}.lora_A.weight`, { shape: [rank, inn], data: A as Float32Array }] as const,
-      [`${name}.lora_B.weight`, { shape: [out, rank], data: B as Float32Array }] as const,
-      [`${name}.lora_magnitude_vector`, { shape: [out], data: m as Float32Array }] as const,
-    ])),
+    tensors: (sites, { rank }) => tensorsBySite(sites, ({ site: { shape: [out, inn] }, values: { A, B, m } }) => ({
+      'lora_A.weight': [[rank, inn], A], 'lora_B.weight': [[out, rank], B], lora_magnitude_vector: [[out], m],
+    })),
     fields(config) {
       uniformRank(config);
       return { rank: numberOf(config, 'r'), alpha: numberOf(config, 'lora_alpha'), dropout: numberOf(config, 'lora_dropout', 0), scaling: config.use_rslora === true ? 'alpha/sqrt(r)' : 'alpha/r' };

@@ -3,7 +3,7 @@
 import { softThreshold } from '../engine/optim/soft-threshold';
 import { countNonzero } from '../engine/optim/count-nonzero';
 import { add, l1Norm, scale as scaled } from '../engine/ops';
-import { type SiteValues, defineMethod } from '../training/contract';
+import { defineMethod } from '../training/contract';
 import { alphaField, branchApply, branchWeight, checkRank, dropoutField, rankField, scaleOf } from './shared/low-rank';
 import { magnitudes } from './shared/views';
 

@@ -2,11 +2,18 @@
 // alone; its spread is PEFT's; the file holds it once.
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Device } from '../engine/gpu/device';
+import type { Param } from '../engine/nn/site';
+import { matmul, scaleColumns } from '../engine/ops';
+import { Graph } from '../engine/tensor/graph';
+import { readF32 } from '../engine/tensor/memory';
+import { compile } from '../engine/tensor/step';
+import { firstRows } from '../engine/tensor/tensor';
 import { testDevice } from '../engine/testing/device';
 import { bytesSource, openSafetensors } from '../formats/safetensors';
 import type { Method } from '../training/contract';
 import { attachFolder } from '../training/import';
 import { type LoadedModel, freeWeights } from '../training/loaded';
+import { share } from './testing/logits';
 import { normals } from './testing/random';
 import { type RunSetup, createRun, numbersOf, startOf, trained } from './testing/runs';
 import { loadTiny } from './testing/tiny';
@@ -26,30 +33,50 @@ afterAll(() => freeWeights(device, loaded));
 
 const setup = (more: Partial<RunSetup> = {}): RunSetup => ({ device, loaded, method, ...more, fields: { rank: RANK, ...more.fields } });
 
-/** Whether every A is the first columns of the widest one, and every B the first rows of the tallest. */
-async function isOnePair(at: RunSetup): Promise<boolean> {
-  const { run } = await createRun(at);
-  const numbers = await numbersOf(await run.checkpoint());
+/** W + diag(λ_b) B[:out] diag(λ_d) A[:, :in] in double precision against the layer's own weight: the largest difference as a share. */
+async function off(at: RunSetup, name: string): Promise<number> {
+  const resume = await startOf(at, (what, was) => (what.includes('lambda') ? normals(was.length, what) : was));
+  const { run } = await createRun({ ...at, resume });
+  const numbers = await numbersOf(resume);
+  const { shape: [out, inn], weight } = loaded.network.sites.get(name)!;
+  // The only two that all layers have, with the rank along columns.
+  const [A, B, d, b] = [numbers.get('param.vera_A')!, numbers.get('param.vera_B')!, numbers.get(`param.${name}.vera_lambda_d`)!, numbers.get(`param.${name}.vera_lambda_b`)!];
+  const graph = new Graph();
+  const effective = graph.record(() => run.attachment.adapters.get(name)!.weight());
+  const step = await compile(device, graph, { keep: [effective] });
+  step.run();
+  const [got, base] = [await step.read(effective), await readF32(device, weight)];
+  step.dispose();
   run.dispose();
-  const [A, B] = [numbers.get(`param.vera_A.${WIDE}`)!, numbers.get(`param.vera_B.${TALL}`)!];
-  return [...numbers].every(([name, values]) => {
-    const width = Number(/^param\.vera_A\.(\d+)$/.exec(name)?.[1] ?? 0);
-    if (width > 0) return values.every((v, i) => v === A[Math.floor(i / width) * WIDE + (i % width)]);
-    return !/^param\.vera_B\./.test(name) || values.every((v, i) => v === B[i]);
+  const want = Float64Array.from({ length: out * inn }, (_, at_) => {
+    const [o, i] = [Math.floor(at_ / inn), at_ % inn];
+    let delta = 0;
+    for (let j = 0; j < RANK; j++) delta += b[o]! * B[o * RANK + j]! * d[j]! * A[i * RANK + j]!;
+    return base[at_]! + delta;
   });
+  return share(got, want);
 }
 
-test('all layers have one pair, whatever their sizes', async () => {
-  expect(await isOnePair(setup())).toBe(true);
-  // A draw of its own for each size: what only looks like VeRA.
-  const apart: Method = { ...method, attach: (site, config, context) => method.attach(site, config, { ...context, sites: [site], seed: context.seed + site.shape[0] + site.shape[1] }) };
-  expect(await isOnePair(setup({ method: apart }))).toBe(false);
+test('all layers have one pair: smaller ones take the first columns of A and the first rows of B', async () => {
+  const names = ['self_attn.q_proj', 'self_attn.k_proj', 'mlp.gate_proj', 'mlp.down_proj'].map((part) => `model.layers.1.${part}`);
+  // Sums of sixteen products in f32.
+  for (const name of names) expect(await off(setup(), name), name).toBeLessThan(1e-5);
+  // λ_d and λ_b in each other's place would be no VeRA, nor would a λ_b that is left out.
+  const faulty: Method = {
+    ...method,
+    attach(site, config, context) {
+      const adapter = method.attach(site, config, context)!;
+      const { A, B, d } = adapter.params as { A: Param; B: Param; d: Param };
+      return { ...adapter, weight: () => matmul(scaleColumns(firstRows(B.tensor, site.shape[0]), d.tensor), firstRows(A.tensor, site.shape[1]), { tb: true, c: site.weight }) };
+    },
+  };
+  expect(await off(setup({ method: faulty }), names[0]!)).toBeGreaterThan(0.1);
 });
 
 test('the pair is uniform within ±√(6 / fan in), λ_d starts at d, λ_b at zero; another seed draws another pair', async () => {
   const at = (seed: number) => trained(setup({ training: { steps: 1, lr: 0, seed }, fields: { dInitial: 0.25 } }), ({ checkpoint }) => numbersOf(checkpoint));
   const [one, again, other] = [await at(1), await at(1), await at(2)];
-  for (const [name, fan] of [[`param.vera_A.${WIDE}`, WIDE], [`param.vera_B.${TALL}`, RANK]] as const) {
+  for (const [name, fan] of [['param.vera_A', WIDE], ['param.vera_B', RANK]] as const) {
     const x = one.get(name)!;
     const bound = Math.sqrt(6 / fan);
     expect(Math.max(...x.map(Math.abs))).toBeLessThanOrEqual(Math.fround(bound));

@@ -1,6 +1,6 @@
 // The plug-in contract: what a method is. A method is one object in one file with the hooks it needs (docs/methods.md).
 // Recorded hooks call ops and become part of the step that is replayed; host hooks run between steps.
-import type { Adapter, Adapters, CallOptions, LinearSite, Param, ParamOptions } from '../engine/nn/site';
+import type { Adapter, Adapters, CallOptions, LinearSite, NamedWeight, Param, ParamOptions } from '../engine/nn/site';
 import type { Init } from '../engine/nn/init';
 import type { GroupSettings } from '../engine/optim/adamw';
 import type { Shape, Tensor } from '../engine/tensor/tensor';
@@ -17,6 +17,8 @@ export interface Method<F extends Fields = Fields, S = unknown> {
   prepare?(host: Preparation, config: ConfigOf<F>): Promise<S>;
   /** Attaches to a layer, or leaves it alone. */
   attach(site: LinearSite, config: ConfigOf<F>, context: AttachContext<S>): Adapter | null;
+  /** Attaches to a weight that no chosen layer has: an embedding, a norm, the bias of one. What its adapter's weight() gives stands in for it. */
+  attachWeight?(weight: NamedWeight, config: ConfigOf<F>, context: AttachContext<S>): Adapter | null;
   /** Optimiser groups beyond 'default'; decay 0 unless said. */
   groups?(config: ConfigOf<F>, training: TrainingConfig): Readonly<Record<string, GroupSettings>>;
   /** Recorded: wraps one call of the model, training or not. */
@@ -41,8 +43,10 @@ export interface Method<F extends Fields = Fields, S = unknown> {
   events?(before: readonly SiteValues[], now: readonly SiteValues[], config: ConfigOf<F>): readonly string[];
   /** A PEFT adapter type of its own ('peft' in info.exports). */
   readonly peft?: PeftForm<F>;
-  /** Trainable parameters of a site of this shape: the specification's formula. */
-  trainable(shape: readonly [number, number], config: ConfigOf<F>): number;
+  /** Trainable parameters of a site of this shape, with or without a bias: the specification's formula. */
+  trainable(shape: readonly [number, number], config: ConfigOf<F>, biased?: boolean): number;
+  /** Trainable parameters at a weight that it attaches to beside sites. */
+  trainableWeight?(shape: Shape, config: ConfigOf<F>): number;
   /** Trainable parameters that sites share. */
   shared?(sites: readonly LinearSite[], config: ConfigOf<F>): number;
 }

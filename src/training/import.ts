@@ -42,7 +42,7 @@ export async function attachFolder(device: Device, loaded: LoadedModel, files: F
   return attachNumbers(device, loaded, method, about, async (site, part, full) => (site ? (await peft.values(site, get))[part] : names.includes(full) ? get(full) : undefined));
 }
 
-/** Where a parameter's numbers come from: by the full name in the studio's own files, by site and short name from PEFT's; without a site those of a head. */
+/** Where a parameter's numbers come from: by the full name in the studio's own files, by site and short name from PEFT's; without a site those of a head, or of a weight that is stood in for. */
 type Numbers = (site: LinearSite | null, part: string, full: string) => Promise<Float32Array | Uint32Array | undefined>;
 
 const nativeNumbers = (weights: SafetensorsFile): Numbers => async (_, __, full) => {
@@ -60,7 +60,8 @@ async function attachNumbers(device: Device, loaded: LoadedModel, method: Method
   try {
     const data = new Map<string, Float32Array | Uint32Array>();
     const wanted: [site: LinearSite | null, part: string, p: Param][] = attachment.sites.flatMap((site) => Object.entries(attachment.adapters.get(site.name)?.params ?? {}).map(([part, p]): [LinearSite, string, Param] => [site, part, p]));
-    for (const p of attachment.params) if (attachment.heads.has(p.name)) wanted.push([null, p.name, p]);
+    const ofSites = new Set(wanted.map(([, , p]) => p));
+    for (const p of attachment.params) if (!ofSites.has(p)) wanted.push([null, p.name, p]);
     for (const [site, part, p] of wanted) {
       if (data.has(p.name)) continue;
       const values = await numbers(site, part, p.name);

@@ -2,10 +2,11 @@
 import scaleSource from '../../../shaders/elementwise/scale_rows.wgsl?raw';
 import normsSource from '../../../shaders/lowrank/inverse_norms.wgsl?raw';
 import dotSource from '../../../shaders/reduce/row_dot.wgsl?raw';
+import { ShapeError } from '../../util/errors';
 import { ceilDiv, grid1d, kernel } from '../gpu/kernel';
 import { rowFamily } from '../tensor/family';
 import { dispatch, node, output } from '../tensor/graph';
-import { type Tensor, elements, lastOf, rowsOf, wantShape } from '../tensor/tensor';
+import { type Tensor, describe, elements, lastOf, rowsOf, wantShape } from '../tensor/tensor';
 import { scale as scaled } from './add';
 import { scaleColumns } from './columns';
 import { elementwise } from './elementwise';
@@ -42,6 +43,7 @@ export function scaleRows(x: Tensor, s: Tensor): Tensor {
 export function inverseRowNorms(W: Tensor, B: Tensor, A: Tensor, scale: number, held: boolean): Tensor {
   const [out, inn] = [rowsOf(W), lastOf(W)];
   const rank = lastOf(B);
+  if (W.dtype !== 'f32') throw new ShapeError(`inverse_norms: ${describe(W)} is kept as halves`, 'Load the model with f32 weights.');
   wantShape('inverse_norms: B', B, [out, rank]);
   wantShape('inverse_norms: A', A, [rank, inn]);
   const n = output('inverse_norms', [out]);

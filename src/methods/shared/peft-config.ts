@@ -1,8 +1,17 @@
-// Reading adapter_config.json of PEFT types that have a file of their own here: what is not understood is refused by name.
+// What methods with a PEFT type of their own share: tensors by layer, and the reading of adapter_config.json, where what is not understood
+// is refused by name.
+import type { Shape } from '../../engine/tensor/tensor';
+import type { SiteValues } from '../../training/contract';
 import { CheckpointError } from '../../util/errors';
 
 type Config = Readonly<Record<string, unknown>>;
 const WHERE = 'adapter_config.json';
+
+type Tensors = Map<string, { shape: Shape; data: Float32Array }>;
+
+/** Shape and numbers of each layer's tensors, by what comes after the layer's name. */
+export const tensorsBySite = (sites: readonly SiteValues[], of: (one: SiteValues) => Readonly<Record<string, readonly [shape: Shape, data: Float32Array | undefined]>>): Tensors =>
+  new Map(sites.flatMap((one) => Object.entries(of(one)).map(([part, [shape, data]]) => [`${one.site.name}.${part}`, { shape, data: data as Float32Array }] as const)));
 
 /** A number by its key; `fallback` where the file leaves it out. */
 export function numberOf(config: Config, key: string, fallback?: number): number {
