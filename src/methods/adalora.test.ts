@@ -10,6 +10,8 @@ import { attachFolder } from '../training/import';
 import { type LoadedModel, freeWeights } from '../training/loaded';
 import { ConfigError } from '../util/errors';
 import { adalora, budgetAt, dropped } from './adalora';
+import { goldenRun } from './testing/golden';
+import { length, share } from './testing/logits';
 import { normals } from './testing/random';
 import { type RunSetup, createRun, numbersOf, startOf, trained, unlabelled } from './testing/runs';
 import { loadTiny } from './testing/tiny';
@@ -199,4 +201,20 @@ test('the written folder is PEFT’s ADALORA, and one with ranks by module is re
   const changed = new TextEncoder().encode(JSON.stringify({ ...config, rank_pattern: { 'model.layers.0.self_attn.v_proj.lora_E': [true, false, true, true] } }));
   const files = new Map([['adapter_config.json', bytesSource('adapter_config.json', changed)], ['adapter_model.safetensors', bytesSource('adapter_model.safetensors', bytes('adapter_model.safetensors'))]]);
   await expect(attachFolder(device, loaded, files, [method])).rejects.toThrow('rank_pattern');
+});
+
+test('PEFT’s own run: gradients with the regulariser, the same triplets dropped at every step, and where ten steps lead', async () => {
+  const fields = { rank: 4, target: 2, alpha: 8, tInit: 0.2, tFinal: 0.3, orthogonality: 0.5 };
+  await goldenRun(device, 'adalora', method, fields, (file, name) => file.f32(`init.${name}`), async ({ file, steps, run }) => {
+    for (const { name } of run.attachment.params) {
+      expect(share(steps[0]!.get(`adam.m.${name}`)!.map((m) => 10 * m), await file.f32(`grad.${name}`)), name).toBeLessThan(1e-4);
+      const [got, end, from] = [steps[9]!.get(`param.${name}`)!, await file.f32(`final.${name}`), await file.f32(`init.${name}`)];
+      expect(length(got.map((x, i) => x - end[i]!)) / length(end.map((x, i) => x - from[i]!)), name).toBeLessThan(1e-2);
+      if (!name.endsWith('lora_E')) continue;
+      for (const [i, numbers] of steps.entries()) {
+        const open = (x: Float32Array) => [...x].map((e) => e !== 0);
+        expect(open(numbers.get(`param.${name}`)!), `${name} after step ${i + 1}`).toEqual(open(await file.f32(`e.${i + 1}.${name}`)));
+      }
+    }
+  });
 });

@@ -9,11 +9,12 @@ import { readF32 } from '../engine/tensor/memory';
 import { compile } from '../engine/tensor/step';
 import { firstRows } from '../engine/tensor/tensor';
 import { testDevice } from '../engine/testing/device';
-import { bytesSource, openSafetensors } from '../formats/safetensors';
+import { type SafetensorsFile, bytesSource, openSafetensors } from '../formats/safetensors';
 import type { Method } from '../training/contract';
 import { attachFolder } from '../training/import';
 import { type LoadedModel, freeWeights } from '../training/loaded';
-import { share } from './testing/logits';
+import { goldenRun } from './testing/golden';
+import { length, share } from './testing/logits';
 import { normals } from './testing/random';
 import { type RunSetup, createRun, numbersOf, startOf, trained } from './testing/runs';
 import { loadTiny } from './testing/tiny';
@@ -113,4 +114,21 @@ test('the file is PEFT’s VERA: the pair once, beside the model, vectors by lay
 
 test('the rank may be above the width of a layer', async () => {
   await trained(setup({ fields: { rank: 80 }, training: { steps: 1 } }), ({ reason }) => expect(reason).toBe('finished'));
+});
+
+test('PEFT’s own run: gradients, ten losses, and where they lead', async () => {
+  const turned = (x: Float32Array, rows: number) => x.map((_, at) => x[(at % rows) * (x.length / rows) + Math.floor(at / rows)]!);
+  const start = async (file: SafetensorsFile, name: string) => (name === 'vera_A' ? turned(await file.f32('init.base_model.vera_A'), 8) : file.f32(name === 'vera_B' ? 'init.base_model.vera_B' : `init.${name}`));
+  await goldenRun(device, 'vera', method, { rank: 8 }, start, async ({ file, steps, series, run }) => {
+    const want = await file.f32('losses');
+    series.loss!.forEach((loss, i) => expect(Math.abs(loss - want[i]!), `step ${i + 1}`).toBeLessThan(1e-3));
+    const trainedOnes = run.attachment.params.filter((p) => p.trainable);
+    expect(trainedOnes).toHaveLength(16);
+    for (const { name } of trainedOnes) {
+      // Adam's first moment is a tenth of the gradient after one step.
+      expect(share(steps[0]!.get(`adam.m.${name}`)!.map((m) => 10 * m), await file.f32(`grad.${name}`)), name).toBeLessThan(1e-4);
+      const [got, end, from] = [steps[9]!.get(`param.${name}`)!, await file.f32(`final.${name}`), await file.f32(`init.${name}`)];
+      expect(length(got.map((x, i) => x - end[i]!)) / length(end.map((x, i) => x - from[i]!)), name).toBeLessThan(1e-2);
+    }
+  });
 });
