@@ -1,5 +1,5 @@
 // Full fine-tuning: the weights themselves train, as copies in f32 that stand in for the model's. What adapters are compared with.
-import { type Adapter, type LinearSite, type NamedWeight, type Param } from '../engine/nn/site';
+import type { Adapter, LinearSite, NamedWeight, Param } from '../engine/nn/site';
 import type { Tensor } from '../engine/tensor/tensor';
 import { defineMethod } from '../training/contract';
 
