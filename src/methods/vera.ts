@@ -56,7 +56,7 @@ export const vera = defineMethod({
     // The key seeds a generator of torch's, which is not this one: the matrices themselves go along.
     config: (_, { rank, dInitial, dropout: p }) => ({ r: rank, d_initial: dInitial, vera_dropout: p, projection_prng_key: 0, save_projection: true, bias: 'none', init_weights: true, layers_pattern: null, layers_to_transform: null, modules_to_save: null }),
     tensors(sites, { rank }) {
-      const { A, B } = sites[0]?.values as { A: Float32Array; B: Float32Array };
+      const [{ values: { A, B } }] = sites as unknown as [{ values: { A: Float32Array; B: Float32Array } }];
       return tensorsBySite(sites, ({ site: { shape: [out] }, values: { d, b } }) => ({ vera_lambda_d: [[rank], d], vera_lambda_b: [[out], b] }))
         .set(SHARED_A, { shape: [rank, A.length / rank], data: turned(A, rank) })
         .set(SHARED_B, { shape: [B.length / rank, rank], data: B });
