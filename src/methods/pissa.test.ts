@@ -72,7 +72,8 @@ test('a start that forgets the scale, or takes the weakest directions, would be 
 
 test('the same seed starts from the same bits; a stop in between is heard', async () => {
   const once = () => trained(setup({ training: { steps: 1 } }), ({ checkpoint }) => parametersOf(checkpoint));
-  expect((await once()) === (await once())).toBe(true);
+  const [first, again] = [await once(), await once()];
+  expect(first === again).toBe(true);
   const bound = { sites: [...loaded.network.sites.values()].filter(({ depth }) => depth >= 0) };
   const stopped = method.prepare!({ device, ...bound, state: {}, random: { uniform: () => 0, normal: () => 0, shuffle: () => new Uint32Array() }, weight: (site) => readF32(device, site.weight), gradients: async function* () {}, progress: async () => { throw new StoppedError('stopped'); } }, { rank: RANK, alpha: 8, scaling: 'alpha/r', iterations: 8, dropout: 0 } as never);
   await expect(stopped).rejects.toThrow(StoppedError);
