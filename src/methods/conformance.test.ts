@@ -21,7 +21,7 @@ const cases: Readonly<Record<string, Omit<Case, 'method'>>> = {
   rslora: { fields: { rank: 4, alpha: 4 } },
   // ξ for 8,000 steps would be stretched four-hundredfold over twenty.
   sora: { fields: { rank: 4, alpha: 8, xiUnit: 'step', xi: 1e-3 } },
-  vera: { fields: { rank: 256, dInitial: 1 }, lr: 5e-3 },
+  vera: { fields: { rank: 256, dInitial: 0.1 }, lr: 5e-2 },
   adalora: { fields: { rank: 6, target: 4, alpha: 12 }, lr: 3e-2 },
   bitfit: { unseeded: true, lr: 5e-2 },
   full: { unseeded: true, standsIn: true, spread: 0.05, lr: 5e-3 },
