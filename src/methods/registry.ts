@@ -2,10 +2,18 @@
 import type { Method } from '../training/contract';
 import { resolveFields } from '../training/fields';
 import { ConfigError } from '../util/errors';
+import { adalora } from './adalora';
+import { bitfit } from './bitfit';
+import { dora } from './dora';
+import { full } from './full';
 import { lora } from './lora';
+import { loraPlus } from './lora-plus';
+import { pissa } from './pissa';
+import { rslora } from './rslora';
 import { sora } from './sora';
+import { vera } from './vera';
 
-const registered = [lora, sora] as unknown as readonly Method[];
+const registered = [lora, loraPlus, rslora, pissa, dora, vera, adalora, bitfit, full, sora] as unknown as readonly Method[];
 
 export const methods: ReadonlyMap<string, Method> = new Map(registered.map((method) => [validated(method).info.slug, method]));
 

@@ -9,4 +9,6 @@ export { l1Norm } from './l1';
 export { type Loss, crossEntropy, headLoss, positionLosses } from './loss';
 export { type MatmulOptions, halfFamily, matmul, matmulFamily } from './matmul';
 export { layerNorm, rmsNorm } from './norms';
+export { offIdentity } from './orthogonality';
 export { reshape } from './reshape';
+export { inverseRowNorms, scaleRows } from './rows';

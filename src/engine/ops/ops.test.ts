@@ -16,7 +16,9 @@ import { l1Norm } from './l1.reference';
 import { matmul as product } from './matmul.reference';
 import * as losses from './loss.reference';
 import * as norms from './norms.reference';
+import { offIdentity } from './orthogonality.reference';
 import { reshape } from './reshape.reference';
+import * as rows from './rows.reference';
 
 const SIZES = [1, 3, 63, 65, 257];
 /** [rows, columns] of row-wise ops: one row, one column, and sizes beside the 4 rows and 64 lanes of a workgroup. */
@@ -63,6 +65,15 @@ const columnCases = MATRICES.flatMap(([n, c]) => [
   testCase(`column_dot of x alone ${n}×${c}`, { x: normals([n, c]) }, ({ x }) => ops.columnDot(x), ({ x }) => columns.columnDot(x), { wrt: [] }),
   testCase(`column_dot without z ${n}×${c}`, { x: normals([n, c]), s: normals([n]) }, ({ x, s }) => ops.columnDot(x, undefined, s), ({ x, s }) => columns.columnDot(x, undefined, s), { wrt: [] }),
 ]);
+
+const rowCases = MATRICES.flatMap(([n, c]) => [
+  testCase(`scale_rows ${n}×${c}`, { x: normals([n, c]), s: normals([n]) }, ({ x, s }) => ops.scaleRows(x, s), ({ x, s }) => rows.scaleRows(x, s)),
+  // Rows of one number would have a norm whose derivative is nearly 0 / 0.
+  ...[1, 5].map((r) => testCase(`inverse_norms ${n}×${c + 2} rank ${r}`, { W: normals([n, c + 2]), B: normals([n, r]), A: normals([r, c + 2]) }, ({ W, B, A }) => ops.inverseRowNorms(W, B, A, 0.7, false), ({ W, B, A }) => rows.inverseRowNorms(W, B, A, 0.7), { wrt: ['B', 'A'] })),
+]);
+const zeroRows = testCase('inverse_norms of zeros', { W: normals([3, 5], 0), B: normals([3, 2], 0), A: normals([2, 5]) }, ({ W, B, A }) => ops.inverseRowNorms(W, B, A, 1, true), ({ W, B, A }) => rows.inverseRowNorms(W, B, A, 1), { wrt: [] });
+
+const offCases = [1, 3, 9].map((n) => testCase(`off_identity ${n}`, { g: normals([n, n]) }, ({ g }) => ops.offIdentity(g), ({ g }) => offIdentity(g)));
 
 const positionCase = testCase('add_positions', { x: normals([3, 5, 7]), table: normals([5, 7]) }, ({ x, table }) => ops.addPositions(x, table), ({ x, table }) => columns.addPositions(x, table));
 
@@ -187,7 +198,7 @@ const attentionCases = [
 ];
 
 const CASES = [
-  ...sumCases, ...l1Cases, ...otherSums, ...activationCases, ...extremeCases, ...columnCases, positionCase, ...sliceCases, ...normCases, ...otherNorms,
+  ...sumCases, ...l1Cases, ...otherSums, ...activationCases, ...extremeCases, ...columnCases, ...rowCases, zeroRows, ...offCases, positionCase, ...sliceCases, ...normCases, ...otherNorms,
   ...embeddingCases, ...lossCases, extremeLoss, ...headCases, ...ropeCases, ...ropeBothCases, ...attentionCases,
 ];
 

@@ -10,6 +10,8 @@ import * as activations from './activations.reference';
 import * as sums from './add.reference';
 import * as attention from './attention.reference';
 import * as columns from './columns.reference';
+import { offIdentity } from './orthogonality.reference';
+import * as rowOps from './rows.reference';
 import * as random from './dropout.reference';
 import * as lookup from './embedding.reference';
 import * as losses from './loss.reference';
@@ -49,6 +51,9 @@ const layer = testCase('layer_norm', { x: normals([5, 65]), w: normals([65]), b:
 const loss = testCase('cross_entropy', { logits: normals([2, 5, 9]), labels: i32([2, 5], (i) => (i === 3 ? -100 : i % 9)) }, ({ logits, labels }) => ops.crossEntropy(logits, labels, 1).loss, ({ logits, labels }) => losses.crossEntropy(logits, labels, 1).loss);
 const embed = testCase('embedding', { ids: u32([9], (i) => i % 4), table: normals([5, 3]) }, ({ ids, table }) => ops.embedding(ids, table), ({ ids, table }) => lookup.embedding(ids, table));
 const gate = testCase('scale_columns', { x: normals([9, 5]), g: normals([5]) }, ({ x, g }) => ops.scaleColumns(x, g), ({ x, g }) => columns.scaleColumns(x, g));
+const rowGate = testCase('scale_rows', { x: normals([9, 5]), s: normals([9]) }, ({ x, s }) => ops.scaleRows(x, s), ({ x, s }) => rowOps.scaleRows(x, s));
+const norm = testCase('inverse_norms', { W: normals([9, 7]), B: normals([9, 3]), A: normals([3, 7]) }, ({ W, B, A }) => ops.inverseRowNorms(W, B, A, 0.7, false), ({ W, B, A }) => rowOps.inverseRowNorms(W, B, A, 0.7), { wrt: ['B', 'A'] });
+const off = testCase('off_identity', { g: normals([7, 7]) }, ({ g }) => ops.offIdentity(g), ({ g }) => offIdentity(g));
 const slice = testCase('slice_columns', { x: normals([3, 9]) }, ({ x }) => ops.sliceColumns(x, 2, 4), ({ x }) => columns.sliceColumns(x, 2, 4));
 const sum = testCase('axpby', { x: normals([65]), y: normals([65]) }, ({ x, y }) => ops.axpby(x, y, 0.3, 0.7), ({ x, y }) => sums.axpby(x, y, 0.3, 0.7));
 const scalars = { seed: 3, step: 4 };
@@ -83,6 +88,12 @@ const FAULTS: [what: string, test: Case, change: Change][] = [
   ['cross_entropy that counts ignored labels', loss, text('loss/mean', 'max(total[0], 1.0)', 'f32(params.n)')],
   ['embedding backward without the last row', embed, text('elementwise/embedding_backward', 'n < params.rows', 'n + 1u < params.rows')],
   ['column sums without the last row', gate, text('reduce/column_dot', 'n < params.rows', 'n + 1u < params.rows')],
+  ['row sums without the last column', rowGate, text('reduce/row_dot', 'c < params.columns', 'c + 1u < params.columns')],
+  ['rows scaled by the number of another', rowGate, text('elementwise/scale_rows', 'i / params.columns', 'i % 9u')],
+  ['norms without the scale of the branch', norm, text('lowrank/inverse_norms', 'params.scale * low', 'low')],
+  ['norms without the last rank', norm, text('lowrank/inverse_norms', 'j < params.rank', 'j + 1u < params.rank')],
+  ['norms’ backward without a power of the norm', norm, backwardParams('elementwise/axpby', (params) => ({ ...params, alpha: 0.5 * (params.alpha as number) }))],
+  ['a distance from zero instead of the identity', off, text('reduce/off_identity', '% (params.n + 1u) == 0u', '>= params.n * params.n')],
   ['slice backward one column off', slice, backwardParams('elementwise/slice_columns', (params) => ({ ...params, start: 3 }))],
   ['a sum with a wrong sign', sum, text('elementwise/axpby', 'v += params.beta', 'v -= params.beta')],
   ['dropout backward with a mask of its own', drop, backwardParams('random/dropout', (params) => ({ ...params, stream: 2 }))],
