@@ -4,9 +4,10 @@
 // of the two angles. Then x'.x' = xx - tan xy and y'.y' = yy + tan xy.
 fn rotation(xx: f32, yy: f32, xy: f32) -> vec3<f32> {
   let zeta = (yy - xx) / (2.0 * xy);
-  // zeta² would overflow; beyond 1e9 the root is |zeta| anyway.
-  let size = min(abs(zeta), 1.0e9);
-  var t = 1.0 / (size + sqrt(1.0 + size * size));
+  let size = abs(zeta);
+  // Beyond 1e9 the root is |zeta| in f32, and its square might overflow.
+  let bounded = min(size, 1.0e9);
+  var t = 1.0 / (size + max(size, sqrt(1.0 + bounded * bounded)));
   if (zeta < 0.0) { t = -t; }
   let c = 1.0 / sqrt(1.0 + t * t);
   return vec3<f32>(c * t, c * t / (1.0 + c), t);

@@ -1,5 +1,5 @@
 // One round of one-sided Jacobi (Hestenes 1958) over a batch: the rows of g [batch, n, m] meet in pairs, and each pair is turned in its
-// plane until it is orthogonal, the longer row first. LANES invocations share a pair. cosine[b, k] keeps the largest |cos| that slot k
+// plane until it is orthogonal. LANES invocations share a pair. cosine[b, k] keeps the largest |cos| that slot k
 // of matrix b met in this sweep: round 0 begins anew. Grid: ceil(batch · half / ROWS), half = ceil(n / 2) pairs.
 #include "common/index.wgsl"
 #include "common/reduce4.wgsl"
@@ -32,14 +32,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   var cos = 0.0;
   if (lengths > 0.0) { cos = abs(sums.z) / lengths; }
   if (local.x == 0u) { cosine[row] = select(max(cosine[row], cos), cos, params.round == 0u); }
-  if (!met) { return; }
-  var turn = vec3<f32>();
-  if (cos > 1.0e-7) { turn = rotation(sums.x, sums.y, sums.z); }
-  let swap = sums.x - turn.z * sums.z < sums.y + turn.z * sums.z;
-  if (cos <= 1.0e-7 && !swap) { return; }
+  if (cos <= 1.0e-7) { return; }
+  let turn = rotation(sums.x, sums.y, sums.z);
   for (var i = local.x; i < params.m; i += LANES) {
     let both = rotated(turn, g[p + i], g[q + i]);
-    g[p + i] = select(both.x, both.y, swap);
-    g[q + i] = select(both.y, both.x, swap);
+    g[p + i] = both.x;
+    g[q + i] = both.y;
   }
 }

@@ -1,5 +1,6 @@
 // y[b] = alpha op(a[b]) op(b[b]) (+ beta c[b]), y [batch, m, n], as product.wgsl, by tiles in workgroup memory: one workgroup of 16 × 16 makes
-// BM × BN of one matrix (BM = 16 TM, BN = 16 TN), stepping through k by BK; each invocation keeps TM × TN of it in registers.
+// BM × BN of one matrix (BM = 16 TM, BN = 16 TN), stepping through k by BK; each invocation keeps TM × TN of it in registers. The terms of a tile
+// are added up by themselves, then to the sum.
 // Grid: batch · ceil(m / BM) · ceil(n / BN).
 #include "common/index.wgsl"
 const TM: u32 = 4u; // tunable
@@ -52,14 +53,16 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
       tile_b[kk * (BN + 1u) + cc] = value;
     }
     workgroupBarrier();
+    var part: array<array<f32, TN>, TM>;
     for (var kk = 0u; kk < BK; kk++) {
       var bv: array<f32, TN>;
       for (var j = 0u; j < TN; j++) { bv[j] = tile_b[kk * (BN + 1u) + local.x + 16u * j]; }
       for (var i = 0u; i < TM; i++) {
         let av = tile_a[kk * (BM + 1u) + local.y + 16u * i];
-        for (var j = 0u; j < TN; j++) { sum[i][j] += av * bv[j]; }
+        for (var j = 0u; j < TN; j++) { part[i][j] += av * bv[j]; }
       }
     }
+    for (var i = 0u; i < TM; i++) { for (var j = 0u; j < TN; j++) { sum[i][j] += part[i][j]; } }
     workgroupBarrier();
   }
   let base = matrix * params.m * params.n;

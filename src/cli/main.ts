@@ -26,7 +26,7 @@ const HELP = `lowrank: fine-tune small models with low-rank adapters on WebGPU
   lowrank inspect  PATH
   lowrank methods
   lowrank plan     (the flags of finetune)
-  lowrank bench    kernels|step [--shape tale-1m|tale-16m|lm-8m|smollm2-135m|gpt2] [--method SLUG] [--rank R] [--batch B] [--seq T] [--runs N] [--profile]
+  lowrank bench    kernels|step|linalg [--filter X] [--shape tale-1m|tale-16m|lm-8m|smollm2-135m|gpt2] [--method SLUG] [--rank R] [--batch B] [--seq T] [--runs N] [--profile]
   lowrank device
 
 Every verb takes --json (one object a line) and --adapter-backend auto|gpu|lavapipe|swiftshader.

@@ -20,6 +20,7 @@ import { UsageError, parse } from '../options';
 import { type Output, bytesText, createOutput } from '../output';
 import { openDevice } from '../session';
 import { forward } from '../../models/model';
+import { benchLinalg } from './bench-linalg';
 
 const flags = { shape: 'text', method: 'text', rank: 'number', batch: 'number', seq: 'number', runs: 'number', filter: 'text', dtype: 'text', profile: 'flag' } as const;
 
@@ -27,11 +28,12 @@ export async function bench(args: readonly string[]): Promise<number> {
   const { values: v, positionals } = parse('bench', args, flags, 1);
   const output = createOutput(v.json ?? false);
   const what = positionals[0];
-  if (what !== 'step' && what !== 'kernels') throw new UsageError(`bench: give 'step' or 'kernels', got '${what ?? ''}'`);
+  if (what !== 'step' && what !== 'kernels' && what !== 'linalg') throw new UsageError(`bench: give 'step', 'kernels' or 'linalg', got '${what ?? ''}'`);
   if (v.dtype !== undefined && v.dtype !== 'f32') throw new UsageError(`bench: --dtype ${v.dtype}: only f32 is built so far`);
   const device = await openDevice(v['adapter-backend'], output);
   const runs = v.runs ?? 20;
-  if (what === 'kernels') await benchKernels(device, v.filter ?? '', runs, output);
+  if (what === 'linalg') await benchLinalg(device, { filter: v.filter ?? '', rank: v.rank ?? 64, runs }, output);
+  else if (what === 'kernels') await benchKernels(device, v.filter ?? '', runs, output);
   else await benchStep(device, { shape: v.shape ?? 'tale-1m', method: v.method ?? 'lora', rank: v.rank ?? 16, batch: v.batch ?? 4, seq: v.seq ?? 256, runs, profile: v.profile ?? false }, output);
   return 0;
 }

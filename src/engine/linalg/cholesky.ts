@@ -59,7 +59,7 @@ export function choleskyAll(device: Device, matrices: readonly Source[], { jitte
     if (n !== columns) throw new ShapeError(`cholesky: ${(sources[0] as Source).label} is ${n} × ${columns}`, 'Give square, symmetric matrices.');
     const { x, powers } = await work.load('cholesky', chunk);
     const [l, failed] = [work.tensor('factor', [batch, n, n]), work.tensor('failed', [batch])];
-    const found = new Array<Cholesky | undefined>(batch);
+    const found: (Cholesky | undefined)[] = new Array(batch).fill(undefined);
     for (const relative of [jitter, ...JITTERS.filter((share) => share > jitter)]) {
       await work.perform(() => {
         for (let start = 0; start < n; start += COLUMNS) choleskyInto(x, l, failed, [start, Math.min(start + COLUMNS, n)], { relative });

@@ -11,8 +11,8 @@ import { product, smallSquare, stackSizes } from './products';
 /** Enough for every matrix tried, with two to spare: convergence is quadratic, and a workgroup cannot stop early together. */
 export const sweepsFor = (n: number): number => Math.ceil(6 + 0.5 * Math.log2(Math.max(n, 2)));
 
-const eighKernel = (WG: number) => kernel('linalg/eigh', eighSource, (p) => grid1d(p.batch as number), { overrides: { WG } });
-const [software, gpu] = [eighKernel(1), eighKernel(256)];
+const eighKernel = (LANES: number, PAIRS: number) => kernel('linalg/eigh', eighSource, (p) => grid1d(p.batch as number), { overrides: { LANES, PAIRS } });
+const [software, gpu] = [eighKernel(1, 1), eighKernel(32, 8)];
 const eighFamily: Family = { name: 'linalg/eigh', reflection: gpu.reflection, candidates: (profile) => [profile.software ? software : gpu] };
 const divideKernel = elementwise('linalg/divide', divideSource);
 
@@ -34,10 +34,8 @@ export function eigh(a: Tensor): Eigen {
   return { values, vectors };
 }
 
-/** One Newton–Schulz step takes out what rounding added up over thousands of rotations: V (3 I − Vᵀ V) / 2. */
-function orthonormalised(v: Tensor): Tensor {
-  return product(product(v, v, { tb: true }), v, { alpha: -0.5, c: v, beta: 1.5 });
-}
+/** The rows of v by one Newton–Schulz step, (3 I − v vᵀ) v / 2, which takes out what rounding added up over thousands of rotations. */
+const orthonormalised = (v: Tensor): Tensor => product(product(v, v, { tb: true }), v, { alpha: -0.5, c: v, beta: 1.5 });
 
 export interface DivideOptions {
   /** [batch, m], added to the divisor. */

@@ -9,7 +9,7 @@ import { elementwise } from '../ops/elementwise';
 import { rowFamily } from '../tensor/family';
 import { dispatch } from '../tensor/graph';
 import { type Tensor, elements, wantShape } from '../tensor/tensor';
-import { stackSizes, turnInto } from './products';
+import { productInto, stackSizes, turnInto } from './products';
 import { type DriverOptions, type Source, drive, matrixOf } from './work';
 
 const reflectKernel = rowFamily((LANES, ROWS) => kernel('linalg/householder', reflectSource, (p) => grid1d(ceilDiv((p.batch as number) * ((p.n as number) - (p.j as number)), ROWS)), { overrides: { LANES, ROWS } }));
@@ -38,6 +38,15 @@ export function formQ({ v, diagonal }: Reflectors, q: Tensor): void {
   dispatch(formKernel, { v, diagonal, q }, { batch, m, steps }, 2 * batch * steps * steps * m);
 }
 
+/**
+ * The rows of q [batch, n, m] nearer to orthonormal, into y: one Newton–Schulz step, (3 I − q qᵀ) q / 2, with room for q qᵀ [batch, n, n]. Each of
+ * n reflections or rotations is off by a rounding; this leaves the rounding of one product.
+ */
+export function polish(q: Tensor, room: Tensor, y: Tensor): void {
+  productInto(room, q, q, { tb: true });
+  productInto(y, room, q, { alpha: -0.5, c: q, beta: 1.5 });
+}
+
 /** R [batch, steps, n] with a diagonal that is not negative. */
 export function formR(g: Tensor, { diagonal }: Reflectors, r: Tensor): void {
   const [batch, n, m] = stackSizes('qr: g', g);
@@ -63,12 +72,14 @@ export function qr(device: Device, matrices: readonly Source[], options: DriverO
     const g = work.tensor('columns', [batch, n, m]);
     const reflectors = { v: work.tensor('reflectors', [batch, steps, m]), diagonal: work.tensor('diagonal', [batch, steps]) };
     const [qt, q, r] = [work.tensor('q rows', [batch, steps, m]), work.tensor('q', [batch, m, steps]), work.tensor('r', [batch, steps, n])];
+    const room = work.tensor('gram', [batch, steps, steps]);
     await work.perform(() => {
       turnInto(g, x);
       reflect(g, reflectors);
       formR(g, reflectors, r);
       formQ(reflectors, qt);
-      turnInto(q, qt);
+      polish(qt, room, reflectors.v);
+      turnInto(q, reflectors.v);
     }, report);
     const [Q, R] = [await work.read(q), await work.read(r)];
     return sources.map((_, i) => ({ Q: matrixOf(Q, i, m * steps), R: matrixOf(R, i, steps * n).map((value) => value * (powers[i] as number)) }));

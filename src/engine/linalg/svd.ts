@@ -1,6 +1,7 @@
 // Thin and truncated SVD of many matrices at once: one-sided Jacobi, or a random sketch with power iterations where few of many
 // singular values are wanted. Recorded steps driven by the host, which looks at the angles left after every sweep.
 import roundSource from '../../../shaders/linalg/jacobi_round.wgsl?raw';
+import lengthsSource from '../../../shaders/linalg/lengths.wgsl?raw';
 import orderSource from '../../../shaders/linalg/order_rows.wgsl?raw';
 import { ConfigError, StudioError } from '../../util/errors';
 import type { Device } from '../gpu/device';
@@ -12,16 +13,17 @@ import { type Tensor, describe } from '../tensor/tensor';
 import { divideInto } from './eigen';
 import { sketchMatrix } from './host/svd';
 import { copyInto, productInto, stackSizes, turnInto } from './products';
-import { formQ, formR, reflect } from './qr';
+import { formQ, formR, polish, reflect } from './qr';
 import { type Chunk, type DriverOptions, type Source, type Work, drive, matrixOf } from './work';
 
 const roundKernel = rowFamily((LANES, ROWS) => kernel('linalg/jacobi_round', roundSource, (p) => grid1d(ceilDiv((p.batch as number) * (p.half as number), ROWS)), { overrides: { LANES, ROWS } }));
+const lengthsKernel = rowFamily((LANES, ROWS) => kernel('linalg/lengths', lengthsSource, (p) => grid1d(ceilDiv(p.rows as number, ROWS)), { overrides: { LANES, ROWS } }));
 const orderKernel = rowFamily((LANES, ROWS) => kernel('linalg/order_rows', orderSource, (p) => grid1d(ceilDiv((p.batch as number) * (p.n as number), ROWS)), { overrides: { LANES, ROWS } }));
 
 /** Longest short side for Jacobi, whose work grows with its cube. */
 const JACOBI_SIDE = 1024;
-/** Largest |cos| between two rows in a sweep after which no further one is needed: what is left is the square of it, below f32. */
-const ORTHOGONAL = 1e-5;
+/** Largest |cos| between two rows in a sweep after which no further one is needed: what is left is about the square of it, below f32. */
+const ORTHOGONAL = 1e-4;
 const MOST_SWEEPS = 40;
 
 export interface SvdOptions extends DriverOptions {
@@ -148,14 +150,21 @@ async function jacobi(work: Work, x: Tensor, scale: Tensor, keep: number, report
   }
 
   const small = { v: work.tensor('small reflectors', [batch, n, n]), diagonal: work.tensor('small diagonal', [batch, n]) };
+  const lengths = work.tensor('lengths', [batch, n]);
   const [short, long, values] = [work.tensor('short', [batch, keep, n]), work.tensor('long', [batch, keep, m]), work.tensor('values', [batch, keep])];
   await work.perform(() => {
-    reflect(r, small);
-    formQ(small, v);
+    // Long rows first: Householder takes the directions of later ones from what earlier ones leave.
+    dispatch(lengthsKernel, { x: r, lengths }, { rows: batch * n, m: n }, 2 * batch * n * n);
+    orderRows(r, lengths, scale, v, small.diagonal);
+    reflect(v, small);
+    formQ(small, r);
+    polish(r, small.v, v);
     productInto(g, v, x);
     reflect(g, reflectors);
     formQ(reflectors, g);
-    for (const [from, to] of [[v, short], [g, long]] as const) orderRows(from, reflectors.diagonal, scale, to, values);
+    polish(g, small.v, reflectors.v);
+    orderRows(v, reflectors.diagonal, scale, short, values);
+    orderRows(reflectors.v, reflectors.diagonal, scale, long, values);
   }, (share) => report(0.85 + 0.15 * share));
   return { short, long, values };
 }
@@ -172,7 +181,7 @@ async function sketched(work: Work, x: Tensor, scale: Tensor, { rank, width, ite
   const omega = upload(work.device, work.tensor('sketch', [1, width, n]), sketchMatrix(width, n, seed));
   const [q, z] = [work.tensor('range', [batch, width, m]), work.tensor('corange', [batch, width, n])];
   const [qv, zv] = [work.tensor('range reflectors', q.shape), work.tensor('corange reflectors', z.shape)];
-  const diagonal = work.tensor('range diagonal', [batch, width]);
+  const [diagonal, room] = [work.tensor('range diagonal', [batch, width]), work.tensor('gram', [batch, width, width])];
   const orthonormalise = (t: Tensor, v: Tensor) => {
     reflect(t, { v, diagonal });
     formQ({ v, diagonal }, t);
@@ -186,13 +195,14 @@ async function sketched(work: Work, x: Tensor, scale: Tensor, { rank, width, ite
       productInto(q, z, x, { tb: true });
       orthonormalise(q, qv);
     }
-    productInto(z, q, x);
+    polish(q, room, qv);
+    productInto(z, qv, x);
   }, (share) => report(0.6 * share));
-  for (const t of [x, qv, zv]) work.release(t);
+  for (const t of [x, q, zv]) work.release(t);
 
   // z = Qᵀ a is the small problem; width ≤ n.
   const core = await jacobi(work, z, scale, rank, (share) => report(0.6 + 0.4 * share));
   const left = work.tensor('left', [batch, rank, m]);
-  await work.perform(() => productInto(left, core.short, q));
+  await work.perform(() => productInto(left, core.short, qv));
   return { left, right: core.long, values: core.values };
 }

@@ -1,7 +1,7 @@
 // The oracle itself, by residuals near the precision of f64, and against ml-matrix, which shares no line with it.
 import { CholeskyDecomposition, EigenvalueDecomposition, LuDecomposition, Matrix, SingularValueDecomposition, pseudoInverse } from 'ml-matrix';
 import { describe, expect, test } from 'vitest';
-import { disorder, distance, gram, random, symmetric, unorthonormal, withValues } from '../testing/matrices';
+import { HARD, disorder, distance, gram, random, symmetric, unorthonormal, withValues } from '../testing/matrices';
 import { cholesky } from './cholesky';
 import { eigh, sylvester } from './eigen';
 import { lu, rowsBack, unitUpper } from './lu';
@@ -12,17 +12,6 @@ import { pinv, polar, randomisedSvd, svd } from './svd';
 const SIZES = [[1, 1], [1, 5], [5, 1], [3, 3], [7, 4], [4, 7], [33, 20]] as const;
 const peer = (a: HostMatrix): Matrix => Matrix.from1DArray(a.rows, a.columns, a.data);
 const ours = (a: Matrix): HostMatrix => hostMatrix(a.rows, a.columns, a.to1DArray());
-
-/** Matrices that are hard on an SVD, by name. */
-export const HARD: readonly (readonly [string, HostMatrix])[] = [
-  ['of rank 3 in 9 × 6', withValues(9, 6, [4, 2, 1, 0, 0, 0])],
-  ['of rank 2 in 5 × 8', withValues(5, 8, [3, 1, 0, 0, 0])],
-  ['of equal values', withValues(8, 6, [2, 2, 2, 1, 1, 1])],
-  ['of values over nine decades', withValues(6, 6, [1, 1e-2, 1e-4, 1e-6, 1e-8, 1e-9])],
-  ['of zeros', hostMatrix(4, 3)],
-  ['of one number among zeros', hostMatrix(3, 3, [0, 0, 0, 0, 0, -2, 0, 0, 0])],
-  ['the identity', identity(5)],
-];
 
 describe('svd', () => {
   const check = (a: HostMatrix) => {

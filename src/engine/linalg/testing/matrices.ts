@@ -25,7 +25,6 @@ export const gram = (a: HostMatrix): HostMatrix => multiply(a, transpose(a));
 /** The matrix as f32 rounds it, which is what the device gets. */
 export const rounded = (a: HostMatrix): HostMatrix => hostMatrix(a.rows, a.columns, Float32Array.from(a.data));
 export const source = (a: HostMatrix, label = `${a.rows} × ${a.columns}`): Source => ({ label, shape: [a.rows, a.columns], data: Float32Array.from(a.data) });
-export const fromDevice = (rows: number, columns: number, data: ArrayLike<number>): HostMatrix => hostMatrix(rows, columns, data);
 
 /** ‖a − b‖ / ‖b‖, Frobenius; the size of a where b is zero. */
 export const distance = (a: HostMatrix, b: HostMatrix): number => frobenius(combine(a, b, 1, -1)) / (frobenius(b) || 1);
@@ -39,3 +38,14 @@ export const disorder = (values: ArrayLike<number>): string[] =>
 
 /** The same device as one of the other kind sees it: kernels for GPUs run on a software adapter too, slowly. */
 export const pretending = (device: Device, software: boolean): Device => Object.create(device, { profile: { value: { ...device.profile, software } } }) as Device;
+
+/** Matrices that are hard on an SVD, by name. */
+export const HARD: readonly (readonly [string, HostMatrix])[] = [
+  ['of rank 3 in 9 × 6', withValues(9, 6, [4, 2, 1, 0, 0, 0])],
+  ['of rank 2 in 5 × 8', withValues(5, 8, [3, 1, 0, 0, 0])],
+  ['of equal values', withValues(8, 6, [2, 2, 2, 1, 1, 1])],
+  ['of values over nine decades', withValues(6, 6, [1, 1e-2, 1e-4, 1e-6, 1e-8, 1e-9])],
+  ['of zeros', hostMatrix(4, 3)],
+  ['of one number among zeros', hostMatrix(3, 3, [0, 0, 0, 0, 0, -2, 0, 0, 0])],
+  ['the identity', identity(5)],
+];
