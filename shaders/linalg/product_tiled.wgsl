@@ -53,7 +53,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
       tile_b[kk * (BN + 1u) + cc] = value;
     }
     workgroupBarrier();
-    var part: array<array<f32, TN>, TM>;
+    // Zeroed by hand: one compiler clears a variable of a loop once only.
+    var part = array<array<f32, TN>, TM>();
     for (var kk = 0u; kk < BK; kk++) {
       var bv: array<f32, TN>;
       for (var j = 0u; j < TN; j++) { bv[j] = tile_b[kk * (BN + 1u) + local.x + 16u * j]; }

@@ -130,14 +130,15 @@ async function factors(work: Work, chunk: Chunk, options: SvdOptions, report: (s
 async function jacobi(work: Work, x: Tensor, scale: Tensor, keep: number, report: (share: number) => void): Promise<{ short: Tensor; long: Tensor; values: Tensor }> {
   const [batch, n, m] = stackSizes('svd', x);
   const half = ceilDiv(n, 2);
-  const [g, r, v] = [work.tensor('columns', [batch, n, m]), work.tensor('triangle', [batch, n, n]), work.tensor('directions', [batch, n, n])];
-  const reflectors = { v: work.tensor('reflectors', [batch, n, m]), diagonal: work.tensor('diagonal', [batch, n]) };
+  const [g, r] = [work.tensor('columns', [batch, n, m]), work.tensor('triangle', [batch, n, n])];
+  const all = { v: work.tensor('reflectors', [batch, n, m]), diagonal: work.tensor('lengths', [batch, n]) };
   const cosine = work.tensor('cosine', [batch, half]);
   await work.perform(() => {
     copyInto(g, x);
-    reflect(g, reflectors);
-    formR(g, reflectors, r);
+    reflect(g, all);
+    formR(g, all, r);
   }, (share) => report(0.1 * share));
+  for (const t of [g, all.v]) work.release(t);
 
   const sweep = await work.prepare(() => {
     for (let round = 0; round < 2 * half - 1; round++) dispatch(roundKernel, { g: r, cosine }, { batch, n, m: n, half, round }, 12 * batch * half * n);
@@ -149,22 +150,26 @@ async function jacobi(work: Work, x: Tensor, scale: Tensor, keep: number, report
     if (count === MOST_SWEEPS) throw new StudioError(`svd: ${MOST_SWEEPS} sweeps over ${describe(x)} left an angle whose cosine is ${largest}`, 'Please report the matrix: Jacobi should have ended long before.');
   }
 
-  const small = { v: work.tensor('small reflectors', [batch, n, n]), diagonal: work.tensor('small diagonal', [batch, n]) };
-  const lengths = work.tensor('lengths', [batch, n]);
-  const [short, long, values] = [work.tensor('short', [batch, keep, n]), work.tensor('long', [batch, keep, m]), work.tensor('values', [batch, keep])];
+  const lengths = all.diagonal;
+  const rows = (label: string, length: number) => work.tensor(label, [batch, keep, length]);
+  const [short, long, shortSpare, longSpare, gram] = [rows('short', n), rows('long', m), rows('short spare', n), rows('long spare', m), rows('gram', keep)];
+  const [diagonal, values] = [work.tensor('diagonal', [batch, keep]), work.tensor('values', [batch, keep])];
+  /** The rows of t, into `spare`. */
+  const orthonormalise = (t: Tensor, spare: Tensor) => {
+    reflect(t, { v: spare, diagonal });
+    formQ({ v: spare, diagonal }, t);
+    polish(t, gram, spare);
+  };
   await work.perform(() => {
     // Long rows first: Householder takes the directions of later ones from what earlier ones leave.
     dispatch(lengthsKernel, { x: r, lengths }, { rows: batch * n, m: n }, 2 * batch * n * n);
-    orderRows(r, lengths, scale, v, small.diagonal);
-    reflect(v, small);
-    formQ(small, r);
-    polish(r, small.v, v);
-    productInto(g, v, x);
-    reflect(g, reflectors);
-    formQ(reflectors, g);
-    polish(g, small.v, reflectors.v);
-    orderRows(v, reflectors.diagonal, scale, short, values);
-    orderRows(reflectors.v, reflectors.diagonal, scale, long, values);
+    orderRows(r, lengths, scale, short, values);
+    orthonormalise(short, shortSpare);
+    productInto(long, shortSpare, x);
+    orthonormalise(long, longSpare);
+    // Values that differ by rounding only may have changed places.
+    orderRows(shortSpare, diagonal, scale, short, values);
+    orderRows(longSpare, diagonal, scale, long, values);
   }, (share) => report(0.85 + 0.15 * share));
   return { short, long, values };
 }
