@@ -43,23 +43,24 @@ function judgeSvd(a: HostMatrix, { U, S, Vt }: Svd): Judged {
 }
 
 /** eigh of one stack, recorded and run once. */
-async function eighOn(device: Device, matrices: readonly HostMatrix[]): Promise<{ values: Float32Array; vectors: Float32Array }> {
+async function eighOn(device: Device, matrices: readonly HostMatrix[]): Promise<{ values: Float32Array; vectors: Float32Array }[]> {
   const n = (matrices[0] as HostMatrix).rows;
   const a = upload(device, tensor('a', [matrices.length, n, n], 'param'), Float32Array.from(matrices.flatMap(({ data }) => [...data])));
   const graph = new Graph();
   const found = graph.record(() => eigh(a));
   const step = await compile(device, graph, { keep: [found.values, found.vectors] });
   step.run();
-  const result = { values: await step.read(found.values), vectors: await step.read(found.vectors) };
+  const [values, vectors] = [await step.read(found.values), await step.read(found.vectors)];
   step.dispose();
   free(device, a);
-  return result;
+  return matrices.map((_, i) => ({ values: values.slice(i * n, (i + 1) * n), vectors: vectors.slice(i * n * n, (i + 1) * n * n) }));
 }
 
 interface Subject {
   readonly name: string;
   make(n: number, seed: number): HostMatrix;
-  device(device: Device, matrices: readonly HostMatrix[]): Promise<readonly Judged[]>;
+  /** Results on the device, each to be judged or not: judging in f64 costs more than the device does. */
+  solve(device: Device, matrices: readonly HostMatrix[]): Promise<readonly (() => Judged)[]>;
   host(a: HostMatrix): unknown;
   /** The same through ml-matrix. */
   peer(library: typeof import('ml-matrix'), a: import('ml-matrix').Matrix): unknown;
@@ -67,16 +68,19 @@ interface Subject {
   readonly most: number;
 }
 
+/** One judge a result, paired with its matrix. */
+const judged = <R>(found: readonly R[], matrices: readonly HostMatrix[], judge: (a: HostMatrix, result: R) => Judged) =>
+  found.map((result, i) => () => judge(matrices[i] as HostMatrix, result));
+
 const SUBJECTS: readonly Subject[] = [
   {
     name: 'svd', most: 1024, make: (n, seed) => random(n, n, seed), host: hostSvd,
-    device: async (device, matrices) => (await svd(device, matrices.map(source), { method: 'jacobi' })).map((found, i) => judgeSvd(matrices[i] as HostMatrix, found)),
+    solve: async (device, matrices) => judged(await svd(device, matrices.map(source), { method: 'jacobi' }), matrices, judgeSvd),
     peer: (library, a) => new library.SingularValueDecomposition(a),
   },
   {
     name: 'qr', most: 4096, make: (n, seed) => random(n, n, seed), host: hostQr,
-    device: async (device, matrices) => (await qr(device, matrices.map(source))).map(({ Q, R }, i) => {
-      const a = matrices[i] as HostMatrix;
+    solve: async (device, matrices) => judged(await qr(device, matrices.map(source)), matrices, (a, { Q, R }) => {
       const left = hostMatrix(a.rows, a.columns, Q);
       return { residual: distance(multiply(left, hostMatrix(a.columns, a.columns, R)), a), orthogonality: unorthonormal(left) };
     }),
@@ -84,24 +88,20 @@ const SUBJECTS: readonly Subject[] = [
   },
   {
     name: 'lu', most: 4096, make: (n, seed) => random(n, n, seed), host: (a) => hostLu(a),
-    device: async (device, matrices) => (await lu(device, matrices.map(source))).map((found, i) => ({ residual: distance(multiply(rowsBack(found), found.U), matrices[i] as HostMatrix) })),
+    solve: async (device, matrices) => judged(await lu(device, matrices.map(source)), matrices, (a, found) => ({ residual: distance(multiply(rowsBack(found), found.U), a) })),
     peer: (library, a) => new library.LuDecomposition(a),
   },
   {
     name: 'cholesky', most: 4096, make: (n, seed) => gram(random(n, 2 * n, seed)), host: (a) => hostCholesky(a),
-    device: async (device, matrices) => (await choleskyAll(device, matrices.map(source))).map(({ L }, i) => ({ residual: distance(gram(hostMatrix((matrices[i] as HostMatrix).rows, (matrices[i] as HostMatrix).rows, L)), matrices[i] as HostMatrix) })),
+    solve: async (device, matrices) => judged(await choleskyAll(device, matrices.map(source)), matrices, (a, { L }) => ({ residual: distance(gram(hostMatrix(a.rows, a.rows, L)), a) })),
     peer: (library, a) => new library.CholeskyDecomposition(a),
   },
   {
     name: 'eigh', most: 128, make: (n, seed) => gram(random(n, 2 * n, seed)), host: hostEigh,
-    device: async (device, matrices) => {
-      const { values, vectors } = await eighOn(device, matrices);
-      return matrices.map((a, i) => {
-        const n = a.rows;
-        const rows = hostMatrix(n, n, vectors.slice(i * n * n, (i + 1) * n * n));
-        return { residual: distance(multiply(transpose(rows), scaleRows(rows, values.slice(i * n, (i + 1) * n))), a), orthogonality: unorthonormal(transpose(rows)) };
-      });
-    },
+    solve: async (device, matrices) => judged(await eighOn(device, matrices), matrices, (a, { values, vectors }) => {
+      const rows = hostMatrix(a.rows, a.rows, vectors);
+      return { residual: distance(multiply(transpose(rows), scaleRows(rows, values)), a), orthogonality: unorthonormal(transpose(rows)) };
+    }),
     peer: (library, a) => new library.EigenvalueDecomposition(a, { assumeSymmetric: true }),
   },
 ];
@@ -122,12 +122,12 @@ export async function benchLinalg(device: Device, { filter, rank, runs }: Linalg
   if ('job'.includes(filter)) await job(device, rank, runs, output);
 }
 
-async function check(device: Device, subject: Subject, n: number, output: Output): Promise<void> {
-  const judged = await subject.device(device, [subject.make(n, 1), subject.make(n, 2)]);
-  const [residual, orthogonality] = [Math.max(...judged.map((j) => j.residual)), Math.max(...judged.map((j) => j.orthogonality ?? 0))];
+async function check(device: Device, { name, make, solve }: Subject, n: number, output: Output): Promise<void> {
+  const results = (await solve(device, [make(n, 1), make(n, 2)])).map((judge) => judge());
+  const [residual, orthogonality] = [Math.max(...results.map((r) => r.residual)), Math.max(...results.map((r) => r.orthogonality ?? 0))];
   const passed = residual <= BOUND && orthogonality <= BOUND;
-  output.event({ event: 'linalg-check', name: subject.name, n, residual, orthogonality, passed }, `${passed ? 'right' : 'WRONG'}  ${subject.name} ${n} × ${n}: residual ${residual.toExponential(1)}${orthogonality > 0 ? `, from orthonormal ${orthogonality.toExponential(1)}` : ''}`);
-  if (!passed) throw new StudioError(`bench linalg: ${subject.name} of ${n} × ${n} is wrong on this device: residual ${residual}, orthogonality ${orthogonality}, allowed ${BOUND}`, 'Please report it with what `lowrank device` prints.');
+  output.event({ event: 'linalg-check', name, n, residual, orthogonality, passed }, `${passed ? 'right' : 'WRONG'}  ${name} ${n} × ${n}: residual ${residual.toExponential(1)}${orthogonality > 0 ? `, from orthonormal ${orthogonality.toExponential(1)}` : ''}`);
+  if (!passed) throw new StudioError(`bench linalg: ${name} of ${n} × ${n} is wrong on this device: residual ${residual}, orthogonality ${orthogonality}, allowed ${BOUND}`, 'Please report it with what `lowrank device` prints.');
 }
 
 const clock = async (work: () => unknown): Promise<number> => {
@@ -136,14 +136,13 @@ const clock = async (work: () => unknown): Promise<number> => {
   return performance.now() - start;
 };
 
-/** Milliseconds a matrix: `count` at once on the device, with both ways of the copies; one alone on the host. */
-async function time(device: Device, { name, make, device: onDevice, host, peer }: Subject, n: number, count: number, runs: number, output: Output): Promise<void> {
+/** Milliseconds a matrix: `count` at once on the device, with the copies both ways; one alone on the host. */
+async function time(device: Device, { name, make, solve, host, peer }: Subject, n: number, count: number, runs: number, output: Output): Promise<void> {
   const matrices = Array.from({ length: count }, (_, i) => make(n, i + 1));
-  // Judging in f64 costs more than the device does: the results are judged elsewhere, here they are only awaited.
-  const quiet = { svd: () => svd(device, matrices.map(source), { method: 'jacobi' }), qr: () => qr(device, matrices.map(source)), lu: () => lu(device, matrices.map(source)), cholesky: () => choleskyAll(device, matrices.map(source)), eigh: () => eighOn(device, matrices) }[name] ?? (() => onDevice(device, matrices));
-  const first = await clock(quiet);
+  const run = () => solve(device, matrices);
+  const first = await clock(run);
   const times: number[] = [];
-  for (let i = 0; i < Math.min(runs, 5); i++) times.push(await clock(quiet));
+  for (let i = 0; i < Math.min(runs, 5); i++) times.push(await clock(run));
   const ms = median(times) / count;
   const [one] = matrices as [HostMatrix];
   const hostMs = await clock(() => host(one));

@@ -81,7 +81,8 @@ export function product(a: Tensor, b: Tensor, options: ProductOptions = {}): Ten
   return y;
 }
 
-const stackKernel = elementwise('linalg/stack', stackSource, 'total');
+/** Several dispatches fill one stack, so recomputing the last of them would not bring it back. */
+const stackKernel: Family = { ...elementwise('linalg/stack', stackSource, 'total'), cheap: false };
 const pickKernel = elementwise('linalg/pick', pickSource);
 const turnKernel = elementwise('linalg/turn', turnSource);
 /** Tensors that one dispatch of stack.wgsl takes: eight bindings less the result. */
