@@ -26,7 +26,7 @@ const HELP = `lowrank: fine-tune small models with low-rank adapters on WebGPU
   lowrank inspect  PATH
   lowrank methods
   lowrank plan     (the flags of finetune)
-  lowrank bench    kernels|step|peers|growth [--shape tale-1m|tale-16m|lm-8m|smollm2-135m|gpt2] [--method SLUG] [--rank R] [--batch B] [--seq T]
+  lowrank bench    kernels|step|peers|growth|linalg [--shape tale-1m|tale-16m|lm-8m|smollm2-135m|gpt2] [--method SLUG] [--rank R] [--batch B] [--seq T]
                    [--dtype f32|f16] [--runs N] [--filter TEXT] [--profile]
   lowrank device
 

@@ -5,11 +5,12 @@ import { createOutput } from '../output';
 import { openDevice } from '../session';
 import { benchGrowth } from './bench-growth';
 import { benchKernels } from './bench-kernels';
+import { benchLinalg } from './bench-linalg';
 import { benchPeers } from './bench-peers';
 import { type BenchDtype, DTYPES, type StepSpec, benchStep } from './bench-step';
 
 const flags = { shape: 'text', method: 'text', rank: 'number', batch: 'number', seq: 'number', runs: 'number', filter: 'text', dtype: 'text', profile: 'flag' } as const;
-const KINDS = ['kernels', 'step', 'peers', 'growth'] as const;
+const KINDS = ['kernels', 'step', 'peers', 'growth', 'linalg'] as const;
 
 export async function bench(args: readonly string[]): Promise<number> {
   const { values: v, positionals } = parse('bench', args, flags, 1);
@@ -24,7 +25,8 @@ export async function bench(args: readonly string[]): Promise<number> {
   const filter = v.filter ?? '';
   const device = await openDevice(v['adapter-backend'], output);
   if (kind === 'kernels') return benchKernels(device, { shape: v.shape, batch: v.batch, seq: v.seq, rank: spec.rank, runs, filter }, output);
-  if (kind === 'growth') await benchGrowth(device, spec, runs, filter, output);
+  if (kind === 'linalg') await benchLinalg(device, { filter, rank: v.rank ?? 64, runs }, output);
+  else if (kind === 'growth') await benchGrowth(device, spec, runs, filter, output);
   else if (kind === 'peers') await benchPeers(device, spec, runs, filter, output);
   else await benchStep(device, { ...spec, runs, profile: v.profile ?? false }, output);
   return 0;

@@ -1,7 +1,7 @@
 // lowrank inspect: what is in a model, an adapter or a safetensors file. Needs no GPU.
 import { stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { lowRankSingularValues } from '../../engine/linalg/host';
+import { lowRankSingularValues } from '../../engine/linalg/host/svd';
 import { type LoraModule, readPeft } from '../../formats/peft';
 import { type SafetensorsFile, openSafetensors } from '../../formats/safetensors';
 import { CheckpointError } from '../../util/errors';

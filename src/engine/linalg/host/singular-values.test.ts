@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { normal } from '../../util/random';
-import { lowRankSingularValues, singularValues } from './host';
+import { normal } from '../../../util/random';
+import { lowRankSingularValues, singularValues } from './svd';
 
 const random = (length: number, stream: number) => Float64Array.from({ length }, (_, i) => normal(1, stream, i));
 
