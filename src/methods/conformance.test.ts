@@ -14,6 +14,7 @@ const cases: Readonly<Record<string, Omit<Case, 'method'>>> = {
   lora: { fields: { rank: 4, alpha: 8 } },
   // ξ for 8,000 steps would be stretched four-hundredfold over twenty.
   sora: { fields: { rank: 4, alpha: 8, xiUnit: 'step', xi: 1e-3 } },
+  'lora-ga': { fields: { rank: 4, alpha: 2 }, start: 'close' },
   'test-delta': { start: 'close' },
   'test-masked': { draws: true, lr: 5e-2 },
   'test-growing': { lr: 5e-2 },
