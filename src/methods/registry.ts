@@ -2,11 +2,12 @@
 import type { Method } from '../training/contract';
 import { resolveFields } from '../training/fields';
 import { ConfigError } from '../util/errors';
+import { loldu } from './loldu';
 import { lora } from './lora';
 import { loraGa } from './lora-ga';
 import { sora } from './sora';
 
-const registered = [lora, sora, loraGa] as unknown as readonly Method[];
+const registered = [lora, sora, loraGa, loldu] as unknown as readonly Method[];
 
 export const methods: ReadonlyMap<string, Method> = new Map(registered.map((method) => [validated(method).info.slug, method]));
 
