@@ -16,6 +16,7 @@ const cases: Readonly<Record<string, Omit<Case, 'method'>>> = {
   sora: { fields: { rank: 4, alpha: 8, xiUnit: 'step', xi: 1e-3 } },
   'lora-ga': { fields: { rank: 4, alpha: 2 }, start: 'close' },
   loldu: { fields: { rank: 32, sigma: 0.1 }, seedless: true, lr: 1e-1 },
+  nlora: { fields: { rank: 4, alpha: 4 }, start: 'other', seedless: true },
   // A pull of 0.01 a layer would hold the planted change back in runs this short.
   'test-delta': { start: 'close' },
   'test-masked': { draws: true, lr: 5e-2 },

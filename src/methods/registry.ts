@@ -5,9 +5,10 @@ import { ConfigError } from '../util/errors';
 import { loldu } from './loldu';
 import { lora } from './lora';
 import { loraGa } from './lora-ga';
+import { nlora } from './nlora';
 import { sora } from './sora';
 
-const registered = [lora, sora, loraGa, loldu] as unknown as readonly Method[];
+const registered = [lora, sora, loraGa, loldu, nlora] as unknown as readonly Method[];
 
 export const methods: ReadonlyMap<string, Method> = new Map(registered.map((method) => [validated(method).info.slug, method]));
 
