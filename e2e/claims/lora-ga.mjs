@@ -13,7 +13,7 @@ export const claim = {
   model: 'public/models/tale-1m',
   data: 'public/data/king-james/data.txt',
   steps: STEPS, batch: 8, seq: 128, seeds: 3,
-  lrs: [3e-4, 1e-3, 3e-3, 1e-2],
+  lrs: [1e-4, 3e-4, 1e-3, 3e-3],
   arms: [
     { name: 'LoRA', method: 'lora', fields: rank },
     { name: 'LoRA-GA', method: 'lora-ga', fields: rank },

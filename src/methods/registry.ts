@@ -6,9 +6,10 @@ import { loldu } from './loldu';
 import { lora } from './lora';
 import { loraGa } from './lora-ga';
 import { nlora } from './nlora';
+import { salt } from './salt';
 import { sora } from './sora';
 
-const registered = [lora, sora, loraGa, loldu, nlora] as unknown as readonly Method[];
+const registered = [lora, sora, loraGa, loldu, nlora, salt] as unknown as readonly Method[];
 
 export const methods: ReadonlyMap<string, Method> = new Map(registered.map((method) => [validated(method).info.slug, method]));
 

@@ -6,7 +6,9 @@ export { addColumns, addPositions, columnDot, placeColumns, scaleColumns, sliceC
 export { dropout } from './dropout';
 export { embedding } from './embedding';
 export { l1Norm } from './l1';
+export { l2Norm } from './l2';
 export { type Loss, crossEntropy, headLoss } from './loss';
 export { type MatmulOptions, matmul, matmulFamily } from './matmul';
 export { layerNorm, rmsNorm } from './norms';
+export { relu } from './relu';
 export { reshape } from './reshape';

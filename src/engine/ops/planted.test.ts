@@ -13,8 +13,10 @@ import * as columns from './columns.reference';
 import * as random from './dropout.reference';
 import * as lookup from './embedding.reference';
 import * as losses from './loss.reference';
+import { l2Norm } from './l2.reference';
 import * as products from './matmul.reference';
 import * as norms from './norms.reference';
+import { relu } from './relu.reference';
 
 /** Changes the text of every kernel called `name`; a family's other kernels stay sound. */
 const text = (name: string, from: string, to: string): Change => (command) => {
@@ -35,6 +37,8 @@ const [SOFTWARE, TILES] = [PROFILES.slice(0, 1), PROFILES.slice(1, 2)];
 
 const swiglu = testCase('swiglu', { g: normals([65]), u: normals([65]) }, ({ g, u }) => ops.swiglu(g, u), ({ g, u }) => activations.swiglu(g, u));
 const gelu = testCase('gelu', { x: normals([65]) }, ({ x }) => ops.geluTanh(x), ({ x }) => activations.geluTanh(x));
+const length = testCase('l2_norm', { x: normals([65]) }, ({ x }) => ops.l2Norm(x), ({ x }) => l2Norm(x));
+const rectified = testCase('relu', { x: normals([9, 9]), s: normals([9]) }, ({ x, s }) => ops.relu(x, { diagonal: s }), ({ x, s }) => relu(x, s), { wrt: ['x'] });
 const grouped = { heads: 4, kvHeads: 2, causal: true };
 const attend = testCase('attention', { q: normals([2, 9, 16]), k: normals([2, 9, 8]), v: normals([2, 9, 8]) }, ({ q, k, v }) => ops.attention(q, k, v, grouped), ({ q, k, v }) => attention.attention(q, k, v, grouped), { profiles: SOFTWARE });
 /** More keys than a tile holds. */
@@ -57,6 +61,10 @@ const FAULTS: [what: string, test: Case, change: Change][] = [
   ['swiglu backward of u 10 % off', swiglu, text('elementwise/swiglu_backward', 'dy[i] * g[i] * s;', '1.1 * dy[i] * g[i] * s;')],
   ['gelu backward without the factor 3', gelu, text('elementwise/gelu_backward', '0.134145', '0.044715')],
   ['gelu as x·σ(1.702 x)', gelu, text('elementwise/gelu', '0.5 * x[i] * (1.0 + gelu_tanh(x[i]))', 'x[i] / (1.0 + exp(-1.702 * x[i]))')],
+  ['l2_norm without its root', length, text('reduce/l2_norm', 'y[0] = sqrt(sum)', 'y[0] = sum')],
+  ['l2_norm backward of the square', length, text('reduce/l2_norm', '1.0 / sqrt(sum)', '2.0')],
+  ['relu that forgets its diagonal', rectified, text('elementwise/relu', 'max(x[at] + shift, 0.0)', 'max(x[at], 0.0)')],
+  ['relu backward that lets everything through', rectified, text('elementwise/relu_backward', 'select(0.0, dy[at], open)', 'dy[at]')],
   ['attention backward without delta', attend, text('attention/attention_stats', 'vec2<f32>(lse[row], delta)', 'vec2<f32>(lse[row], 0.0)')],
   ['attention without its scale', attend, text('attention/attention', 'score *= params.scale', 'score *= 1.0')],
   ['attention that sees one key too many', attend, text('attention/attention', 'positions[t] + 1u', 'positions[t] + 2u')],
