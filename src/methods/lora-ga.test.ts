@@ -203,9 +203,9 @@ describe('the first step', () => {
     return trained(setup(fields, { training: { steps: 1, beta1: 0, lr: 1e-9 } }), async ({ checkpoint }) => {
       const numbers = await numbersOf(checkpoint);
       return new Map(sites.map(({ name, shape: [out, inn] }) => {
-        const A = (kind: string) => hostMatrix(RANK, inn, numbers.get(kind === 'm' ? `adam.m.${name}.lora_A` : `param.${name}.start_A`)!);
-        const B = (kind: string) => hostMatrix(out, RANK, numbers.get(kind === 'm' ? `adam.m.${name}.lora_B` : `param.${name}.start_B`)!);
-        return [name, combine(multiply(B('m'), A('start')), multiply(B('start'), A('m')), -S, -S)] as const;
+        const a = (kind: string) => hostMatrix(RANK, inn, numbers.get(kind === 'm' ? `adam.m.${name}.lora_A` : `param.${name}.start_A`)!);
+        const b = (kind: string) => hostMatrix(out, RANK, numbers.get(kind === 'm' ? `adam.m.${name}.lora_B` : `param.${name}.start_B`)!);
+        return [name, combine(multiply(b('m'), a('start')), multiply(b('start'), a('m')), -S, -S)] as const;
       }));
     });
   }

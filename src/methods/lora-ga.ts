@@ -3,6 +3,7 @@
 import { type HostMatrix, combine, frobenius, hostMatrix, multiply, transpose } from '../engine/linalg/host/matrix';
 import { qr } from '../engine/linalg/host/qr';
 import { type Svd, svd } from '../engine/linalg/svd';
+import type { DriverOptions } from '../engine/linalg/work';
 import type { LinearSite } from '../engine/nn/site';
 import { defineMethod } from '../training/contract';
 import type { ConfigOf } from '../training/fields';
@@ -109,8 +110,10 @@ async function starts(host: Preparation, config: Config): Promise<ReadonlyMap<st
   const { batches, leastAgreement } = config;
   const [found, half] = [new Map<string, Start>(), Math.floor(batches / 2)];
   let waiting: Measured[] = [];
+  // A layer counts once when its gradient is there and once when that is decomposed.
+  const [done, total] = [() => 2 * found.size + waiting.length, 2 * host.sites.length];
   const decompose = async () => {
-    for (const [name, start] of await startsOf(host, waiting, config, found.size)) found.set(name, start);
+    for (const [name, start] of await startsOf(host, waiting, config, watchedBy(host, done(), total))) found.set(name, start);
     waiting = [];
   };
   // The same sites in the same order, over half of the batches: what the two halves agree on is not noise.
@@ -119,14 +122,14 @@ async function starts(host: Preparation, config: Config): Promise<ReadonlyMap<st
     for await (const { site, gradient } of host.gradients({ batches })) {
       const first = (await halves.next()).value as { gradient: Float32Array };
       waiting.push({ site, gradient, length: lengthOf(site, gradient), agreement: agreementOf(first.gradient, gradient, half / batches) });
-      await host.progress(found.size, host.sites.length);
+      await host.progress(done(), total);
       if (waiting.reduce((sum, w) => sum + w.gradient.byteLength, 0) >= TOGETHER_BYTES) await decompose();
     }
   } finally {
     await halves.return?.();
   }
   await decompose();
-  await host.progress(found.size, host.sites.length);
+  await host.progress(done(), total);
   const agreement = [...found.values()].reduce((sum, start) => sum + (start.cosines[1] as number), 0) / found.size;
   if (agreement < leastAgreement) throw new DataError(`lora-ga: the gradient of ${batches} batches agrees too little with that of all data: a cosine of ${agreement.toFixed(2)}, estimated from its two halves, wanted ${leastAgreement}`, 'Give more gradient batches or larger ones, or lower leastAgreement.');
   return found;
@@ -157,10 +160,9 @@ export function agreementOf(first: Float32Array, all: Float32Array, share: numbe
   return rho > 0 ? Math.sqrt((2 * rho) / (1 + rho)) : 0;
 }
 
-async function startsOf(host: Preparation, measured: readonly Measured[], config: Config, before: number): Promise<[string, Start][]> {
+async function startsOf(host: Preparation, measured: readonly Measured[], config: Config, watched: DriverOptions): Promise<[string, Start][]> {
   if (measured.length === 0) return [];
   const { rank, size } = config;
-  const watched = watchedBy(host, before, host.sites.length);
   const seed = Math.floor(host.random.uniform('lora-ga sketch', 0) * 2 ** 31);
   const all = await svd(host.device, measured.map(({ site, gradient }) => ({ label: `gradient of ${site.name}`, shape: site.shape, data: gradient })), { ...watched, rank: 2 * rank, oversample: 2 * rank, iterations: ITERATIONS, seed });
   const weights = size === 'weightS' ? await svd(host.device, measured.map(({ site }) => site.weight), { ...watched, rank, oversample: 3 * rank, iterations: ITERATIONS, seed }) : [];

@@ -5,11 +5,12 @@ import { ConfigError } from '../util/errors';
 import { loldu } from './loldu';
 import { lora } from './lora';
 import { loraGa } from './lora-ga';
+import { loraPro } from './lora-pro';
 import { nlora } from './nlora';
 import { salt } from './salt';
 import { sora } from './sora';
 
-const registered = [lora, sora, loraGa, loldu, nlora, salt] as unknown as readonly Method[];
+const registered = [lora, sora, loraGa, loldu, nlora, salt, loraPro] as unknown as readonly Method[];
 
 export const methods: ReadonlyMap<string, Method> = new Map(registered.map((method) => [validated(method).info.slug, method]));
 
