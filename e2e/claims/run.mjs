@@ -72,3 +72,5 @@ const columns = ['arm', 'lr', 'validation', 'test', 'spread', ...(claim.columns 
 console.log(`${device}, ${seeds.length} seeds, ${claim.steps} steps of ${claim.batch} × ${claim.seq} tokens`);
 console.log(`| ${columns.join(' | ')} |\n|${columns.map(() => '---').join('|')}|`);
 for (const row of rows) console.log(`| ${columns.map((c) => (typeof row[c] === 'number' && c !== 'lr' ? Number(row[c].toPrecision(5)) : row[c])).join(' | ')} |`);
+// What the claim itself makes of its arms, a sentence a line.
+for (const line of claim.conclude?.(rows, results) ?? []) console.log(line);

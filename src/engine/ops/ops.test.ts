@@ -13,10 +13,12 @@ import * as attention from './attention.reference';
 import * as columns from './columns.reference';
 import * as lookup from './embedding.reference';
 import { l1Norm } from './l1.reference';
+import { l2Norm } from './l2.reference';
 import { matmul as product } from './matmul.reference';
 import * as losses from './loss.reference';
 import * as norms from './norms.reference';
 import { offIdentity } from './orthogonality.reference';
+import { relu } from './relu.reference';
 import { reshape } from './reshape.reference';
 import * as rows from './rows.reference';
 
@@ -35,7 +37,18 @@ const sumCases = SIZES.flatMap((n) => [
 
 const l1Cases = SIZES.map((n) => testCase(`l1_norm ${n}`, { x: normals([n]) }, ({ x }) => ops.l1Norm(x), ({ x }) => l1Norm(x)));
 
+const l2Cases = SIZES.map((n) => testCase(`l2_norm ${n}`, { x: normals([n]) }, ({ x }) => ops.l2Norm(x), ({ x }) => l2Norm(x)));
+
+/** Square, with diagonals of either sign. */
+const reluCases = [
+  ...SIZES.map((n) => testCase(`relu ${n}`, { x: normals([n]) }, ({ x }) => ops.relu(x), ({ x }) => relu(x))),
+  ...[1, 3, 17].flatMap((n) => [false, true].map((keepSigns) => testCase(`relu about a diagonal ${n}${keepSigns ? ', signs kept' : ''}`, { x: normals([n, n]), s: normals([n]) }, ({ x, s }) => ops.relu(x, { diagonal: s, keepSigns }), ({ x, s }) => relu(x, s, keepSigns), { wrt: ['x'] }))),
+];
+
 const otherSums = [
+  // A norm of nothing, and a rectifier at its corner: no gradient there, so none is compared.
+  testCase('l2_norm of zeros', { x: normals([5], 0) }, ({ x }) => ops.l2Norm(x), ({ x }) => l2Norm(x), { wrt: [] }),
+  testCase('relu of zeros about a diagonal', { x: normals([3, 3], 0), s: floats([3], [2, 0, 5]) }, ({ x, s }) => ops.relu(x, { diagonal: s }), ({ x, s }) => relu(x, s), { wrt: [] }),
   testCase('l1_norm of zeros', { x: normals([5], 0) }, ({ x }) => ops.l1Norm(x), ({ x }) => l1Norm(x)),
   // beta = 0 must not read y: what stands there may be no number.
   testCase('axpby with beta 0 over NaN', { x: normals([7]), y: floats([7], range(7).map(() => Number.NaN)) }, ({ x, y }) => ops.axpby(x, y, 2, 0), ({ x }) => sums.scale(x, 2), { wrt: ['x'] }),
@@ -198,7 +211,7 @@ const attentionCases = [
 ];
 
 const CASES = [
-  ...sumCases, ...l1Cases, ...otherSums, ...activationCases, ...extremeCases, ...columnCases, ...rowCases, zeroRows, ...offCases, positionCase, ...sliceCases, ...normCases, ...otherNorms,
+  ...sumCases, ...l1Cases, ...l2Cases, ...reluCases, ...otherSums, ...activationCases, ...extremeCases, ...columnCases, ...rowCases, zeroRows, ...offCases, positionCase, ...sliceCases, ...normCases, ...otherNorms,
   ...embeddingCases, ...lossCases, extremeLoss, ...headCases, ...ropeCases, ...ropeBothCases, ...attentionCases,
 ];
 

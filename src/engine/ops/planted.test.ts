@@ -15,8 +15,10 @@ import * as rowOps from './rows.reference';
 import * as random from './dropout.reference';
 import * as lookup from './embedding.reference';
 import * as losses from './loss.reference';
+import { l2Norm } from './l2.reference';
 import * as products from './matmul.reference';
 import * as norms from './norms.reference';
+import { relu } from './relu.reference';
 
 /** Changes the text of every kernel called `name`; a family's other kernels stay sound. */
 const text = (name: string, from: string, to: string): Change => (command) => {
@@ -39,6 +41,8 @@ const swiglu = testCase('swiglu', { g: normals([65]), u: normals([65]) }, ({ g, 
 const gelu = testCase('gelu in its tanh form', { x: normals([65]) }, ({ x }) => ops.geluTanh(x), ({ x }) => activations.geluTanh(x));
 const geluErf = testCase('gelu, exact', { x: normals([65]) }, ({ x }) => ops.gelu(x), ({ x }) => activations.gelu(x));
 const squashed = testCase('tanh', { x: normals([65]) }, ({ x }) => ops.tanh(x), ({ x }) => activations.tanh(x));
+const length = testCase('l2_norm', { x: normals([65]) }, ({ x }) => ops.l2Norm(x), ({ x }) => l2Norm(x));
+const rectified = testCase('relu', { x: normals([9, 9]), s: normals([9]) }, ({ x, s }) => ops.relu(x, { diagonal: s }), ({ x, s }) => relu(x, s), { wrt: ['x'] });
 const grouped = { heads: 4, kvHeads: 2, causal: true };
 const attend = testCase('attention', { q: normals([2, 9, 16]), k: normals([2, 9, 8]), v: normals([2, 9, 8]) }, ({ q, k, v }) => ops.attention(q, k, v, grouped), ({ q, k, v }) => attention.attention(q, k, v, grouped), { profiles: SOFTWARE });
 /** More keys than a tile holds. */
@@ -67,6 +71,10 @@ const FAULTS: [what: string, test: Case, change: Change][] = [
   ['gelu, exact, in its tanh form', geluErf, text('elementwise/gelu_erf', 'x[i] * normal_cdf(x[i])', '0.5 * x[i] * (1.0 + tanh(0.7978845608 * (x[i] + 0.044715 * x[i] * x[i] * x[i])))')],
   ['gelu, exact, backward without the density', geluErf, text('elementwise/gelu_erf_backward', '0.3989422804', '0.0')],
   ['tanh backward of x in place of y', squashed, text('elementwise/tanh_backward', '1.0 - y[i] * y[i]', '1.0 - y[i]')],
+  ['l2_norm without its root', length, text('reduce/l2_norm', 'y[0] = sqrt(sum)', 'y[0] = sum')],
+  ['l2_norm backward of the square', length, text('reduce/l2_norm', '1.0 / sqrt(sum)', '2.0')],
+  ['relu that forgets its diagonal', rectified, text('elementwise/relu', 'max(x[at] + shift, 0.0)', 'max(x[at], 0.0)')],
+  ['relu backward that lets everything through', rectified, text('elementwise/relu_backward', 'select(0.0, dy[at], open)', 'dy[at]')],
   ['attention backward without delta', attend, text('attention/attention_stats', 'vec2<f32>(lse[row], delta)', 'vec2<f32>(lse[row], 0.0)')],
   ['attention without its scale', attend, text('attention/attention', 'score *= params.scale', 'score *= 1.0')],
   ['attention that sees one key too many', attend, text('attention/attention', 'positions[t] + 1u', 'positions[t] + 2u')],
