@@ -33,8 +33,10 @@ async function split(path) {
 }
 
 const files = await split(claim.data);
+// An arm may have a grid of its own, as long as the others'.
+const lrsOf = (arm) => arm.lrs ?? claim.lrs;
 const seeds = Array.from({ length: Number(values.seeds ?? claim.seeds) }, (_, i) => i + 1);
-const jobs = claim.arms.flatMap((arm) => claim.lrs.flatMap((lr) => seeds.map((seed) => ({ arm, lr, seed }))));
+const jobs = claim.arms.flatMap((arm) => lrsOf(arm).flatMap((lr) => seeds.map((seed) => ({ arm, lr, seed }))));
 const results = [];
 const started = Date.now();
 
@@ -60,7 +62,7 @@ const spread = (xs) => Math.sqrt(xs.reduce((sum, x) => sum + (x - mean(xs)) ** 2
 const device = (await lowrank('device'))[0].adapter;
 const rows = claim.arms.map((arm) => {
   const own = results.filter((r) => r.arm === arm.name);
-  const byLr = claim.lrs.map((lr) => ({ lr, runs: own.filter((r) => r.lr === lr) }));
+  const byLr = lrsOf(arm).map((lr) => ({ lr, runs: own.filter((r) => r.lr === lr) }));
   const best = byLr.reduce((a, b) => (mean(b.runs.map((r) => r.validation)) < mean(a.runs.map((r) => r.validation)) ? b : a));
   const column = (key) => best.runs.map((r) => r[key]).filter((x) => typeof x === 'number');
   return { arm: arm.name, lr: best.lr, validation: mean(column('validation')), test: mean(column('test')), spread: spread(column('test')), ...Object.fromEntries((claim.columns ?? []).map((key) => [key, mean(column(key))])) };
@@ -70,3 +72,5 @@ const columns = ['arm', 'lr', 'validation', 'test', 'spread', ...(claim.columns 
 console.log(`${device}, ${seeds.length} seeds, ${claim.steps} steps of ${claim.batch} × ${claim.seq} tokens`);
 console.log(`| ${columns.join(' | ')} |\n|${columns.map(() => '---').join('|')}|`);
 for (const row of rows) console.log(`| ${columns.map((c) => (typeof row[c] === 'number' && c !== 'lr' ? Number(row[c].toPrecision(5)) : row[c])).join(' | ')} |`);
+// What the claim itself makes of its arms, a sentence a line.
+for (const line of claim.conclude?.(rows, results) ?? []) console.log(line);

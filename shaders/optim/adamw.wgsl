@@ -9,6 +9,7 @@
 #include "common/index.wgsl"
 #include "common/step.wgsl"
 #include "common/slot.wgsl"
+#include "common/power.wgsl"
 struct Params { n: u32, eps: f32, entries: u32 }
 @group(0) @binding(0) var<storage, read> g: array<f32>;
 @group(0) @binding(1) var<storage, read> control: array<f32>;
@@ -19,13 +20,6 @@ struct Params { n: u32, eps: f32, entries: u32 }
 @group(0) @binding(6) var<storage, read_write> m: array<f32>;
 @group(0) @binding(7) var<storage, read_write> v: array<f32>;
 @group(1) @binding(0) var<uniform> params: Params;
-
-// 1 - β^t from t and ln β: a series where the difference would cancel.
-fn one_minus_power(t: f32, log_beta: f32) -> f32 {
-  let u = -t * log_beta;
-  if (u > 0.25) { return 1.0 - exp(-u); }
-  return u * (1.0 - u / 2.0 * (1.0 - u / 3.0 * (1.0 - u / 4.0 * (1.0 - u / 5.0 * (1.0 - u / 6.0)))));
-}
 
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) local: u32) {

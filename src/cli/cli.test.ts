@@ -355,7 +355,7 @@ describe('bad input is one line that says where, what was wrong, what was got, a
     ['a field out of range', () => [...base(), '--set', 'rank=0'], ['lora.rank', '0', 'from 1 to 256']],
     ['a field that is not there', () => [...base(), '--set', 'rnk=3'], ["'rnk'", 'rank, alpha']],
     ['targets that match nothing', () => [...base(), '--targets', 'c_attn'], ["'c_attn'", 'q_proj']],
-    ['no such method', () => replace(base(), '--method', 'lara'), ["'lara'", 'lora, sora']],
+    ['no such method', () => replace(base(), '--method', 'lara'), ["'lara'", [...methods.keys()].join(', ')]],
     ['a rate of zero', () => replace(base(), '--lr', '0'), ['training.lr', '>0', 'got 0']],
     ['a checkpoint that is not there', () => [...base(), '--resume', at('nowhere')], [join(at('nowhere'), 'checkpoint.safetensors'), 'no such file']],
     ['tokens that are no JSON', () => tokens('t1.json', '{"input_ids": [[1, 2}'), ['t1.json', 'not valid JSON']],

@@ -57,7 +57,7 @@ export interface PeftConfig {
 }
 
 /** What PEFT writes for a plain LoRA, `inference_mode` apart. */
-const DEFAULTS = {
+export const DEFAULTS = {
   alora_invocation_tokens: null,
   alpha_pattern: {},
   arrow_config: null,

@@ -1,6 +1,7 @@
 // LoRA: y = W x + s B A x with A and B trained and W frozen (Hu et al. 2021, arXiv 2106.09685).
 import { defineMethod } from '../training/contract';
-import { alphaField, branchApply, branchWeight, checkRank, dropoutField, rankField, scaleOf, scalingField } from './shared/low-rank';
+import { alphaField, checkRank, dropoutField, rankField, scaleOf, scalingField } from './shared/low-rank';
+import { plainLora } from './shared/plain-lora';
 
 export const lora = defineMethod({
   info: {
@@ -24,19 +25,7 @@ export const lora = defineMethod({
 
   check: (sites, { rank }) => checkRank(sites, rank),
 
-  attach(site, config, context) {
-    const [out, inn] = site.shape;
-    const scale = scaleOf(config);
-    const A = site.param('lora_A', [config.rank, inn], { kind: 'kaimingUniform', fanIn: inn });
-    const B = site.param('lora_B', [out, config.rank], { kind: 'zeros' });
-    const branch = { A, B, scale, dropout: config.dropout, stream: context.stream(site.name) };
-    return {
-      params: { A, B },
-      weight: () => branchWeight(site, branch),
-      apply: (x, call) => branchApply(site, x, call, branch),
-      lora: (values) => ({ rank: config.rank, scale, A: values.A as Float32Array, B: values.B as Float32Array }),
-    };
-  },
+  attach: (site, config, context) => plainLora(site, { ...config, scale: scaleOf(config) }, context),
 
   trainable: ([out, inn], { rank }) => rank * (out + inn),
 });

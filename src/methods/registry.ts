@@ -2,10 +2,23 @@
 import type { Method } from '../training/contract';
 import { resolveFields } from '../training/fields';
 import { ConfigError } from '../util/errors';
+import { adalora } from './adalora';
+import { bitfit } from './bitfit';
+import { dora } from './dora';
+import { full } from './full';
+import { loldu } from './loldu';
 import { lora } from './lora';
+import { loraGa } from './lora-ga';
+import { loraPlus } from './lora-plus';
+import { loraPro } from './lora-pro';
+import { nlora } from './nlora';
+import { pissa } from './pissa';
+import { rslora } from './rslora';
+import { salt } from './salt';
 import { sora } from './sora';
+import { vera } from './vera';
 
-const registered = [lora, sora] as unknown as readonly Method[];
+const registered = [lora, loraPlus, rslora, pissa, dora, vera, adalora, bitfit, full, sora, loraGa, loldu, nlora, salt, loraPro] as unknown as readonly Method[];
 
 export const methods: ReadonlyMap<string, Method> = new Map(registered.map((method) => [validated(method).info.slug, method]));
 

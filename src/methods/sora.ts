@@ -3,9 +3,9 @@
 import { softThreshold } from '../engine/optim/soft-threshold';
 import { countNonzero } from '../engine/optim/count-nonzero';
 import { add, l1Norm, scale as scaled } from '../engine/ops';
-import { type SiteValues, defineMethod } from '../training/contract';
-import type { HeatmapData } from '../training/card';
+import { defineMethod } from '../training/contract';
 import { alphaField, branchApply, branchWeight, checkRank, dropoutField, rankField, scaleOf } from './shared/low-rank';
+import { magnitudes } from './shared/views';
 
 /** The paper's runs are about this long; a threshold per step means little without it. */
 const PAPER_STEPS = 8000;
@@ -101,7 +101,7 @@ export const sora = defineMethod({
     return Array.from({ length: config.stages }, (_, i) => ({ name: config.stages > 1 ? `stage ${i + 1}, ξ = ${stageXi(config, i).toPrecision(3)}` : 'training', steps: i === 0 ? training.steps : later }));
   },
 
-  views: (sites) => ({ gates: gateMap(sites) }),
+  views: (sites) => ({ gates: magnitudes(sites, 'gate') }),
 
   events(before, now) {
     const changes = now.map(({ site, values }, i) => {
@@ -149,11 +149,4 @@ export function pruned(A: Float32Array, B: Float32Array, gate: Float32Array, sca
     for (let o = 0; o < out; o++) b[o * kept.length + to] = (B[o * r + from] as number) * (gate[from] as number);
   });
   return { rank: kept.length, scale, A: a, B: b };
-}
-
-function gateMap(sites: readonly SiteValues[]): HeatmapData {
-  const columns = Math.max(1, ...sites.map(({ values }) => values.gate?.length ?? 0));
-  const values = new Float32Array(sites.length * columns);
-  sites.forEach((site, i) => values.set((site.values.gate ?? new Float32Array()).map(Math.abs), i * columns));
-  return { rows: sites.map(({ site }) => site.name), columns, values };
 }

@@ -2,7 +2,7 @@
 import type { Device } from '../engine/gpu/device';
 import type { Network } from '../engine/nn/network';
 import { initial } from '../engine/nn/init';
-import { type Adapter, type Adapters, type LinearSite, type Param, type Site, makeParam, noAdapters } from '../engine/nn/site';
+import { type Adapter, type Adapters, type LinearSite, type NamedWeight, type Param, type Site, makeParam, noAdapters } from '../engine/nn/site';
 import { matmul } from '../engine/ops';
 import { copyTensor, free, upload } from '../engine/tensor/memory';
 import { type Tensor, elements, sameShape, tensor } from '../engine/tensor/tensor';
@@ -19,6 +19,8 @@ export interface Attachment {
   readonly params: readonly Param[];
   /** Those that have an adapter. */
   readonly sites: readonly Site[];
+  /** Weights beside them that have one. */
+  readonly weights: readonly NamedWeight[];
   /** What the host writes between steps, by name. Recorded hooks may add to it. */
   readonly inputs: Map<string, HostInput>;
 }
@@ -76,9 +78,14 @@ export function attach(network: Network, { method, config }: BoundMethod, target
     if (adapter) adapters.set(site.name, adapter);
     return adapter !== null;
   });
+  const weights = method.attachWeight ? network.weightsBeside(chosen).filter((weight) => {
+    const adapter = method.attachWeight?.(weight, config, context) ?? null;
+    if (adapter) adapters.set(weight.name, adapter);
+    return adapter !== null;
+  }) : [];
   const whole = network.trainedWhole.map((name) => headParam(network, name));
   const params = [...new Set([...adapters.values()].flatMap((adapter) => Object.values(adapter.params))), ...whole];
-  return { adapters, heads: new Map(whole.map((p) => [p.name, p.tensor])), params, sites, inputs };
+  return { adapters, heads: new Map(whole.map((p) => [p.name, p.tensor])), params, sites, weights, inputs };
 }
 
 /** A copy of a head's weight for one run to train. A head that the checkpoint has starts as it is there, others from the run's seed. */
@@ -110,7 +117,7 @@ export function writeInput(device: Device, t: Tensor, values: number | Float32Ar
 
 /** An adapter file attached as it is: nothing is trained. Several may be given; their updates add up. */
 export function attachFiles(device: Device, network: Network, files: readonly Pick<PeftAdapter, 'modules' | 'saved'>[]): Attachment {
-  if (files.length === 0) return { adapters: noAdapters, heads: new Map(), params: [], sites: [], inputs: new Map() };
+  if (files.length === 0) return { adapters: noAdapters, heads: new Map(), params: [], sites: [], weights: [], inputs: new Map() };
   // All is checked before anything is allocated.
   const found = files.map((file) => file.modules.map((module) => ({ module, site: siteOf(network, module) })));
   const whole = wholeOf(network, files).map(({ name, shape, data }) => {
@@ -140,7 +147,7 @@ export function attachFiles(device: Device, network: Network, files: readonly Pi
   }
   return {
     adapters, heads: new Map(whole.map((p) => [p.name, p.tensor])), inputs: new Map(),
-    params: [...[...adapters.values()].flatMap((a) => Object.values(a.params)), ...whole], sites: [...branches.values()].map((b) => b.site),
+    params: [...[...adapters.values()].flatMap((a) => Object.values(a.params)), ...whole], sites: [...branches.values()].map((b) => b.site), weights: [],
   };
 }
 

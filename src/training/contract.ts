@@ -1,6 +1,6 @@
 // The plug-in contract: what a method is. A method is one object in one file with the hooks it needs (docs/methods.md).
 // Recorded hooks call ops and become part of the step that is replayed; host hooks run between steps.
-import type { Adapter, Adapters, CallOptions, LinearSite, Param, ParamOptions } from '../engine/nn/site';
+import type { Adapter, Adapters, CallOptions, LinearSite, NamedWeight, Param, ParamOptions } from '../engine/nn/site';
 import type { Init } from '../engine/nn/init';
 import type { GroupSettings } from '../engine/optim/adamw';
 import type { Shape, Tensor } from '../engine/tensor/tensor';
@@ -17,6 +17,8 @@ export interface Method<F extends Fields = Fields, S = unknown> {
   prepare?(host: Preparation, config: ConfigOf<F>): Promise<S>;
   /** Attaches to a layer, or leaves it alone. */
   attach(site: LinearSite, config: ConfigOf<F>, context: AttachContext<S>): Adapter | null;
+  /** Attaches to a weight that no chosen layer has: an embedding, a norm, the bias of one. What its adapter's weight() gives stands in for it. */
+  attachWeight?(weight: NamedWeight, config: ConfigOf<F>, context: AttachContext<S>): Adapter | null;
   /** Optimiser groups beyond 'default'; decay 0 unless said. */
   groups?(config: ConfigOf<F>, training: TrainingConfig): Readonly<Record<string, GroupSettings>>;
   /** Recorded: wraps one call of the model, training or not. */
@@ -41,8 +43,10 @@ export interface Method<F extends Fields = Fields, S = unknown> {
   events?(before: readonly SiteValues[], now: readonly SiteValues[], config: ConfigOf<F>): readonly string[];
   /** A PEFT adapter type of its own ('peft' in info.exports). */
   readonly peft?: PeftForm<F>;
-  /** Trainable parameters of a site of this shape: the specification's formula. */
-  trainable(shape: readonly [number, number], config: ConfigOf<F>): number;
+  /** Trainable parameters of a site of this shape, with or without a bias: the specification's formula. */
+  trainable(shape: readonly [number, number], config: ConfigOf<F>, biased?: boolean): number;
+  /** Trainable parameters at a weight that it attaches to beside sites. */
+  trainableWeight?(shape: Shape, config: ConfigOf<F>): number;
   /** Trainable parameters that sites share. */
   shared?(sites: readonly LinearSite[], config: ConfigOf<F>): number;
 }
@@ -81,11 +85,15 @@ export interface Forward {
 export interface Recorded {
   readonly params: Tensor;
   readonly blocks: Tensor;
+  /** Of the task and the method's loss, before clipping, laid out as `params`. Read it in `afterUpdate`. */
+  readonly gradients: Tensor;
   /** (norm, clip factor, go, halted): an update must do nothing where go is 0. */
   readonly control: Tensor;
   /** Adapted sites with their parameters, in order. */
   readonly sites: readonly SiteParams[];
   group(name: string): number;
+  /** Where a trainable parameter begins in `params`. */
+  at(param: Param): number;
   /** An input by the name it was attached under; made here if it was not. */
   input(name: string): Tensor;
   /** Reports x[0] as this step's value of one of the card's series. */
@@ -127,7 +135,7 @@ export interface PeftForm<F extends Fields = Fields> {
   shared?(name: string): boolean;
   /** Keys of adapter_config.json beside those that every type has. */
   config(sites: readonly SiteValues[], config: ConfigOf<F>): Readonly<Record<string, unknown>>;
-  /** Tensors by the name after 'base_model.model.'. */
+  /** Tensors by the name after 'base_model.model.', or by the whole name of what PEFT keeps beside the model: 'base_model.vera_A'. */
   tensors(sites: readonly SiteValues[], config: ConfigOf<F>): ReadonlyMap<string, { shape: Shape; data: Float32Array }>;
   /** The method's fields that attach what such a configuration describes. */
   fields(config: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>>;

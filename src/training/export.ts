@@ -4,7 +4,7 @@ import { type Adapters, noAdapters } from '../engine/nn/site';
 import { Graph } from '../engine/tensor/graph';
 import { readBytes, readF32 } from '../engine/tensor/memory';
 import { compile } from '../engine/tensor/step';
-import type { Tensor } from '../engine/tensor/tensor';
+import { type Tensor, rootOf } from '../engine/tensor/tensor';
 import { writeNative } from '../formats/native-adapter';
 import { type LoraModule, type PeftFolder, type SavedWeight, writePeft } from '../formats/peft';
 import { writePeftForm } from '../formats/peft-form';
@@ -72,7 +72,8 @@ export async function exportAdapter(device: Device, loaded: LoadedModel, exporte
       const { type } = method.peft;
       const saved = await headsOf(device, loaded, attachment);
       const form = { type, config: method.peft.config(sites, config), tensors: method.peft.tensors(sites, config), saved, adapted: names };
-      return { files: writePeftForm({ ...form, allModules: modulesOf(loaded), baseModel, taskType: peftTask(loaded.task) }), dropped: [], ranks: {} };
+      const transposed = names.some((name) => loaded.network.weights.get(`${name}.weight`)?.transposed);
+      return { files: writePeftForm({ ...form, transposed, allModules: modulesOf(loaded), baseModel, taskType: peftTask(loaded.task) }), dropped: [], ranks: {} };
     }
     default: return exportLora(device, loaded, attachment, baseModel);
   }
@@ -184,13 +185,13 @@ export async function mergedWeights(device: Device, loaded: LoadedModel, adapter
   const merged = new Map<string, Tensor>();
   graph.record(() => {
     for (const [name, adapter] of adapters) {
-      merged.set(`${name}.weight`, adapter.weight());
+      merged.set(loaded.network.weights.has(name) ? name : `${name}.weight`, adapter.weight());
       if (!adapter.bias) continue;
       if (!loaded.network.weights.has(`${name}.bias`)) throw new ConfigError(`${name}: the adapter has a bias, the model's layer does not`, 'Export the adapter by itself instead.');
       merged.set(`${name}.bias`, adapter.bias());
     }
   });
-  const step = await compile(device, graph, { keep: [...merged.values()] });
+  const step = await compile(device, graph, { keep: [...merged.values()].filter((t) => rootOf(t).life === 'step') });
   step.run();
   const tensors: NewTensor[] = [];
   for (const [name, { tensor: t, transposed }] of loaded.network.weights) {

@@ -5,8 +5,8 @@ import { elements } from '../engine/tensor/tensor';
 import { write } from '../engine/tensor/memory';
 import type { Files } from '../formats/folder';
 import { type NativeAdapter, readNative } from '../formats/native-adapter';
-import { PREFIX, readPeft } from '../formats/peft';
-import { openPeftFolder } from '../formats/peft-form';
+import { readPeft } from '../formats/peft';
+import { fullName, openPeftFolder } from '../formats/peft-form';
 import type { SafetensorsFile } from '../formats/safetensors';
 import { CheckpointError } from '../util/errors';
 import { type Attachment, attach, attachFiles, detach, initialise } from './attach';
@@ -37,12 +37,12 @@ export async function attachFolder(device: Device, loaded: LoadedModel, files: F
   const sites = [...loaded.network.sites.values()].filter((site) => names.some((name) => name.startsWith(`${site.name}.`)));
   const stray = names.find((name) => !sites.some((site) => name.startsWith(`${site.name}.`)) && !loaded.network.headOf(name) && !peft.shared?.(name));
   if (stray !== undefined) throw new CheckpointError(`${weights.name}: ${stray} adapts nothing that this model has`, 'Open the base model that the adapter was trained on.');
-  const get = (name: string) => weights.f32(PREFIX + name);
+  const get = (name: string) => weights.f32(fullName(name));
   const about = { fields: { ...peft.fields(config) } as NativeAdapter['fields'], sites: sites.map(({ name }) => name), state: {} };
   return attachNumbers(device, loaded, method, about, async (site, part, full) => (site ? (await peft.values(site, get))[part] : names.includes(full) ? get(full) : undefined));
 }
 
-/** Where a parameter's numbers come from: by the full name in the studio's own files, by site and short name from PEFT's; without a site those of a head. */
+/** Where a parameter's numbers come from: by the full name in the studio's own files, by site and short name from PEFT's; without a site those of a head, or of a weight that is stood in for. */
 type Numbers = (site: LinearSite | null, part: string, full: string) => Promise<Float32Array | Uint32Array | undefined>;
 
 const nativeNumbers = (weights: SafetensorsFile): Numbers => async (_, __, full) => {
@@ -60,7 +60,8 @@ async function attachNumbers(device: Device, loaded: LoadedModel, method: Method
   try {
     const data = new Map<string, Float32Array | Uint32Array>();
     const wanted: [site: LinearSite | null, part: string, p: Param][] = attachment.sites.flatMap((site) => Object.entries(attachment.adapters.get(site.name)?.params ?? {}).map(([part, p]): [LinearSite, string, Param] => [site, part, p]));
-    for (const p of attachment.params) if (attachment.heads.has(p.name)) wanted.push([null, p.name, p]);
+    const ofSites = new Set(wanted.map(([, , p]) => p));
+    for (const p of attachment.params) if (!ofSites.has(p)) wanted.push([null, p.name, p]);
     for (const [site, part, p] of wanted) {
       if (data.has(p.name)) continue;
       const values = await numbers(site, part, p.name);

@@ -58,7 +58,7 @@ export function planRun(loaded: LoadedModel, bound: BoundMethod, run: RunConfig,
   const largestBuffer = Math.max(...memory.sizes, ...held.sizes, largestWeight, optimiser.params);
   const counted = new Set<Param>();
   const byModule = new Map<string, { trainable: number; sites: number }>();
-  for (const site of attachment.sites) {
+  for (const site of [...attachment.sites, ...attachment.weights]) {
     const entry = byModule.get(site.module) ?? { trainable: 0, sites: 0 };
     // What sites share is counted where it first stands.
     const params = Object.values(attachment.adapters.get(site.name)?.params ?? {}).filter((p) => !counted.has(p));

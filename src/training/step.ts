@@ -5,6 +5,7 @@ import { AdamW, type GroupSettings } from '../engine/optim/adamw';
 import { MetricRing } from '../engine/optim/ring';
 import { keep } from '../engine/optim/vectors';
 import { Graph } from '../engine/tensor/graph';
+import { layout } from '../engine/tensor/memory';
 import { type Shape, type Tensor, rootOf, sameShape, tensor } from '../engine/tensor/tensor';
 import { ShapeError } from '../util/errors';
 import { type Attachment, inputOf } from './attach';
@@ -48,10 +49,12 @@ export function recordTraining(loaded: LoadedModel, bound: BoundMethod, attachme
   const adamw = new AdamW(trained, training);
   const ring = new MetricRing(RING_LENGTH);
   const lasting = new Map<string, Tensor>();
+  const { starts } = layout(trained.map((p) => p.tensor));
   const recorded: Recorded = {
-    params: adamw.params, blocks: adamw.blocks, control: adamw.control,
+    params: adamw.params, blocks: adamw.blocks, gradients: adamw.gradients, control: adamw.control,
     sites: attachment.sites.map((site) => ({ site, params: attachment.adapters.get(site.name)?.params ?? {} })),
     group: (name) => adamw.groups.indexOf(name),
+    at: (param) => starts[trained.indexOf(param)] as number,
     input: (name) => attachment.inputs.get(name)?.tensor ?? inputOf(attachment.inputs, name, [1], 0),
     report: (series, x) => ring.record(series, x),
     lasting: (name, size) => lastingTensor(lasting, name, size),

@@ -5,7 +5,7 @@ import { addColumns, attention, embedding, layerNorm, matmul, positionsUpTo, rms
 import { current } from '../tensor/graph';
 import { type Shape, type Tensor, constant, lastOf, sameShape, sizeOf, tensor } from '../tensor/tensor';
 import type { Init } from './init';
-import { type Adapters, type CallOptions, type LinearSite, type Site, linearSite } from './site';
+import { type Adapters, type CallOptions, type LinearSite, type NamedWeight, type Site, depthOf, linearSite, namedWeight } from './site';
 
 export interface Weight {
   readonly tensor: Tensor;
@@ -90,6 +90,13 @@ export class Network {
     return found.tensor;
   }
 
+  /** Every weight that is none of these sites', nor of a head that trains anyway. */
+  weightsBeside(sites: readonly Site[]): NamedWeight[] {
+    const ownersOf = (all: Iterable<Site>) => new Set([...all].flatMap(({ name }) => [`${name}.weight`, `${name}.bias`]));
+    const [taken, linear] = [new Set([...ownersOf(sites), ...this.trainedWhole]), ownersOf(this.sites.values())];
+    return [...this.weights].filter(([name]) => !taken.has(name)).map(([name, { tensor: t }]) => namedWeight(name, t, linear.has(name)));
+  }
+
   get parameters(): number {
     return [...this.weights.values()].reduce((sum, { tensor: t }) => sum + sizeOf(t.shape), 0);
   }
@@ -117,7 +124,7 @@ export class Scope {
   param(name: string, shape: Shape): Tensor {
     const full = this.path(name);
     const own = this.network.weight(full, shape, false);
-    return this.call.heads?.get(full) ?? own;
+    return this.call.heads?.get(full) ?? this.standIn(full) ?? own;
   }
 
   /** x Wᵀ (+ b), through the adapter that is attached here, if any. */
@@ -128,7 +135,7 @@ export class Scope {
     }
     const site = this.site(this.path(name), out, lastOf(x), bias, transposed);
     const adapter = this.call.adapters.get(site.name);
-    if (!adapter) return site.base(x);
+    if (!adapter) return site.base(x, this.standIn(`${site.name}.weight`), this.standIn(`${site.name}.bias`));
     return adapter.apply ? adapter.apply(x, this.call) : site.base(x, adapter.weight(), adapter.bias?.());
   }
 
@@ -194,6 +201,11 @@ export class Scope {
     return attention(q, k, v, { heads, kvHeads: heads, causal: false, mask: this.call.mask });
   }
 
+  /** What an adapter puts in place of a weight, by its whole name. */
+  private standIn(name: string): Tensor | undefined {
+    return this.call.adapters.get(name)?.weight();
+  }
+
   private cached(cache: KvCache, k: Tensor): { k: Tensor; v: Tensor } {
     let kept = cache.layers.get(this.prefix);
     if (!kept) {
@@ -209,8 +221,7 @@ export class Scope {
     if (!site) {
       const weight = this.network.weight(`${name}.weight`, [out, inn], transposed);
       const offset = bias ? this.network.weight(`${name}.bias`, [out], false) : undefined;
-      const depth = Number(name.match(/\.(\d+)\./)?.[1] ?? -1);
-      site = linearSite(name, depth, weight, offset);
+      site = linearSite(name, depthOf(name), weight, offset);
       this.network.sites.set(name, site);
     }
     return site;

@@ -52,6 +52,21 @@ export interface LinearSite {
 }
 export type Site = LinearSite;
 
+/** A weight of the model by its name, where no adapted linear layer has it: embeddings, norms, layers that were not chosen. */
+export interface NamedWeight {
+  readonly kind: 'weight';
+  /** The checkpoint's own name: 'model.norm.weight'. */
+  readonly name: string;
+  /** What it belongs to, the last part but one of the name: 'norm'. */
+  readonly module: string;
+  readonly depth: number;
+  readonly shape: Shape;
+  readonly tensor: Tensor;
+  /** Whether it is the weight or bias of a linear layer. */
+  readonly linear: boolean;
+  param(name: string, shape: Shape, init: Init, options?: ParamOptions): Param;
+}
+
 export interface CallOptions {
   /** Dropout and other noise act only in training. */
   readonly training: boolean;
@@ -69,7 +84,7 @@ export interface LoraFactors {
 
 export interface Adapter {
   readonly params: Readonly<Record<string, Param>>;
-  /** The effective weight [out, in], recorded: the definition. */
+  /** The effective weight [out, in], recorded: the definition. Of a named weight, what stands in for it. */
   weight(): Tensor;
   /** The effective bias [out], where the adapter changes it. */
   bias?(): Tensor;
@@ -79,7 +94,7 @@ export interface Adapter {
   lora?(values: Readonly<Record<string, Float32Array>>): LoraFactors;
 }
 
-/** Adapters by site name; a model call without adapters gets an empty one. */
+/** Adapters by name of site, or of weight; a model call without adapters gets an empty one. */
 export type Adapters = ReadonlyMap<string, Adapter>;
 export const noAdapters: Adapters = new Map();
 
@@ -93,6 +108,18 @@ export function linearSite(name: string, depth: number, weight: Tensor, bias: Te
       const y = matmul(x, other, { tb: true });
       return offset ? addColumns(y, offset) : y;
     },
+    param: (part, shape, init, options) => makeParam(`${name}.${part}`, shape, init, options),
+  };
+}
+
+/** Number of the block that a name stands in, −1 outside the blocks. */
+export const depthOf = (name: string): number => Number(name.match(/\.(\d+)\./)?.[1] ?? -1);
+
+export function namedWeight(name: string, weight: Tensor, linear: boolean): NamedWeight {
+  return {
+    kind: 'weight', name, linear, tensor: weight, shape: weight.shape,
+    module: name.split('.').at(-2) ?? name,
+    depth: depthOf(name),
     param: (part, shape, init, options) => makeParam(`${name}.${part}`, shape, init, options),
   };
 }

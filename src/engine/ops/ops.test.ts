@@ -13,11 +13,15 @@ import * as attention from './attention.reference';
 import * as columns from './columns.reference';
 import * as lookup from './embedding.reference';
 import { l1Norm } from './l1.reference';
+import { l2Norm } from './l2.reference';
 import { matmul as product } from './matmul.reference';
 import * as losses from './loss.reference';
 import * as norms from './norms.reference';
 import { patches } from './patches.reference';
+import { offIdentity } from './orthogonality.reference';
+import { relu } from './relu.reference';
 import { reshape } from './reshape.reference';
+import * as rows from './rows.reference';
 
 const SIZES = [1, 3, 63, 65, 257];
 /** [rows, columns] of row-wise ops: one row, one column, and sizes beside the 4 rows and 64 lanes of a workgroup. */
@@ -34,7 +38,18 @@ const sumCases = SIZES.flatMap((n) => [
 
 const l1Cases = SIZES.map((n) => testCase(`l1_norm ${n}`, { x: normals([n]) }, ({ x }) => ops.l1Norm(x), ({ x }) => l1Norm(x)));
 
+const l2Cases = SIZES.map((n) => testCase(`l2_norm ${n}`, { x: normals([n]) }, ({ x }) => ops.l2Norm(x), ({ x }) => l2Norm(x)));
+
+/** Square, with diagonals of either sign. */
+const reluCases = [
+  ...SIZES.map((n) => testCase(`relu ${n}`, { x: normals([n]) }, ({ x }) => ops.relu(x), ({ x }) => relu(x))),
+  ...[1, 3, 17].flatMap((n) => [false, true].map((keepSigns) => testCase(`relu about a diagonal ${n}${keepSigns ? ', signs kept' : ''}`, { x: normals([n, n]), s: normals([n]) }, ({ x, s }) => ops.relu(x, { diagonal: s, keepSigns }), ({ x, s }) => relu(x, s, keepSigns), { wrt: ['x'] }))),
+];
+
 const otherSums = [
+  // A norm of nothing, and a rectifier at its corner: no gradient there, so none is compared.
+  testCase('l2_norm of zeros', { x: normals([5], 0) }, ({ x }) => ops.l2Norm(x), ({ x }) => l2Norm(x), { wrt: [] }),
+  testCase('relu of zeros about a diagonal', { x: normals([3, 3], 0), s: floats([3], [2, 0, 5]) }, ({ x, s }) => ops.relu(x, { diagonal: s }), ({ x, s }) => relu(x, s), { wrt: [] }),
   testCase('l1_norm of zeros', { x: normals([5], 0) }, ({ x }) => ops.l1Norm(x), ({ x }) => l1Norm(x)),
   // beta = 0 must not read y: what stands there may be no number.
   testCase('axpby with beta 0 over NaN', { x: normals([7]), y: floats([7], range(7).map(() => Number.NaN)) }, ({ x, y }) => ops.axpby(x, y, 2, 0), ({ x }) => sums.scale(x, 2), { wrt: ['x'] }),
@@ -67,6 +82,15 @@ const columnCases = MATRICES.flatMap(([n, c]) => [
   testCase(`column_dot of x alone ${n}×${c}`, { x: normals([n, c]) }, ({ x }) => ops.columnDot(x), ({ x }) => columns.columnDot(x), { wrt: [] }),
   testCase(`column_dot without z ${n}×${c}`, { x: normals([n, c]), s: normals([n]) }, ({ x, s }) => ops.columnDot(x, undefined, s), ({ x, s }) => columns.columnDot(x, undefined, s), { wrt: [] }),
 ]);
+
+const rowCases = MATRICES.flatMap(([n, c]) => [
+  testCase(`scale_rows ${n}×${c}`, { x: normals([n, c]), s: normals([n]) }, ({ x, s }) => ops.scaleRows(x, s), ({ x, s }) => rows.scaleRows(x, s)),
+  // Rows of one number would have a norm whose derivative is nearly 0 / 0.
+  ...[1, 5].map((r) => testCase(`inverse_norms ${n}×${c + 2} rank ${r}`, { W: normals([n, c + 2]), B: normals([n, r]), A: normals([r, c + 2]) }, ({ W, B, A }) => ops.inverseRowNorms(W, B, A, 0.7, false), ({ W, B, A }) => rows.inverseRowNorms(W, B, A, 0.7), { wrt: ['B', 'A'] })),
+]);
+const zeroRows = testCase('inverse_norms of zeros', { W: normals([3, 5], 0), B: normals([3, 2], 0), A: normals([2, 5]) }, ({ W, B, A }) => ops.inverseRowNorms(W, B, A, 1, true), ({ W, B, A }) => rows.inverseRowNorms(W, B, A, 1), { wrt: [] });
+
+const offCases = [1, 3, 9].map((n) => testCase(`off_identity ${n}`, { g: normals([n, n]) }, ({ g }) => ops.offIdentity(g), ({ g }) => offIdentity(g)));
 
 const positionCase = testCase('add_positions', { x: normals([3, 5, 7]), table: normals([5, 7]) }, ({ x, table }) => ops.addPositions(x, table), ({ x, table }) => columns.addPositions(x, table));
 
@@ -194,7 +218,7 @@ const attentionCases = [
 ];
 
 const CASES = [
-  ...sumCases, ...l1Cases, ...otherSums, ...activationCases, ...extremeCases, ...columnCases, positionCase, ...sliceCases, ...patchCases, ...normCases, ...otherNorms,
+  ...sumCases, ...l1Cases, ...l2Cases, ...reluCases, ...otherSums, ...activationCases, ...extremeCases, ...columnCases, ...rowCases, zeroRows, ...offCases, positionCase, ...sliceCases, ...patchCases, ...normCases, ...otherNorms,
   ...embeddingCases, ...lossCases, extremeLoss, ...headCases, ...ropeCases, ...ropeBothCases, ...attentionCases,
 ];
 

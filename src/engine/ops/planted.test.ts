@@ -10,12 +10,16 @@ import * as activations from './activations.reference';
 import * as sums from './add.reference';
 import * as attention from './attention.reference';
 import * as columns from './columns.reference';
+import { offIdentity } from './orthogonality.reference';
+import * as rowOps from './rows.reference';
 import * as random from './dropout.reference';
 import * as lookup from './embedding.reference';
 import * as losses from './loss.reference';
+import { l2Norm } from './l2.reference';
 import * as products from './matmul.reference';
 import * as norms from './norms.reference';
 import { patches } from './patches.reference';
+import { relu } from './relu.reference';
 
 /** Changes the text of every kernel called `name`; a family's other kernels stay sound. */
 const text = (name: string, from: string, to: string): Change => (command) => {
@@ -41,6 +45,8 @@ const squashed = testCase('tanh', { x: normals([65]) }, ({ x }) => ops.tanh(x), 
 const quick = testCase('quick_gelu', { x: normals([65]) }, ({ x }) => ops.quickGelu(x), ({ x }) => activations.quickGelu(x));
 const power = testCase('exp', { x: normals([65]) }, ({ x }) => ops.exp(x), ({ x }) => activations.exp(x));
 const cut = testCase('patches', { x: normals([2, 3, 4, 6]) }, ({ x }) => ops.patches(x, 2), ({ x }) => patches(x, 2));
+const length = testCase('l2_norm', { x: normals([65]) }, ({ x }) => ops.l2Norm(x), ({ x }) => l2Norm(x));
+const rectified = testCase('relu', { x: normals([9, 9]), s: normals([9]) }, ({ x, s }) => ops.relu(x, { diagonal: s }), ({ x, s }) => relu(x, s), { wrt: ['x'] });
 const grouped = { heads: 4, kvHeads: 2, causal: true };
 const attend = testCase('attention', { q: normals([2, 9, 16]), k: normals([2, 9, 8]), v: normals([2, 9, 8]) }, ({ q, k, v }) => ops.attention(q, k, v, grouped), ({ q, k, v }) => attention.attention(q, k, v, grouped), { profiles: SOFTWARE });
 /** More keys than a tile holds. */
@@ -53,6 +59,9 @@ const layer = testCase('layer_norm', { x: normals([5, 65]), w: normals([65]), b:
 const loss = testCase('cross_entropy', { logits: normals([2, 5, 9]), labels: i32([2, 5], (i) => (i === 3 ? -100 : i % 9)) }, ({ logits, labels }) => ops.crossEntropy(logits, labels, 1).loss, ({ logits, labels }) => losses.crossEntropy(logits, labels, 1).loss);
 const embed = testCase('embedding', { ids: u32([9], (i) => i % 4), table: normals([5, 3]) }, ({ ids, table }) => ops.embedding(ids, table), ({ ids, table }) => lookup.embedding(ids, table));
 const gate = testCase('scale_columns', { x: normals([9, 5]), g: normals([5]) }, ({ x, g }) => ops.scaleColumns(x, g), ({ x, g }) => columns.scaleColumns(x, g));
+const rowGate = testCase('scale_rows', { x: normals([9, 5]), s: normals([9]) }, ({ x, s }) => ops.scaleRows(x, s), ({ x, s }) => rowOps.scaleRows(x, s));
+const norm = testCase('inverse_norms', { W: normals([9, 7]), B: normals([9, 3]), A: normals([3, 7]) }, ({ W, B, A }) => ops.inverseRowNorms(W, B, A, 0.7, false), ({ W, B, A }) => rowOps.inverseRowNorms(W, B, A, 0.7), { wrt: ['B', 'A'] });
+const off = testCase('off_identity', { g: normals([7, 7]) }, ({ g }) => ops.offIdentity(g), ({ g }) => offIdentity(g));
 const slice = testCase('slice_columns', { x: normals([3, 9]) }, ({ x }) => ops.sliceColumns(x, 2, 4), ({ x }) => columns.sliceColumns(x, 2, 4));
 const sum = testCase('axpby', { x: normals([65]), y: normals([65]) }, ({ x, y }) => ops.axpby(x, y, 0.3, 0.7), ({ x, y }) => sums.axpby(x, y, 0.3, 0.7));
 const scalars = { seed: 3, step: 4 };
@@ -70,6 +79,10 @@ const FAULTS: [what: string, test: Case, change: Change][] = [
   ['exp backward of x in place of y', power, text('elementwise/exp_backward', 'dy[i] * y[i]', 'dy[i] * log(y[i])')],
   ['patches with rows and columns of a patch changed over', cut, text('elementwise/patches', '* params.edge + row % params.edge) * params.edge + column % params.edge', '* params.edge + column % params.edge) * params.edge + row % params.edge')],
   ['patches moved forth where their gradient goes back', cut, backwardParams('elementwise/patches', (params) => ({ ...params, back: 0 }))],
+  ['l2_norm without its root', length, text('reduce/l2_norm', 'y[0] = sqrt(sum)', 'y[0] = sum')],
+  ['l2_norm backward of the square', length, text('reduce/l2_norm', '1.0 / sqrt(sum)', '2.0')],
+  ['relu that forgets its diagonal', rectified, text('elementwise/relu', 'max(x[at] + shift, 0.0)', 'max(x[at], 0.0)')],
+  ['relu backward that lets everything through', rectified, text('elementwise/relu_backward', 'select(0.0, dy[at], open)', 'dy[at]')],
   ['attention backward without delta', attend, text('attention/attention_stats', 'vec2<f32>(lse[row], delta)', 'vec2<f32>(lse[row], 0.0)')],
   ['attention without its scale', attend, text('attention/attention', 'score *= params.scale', 'score *= 1.0')],
   ['attention that sees one key too many', attend, text('attention/attention', 'positions[t] + 1u', 'positions[t] + 2u')],
@@ -91,6 +104,12 @@ const FAULTS: [what: string, test: Case, change: Change][] = [
   ['cross_entropy that counts ignored labels', loss, text('loss/mean', 'max(total[0], 1.0)', 'f32(params.n)')],
   ['embedding backward without the last row', embed, text('elementwise/embedding_backward', 'n < params.rows', 'n + 1u < params.rows')],
   ['column sums without the last row', gate, text('reduce/column_dot', 'n < params.rows', 'n + 1u < params.rows')],
+  ['row sums without the last column', rowGate, text('reduce/row_dot', 'c < params.columns', 'c + 1u < params.columns')],
+  ['rows scaled by the number of another', rowGate, text('elementwise/scale_rows', 'i / params.columns', 'i % 9u')],
+  ['norms without the scale of the branch', norm, text('lowrank/inverse_norms', 'params.scale * low', 'low')],
+  ['norms without the last rank', norm, text('lowrank/inverse_norms', 'j < params.rank', 'j + 1u < params.rank')],
+  ['norms’ backward without a power of the norm', norm, backwardParams('elementwise/axpby', (params) => ({ ...params, alpha: 0.5 * (params.alpha as number) }))],
+  ['a distance from zero instead of the identity', off, text('reduce/off_identity', '% (params.n + 1u) == 0u', '>= params.n * params.n')],
   ['slice backward one column off', slice, backwardParams('elementwise/slice_columns', (params) => ({ ...params, start: 3 }))],
   ['a sum with a wrong sign', sum, text('elementwise/axpby', 'v += params.beta', 'v -= params.beta')],
   ['dropout backward with a mask of its own', drop, backwardParams('random/dropout', (params) => ({ ...params, stream: 2 }))],

@@ -47,6 +47,11 @@ export function view(t: Tensor, shape: Shape): Tensor {
   if (sizeOf(shape) !== elements(t)) throw new ShapeError(`reshape: ${describe(t)} has ${elements(t)} elements, [${shape.join(', ')}] has ${sizeOf(shape)}`);
   return { ...tensor(t.label, shape, t.life, t.dtype), viewOf: rootOf(t) };
 }
+/** The first rows of a matrix, where it stands. Not for what trains: its gradient would have fewer rows than it. */
+export function firstRows(t: Tensor, rows: number): Tensor {
+  if (rows > rowsOf(t)) throw new ShapeError(`first_rows: ${describe(t)} has fewer than ${rows} rows`);
+  return { ...tensor(t.label, [rows, lastOf(t)], t.life, t.dtype), viewOf: rootOf(t) };
+}
 /** The tensor that owns the numbers. */
 export const rootOf = (t: Tensor): Tensor => t.viewOf ?? t;
 

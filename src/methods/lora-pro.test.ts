@@ -1,0 +1,235 @@
+// LoRA-Pro against its specification: the adjusted pair is the best one for the weight, whatever X; X solves its equation; and two steps of
+// the AdamW form are those of a double-precision version.
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Device } from '../engine/gpu/device';
+import { eigh, sylvester } from '../engine/linalg/host/eigen';
+import { type HostMatrix, combine, dot, frobenius, hostMatrix, identity, multiply, scaleRows, transpose } from '../engine/linalg/host/matrix';
+import { pinv } from '../engine/linalg/host/svd';
+import type { LinearSite } from '../engine/nn/site';
+import { Graph, writesOf } from '../engine/tensor/graph';
+import { free, upload } from '../engine/tensor/memory';
+import { compile } from '../engine/tensor/step';
+import { elements, tensor } from '../engine/tensor/tensor';
+import { testDevice } from '../engine/testing/device';
+import { attach } from '../training/attach';
+import { type Method, bind } from '../training/contract';
+import { type LoadedModel, freeWeights } from '../training/loaded';
+import { recordTraining } from '../training/step';
+import { adjusted, gramsOf, loraPro } from './lora-pro';
+import { type Subject, checks } from './testing/conformance';
+import { normals } from './testing/random';
+import { type RunSetup, createRun, numbersOf, plain, randomBatch, startOf, trained } from './testing/runs';
+import { LLAMA, loadTiny } from './testing/tiny';
+
+const RANK = 4;
+const [K, DOWN] = ['model.layers.0.self_attn.k_proj', 'model.layers.1.mlp.down_proj'];
+const SCALE = 2;
+
+let device: Device;
+let loaded: LoadedModel;
+let sites: LinearSite[];
+let subject: Subject;
+beforeAll(async () => {
+  device = await testDevice();
+  loaded = await loadTiny(device);
+  sites = [K, DOWN].map((name) => loaded.network.sites.get(name)!);
+  subject = { name: 'LoRA-Pro’s tiny Llama', config: LLAMA, changed: /(v|o|down)_proj/, device, loaded, fresh: () => loadTiny(device) };
+});
+afterAll(() => freeWeights(device, loaded));
+
+const random = (rows: number, columns: number, name: string, std = 1) => hostMatrix(rows, columns, normals(rows * columns, name, std));
+const minus = (a: HostMatrix, b: HostMatrix) => combine(a, b, 1, -1);
+const scaled = (a: HostMatrix, by: number) => combine(a, a, by, 0);
+const relative = (got: HostMatrix, want: HostMatrix) => frobenius(minus(got, want)) / frobenius(want);
+
+interface HostPair { A: HostMatrix; B: HostMatrix }
+/** What autograd gives for the gradient G of the weight. */
+const autograd = ({ A, B }: HostPair, G: HostMatrix): HostPair => ({ A: scaled(multiply(transpose(B), G), SCALE), B: scaled(multiply(G, transpose(A)), SCALE) });
+/** s (B g_A + g_B A), what a step along the pair adds to the weight. */
+const implied = ({ A, B }: HostPair, g: HostPair) => scaled(combine(multiply(B, g.A), multiply(g.B, A)), SCALE);
+const onto = (basis: HostMatrix) => multiply(basis, pinv(basis, 1e-10));
+/** G − (I − P_B) G (I − P_A): the projection of G on what rank-r matrices at B A can do. */
+function best({ A, B }: HostPair, G: HostMatrix): HostMatrix {
+  const [left, right] = [minus(identity(G.rows), onto(B)), minus(identity(G.columns), onto(transpose(A)))];
+  return minus(G, multiply(multiply(left, G), right));
+}
+
+/** The adjusted pairs of many sites on the device. */
+async function onDevice(factors: readonly HostPair[], own: readonly HostPair[], joined: boolean, damping = 1e-8): Promise<{ pairs: HostPair[]; X: HostMatrix[] }> {
+  const up = (m: HostMatrix, name: string) => upload(device, tensor(name, [m.rows, m.columns], 'input'), Float32Array.from(m.data));
+  const all = [...factors, ...own].map(({ A, B }, i) => ({ A: up(A, `A ${i}`), B: up(B, `B ${i}`) }));
+  const [f, g] = [all.slice(0, factors.length), all.slice(factors.length)];
+  const graph = new Graph();
+  const { pairs, X } = graph.record(() => adjusted(f, gramsOf(f, damping), g, SCALE, joined));
+  const step = await compile(device, graph, { keep: [...pairs.flatMap(({ A, B }) => [A, B]), ...(X ? [X] : [])] });
+  step.run();
+  const back: HostPair[] = [];
+  for (const [i, { A, B }] of pairs.entries()) back.push({ A: hostMatrix(factors[i]!.A.rows, factors[i]!.A.columns, await step.read(A)), B: hostMatrix(factors[i]!.B.rows, factors[i]!.B.columns, await step.read(B)) });
+  const r = factors[0]!.A.rows;
+  const flat = X ? await step.read(X) : new Float32Array();
+  step.dispose();
+  for (const { A, B } of all) for (const t of [A, B]) free(device, t);
+  return { pairs: back, X: X ? factors.map((_, i) => hostMatrix(r, r, flat.slice(i * r * r, (i + 1) * r * r))) : [] };
+}
+
+const SHAPES = [[16, 32], [32, 48], [48, 32], [4, 20]] as const;
+const factors = () => SHAPES.map(([out, inn], i) => ({ A: random(RANK, inn, `A ${i}`, 0.3), B: random(out, RANK, `B ${i}`, 0.2) }));
+const dense = () => SHAPES.map(([out, inn], i) => random(out, inn, `G ${i}`));
+
+describe('the adjusted pair', () => {
+  test.each([true, false])('moves the weight by the projection of G, whether X is solved for or 0 (%s)', async (joined) => {
+    const [f, G] = [factors(), dense()];
+    const { pairs } = await onDevice(f, f.map((pair, i) => autograd(pair, G[i]!)), joined);
+    pairs.forEach((pair, i) => {
+      expect(relative(implied(f[i]!, pair), best(f[i]!, G[i]!))).toBeLessThan(1e-5);
+      // Closer than any multiple of LoRA's own step.
+      const own = implied(f[i]!, autograd(f[i]!, G[i]!));
+      const t = dot(own.data, G[i]!.data) / dot(own.data, own.data);
+      expect(frobenius(minus(implied(f[i]!, pair), G[i]!))).toBeLessThanOrEqual(frobenius(minus(scaled(own, t), G[i]!)) + 1e-4);
+    });
+    // A square B reaches everything.
+    expect(relative(implied(f[3]!, pairs[3]!), G[3]!)).toBeLessThan(1e-4);
+  });
+
+  test('goes down: ⟨g_Aᴸ, g_A⟩ + ⟨g_Bᴸ, g_B⟩ = ‖P_B G‖² + ‖(I − P_B) G P_A‖²', async () => {
+    const [f, G] = [factors(), dense()];
+    const own = f.map((pair, i) => autograd(pair, G[i]!));
+    const { pairs } = await onDevice(f, own, true);
+    pairs.forEach((pair, i) => {
+      const along = dot(own[i]!.A.data, pair.A.data) + dot(own[i]!.B.data, pair.B.data);
+      const left = multiply(onto(f[i]!.B), G[i]!);
+      const right = multiply(minus(G[i]!, left), onto(transpose(f[i]!.A)));
+      expect(along / (frobenius(left) ** 2 + frobenius(right) ** 2)).toBeCloseTo(1, 4);
+    });
+  });
+
+  test('X solves its Sylvester equation, and is where both gradients are nearest to their own', async () => {
+    const [f, G] = [factors(), dense()];
+    const own = f.map((pair, i) => autograd(pair, G[i]!));
+    const { pairs, X } = await onDevice(f, own, true);
+    const { pairs: apart } = await onDevice(f, own, false);
+    X.forEach((x, i) => {
+      const { A, B } = f[i]!;
+      const C = scaled(multiply(apart[i]!.A, transpose(A)), -1);
+      const [BB, AA] = [multiply(transpose(B), B), multiply(A, transpose(A))];
+      expect(frobenius(minus(combine(multiply(BB, x), multiply(x, AA)), C)) / frobenius(C)).toBeLessThan(1e-4);
+      // d/dX (‖g_A − g_Aᴸ‖² + ‖g_B − g_Bᴸ‖²) / 2.
+      const [a, b] = [multiply(minus(pairs[i]!.A, own[i]!.A), transpose(A)), multiply(transpose(B), minus(pairs[i]!.B, own[i]!.B))];
+      expect(frobenius(minus(a, b)) / (frobenius(a) + frobenius(b))).toBeLessThan(1e-4);
+      expect(frobenius(x)).toBeGreaterThan(0.01);
+    });
+  });
+
+  test('the weight’s step does not depend on how B A is split into factors', async () => {
+    const [f, G] = [factors(), dense()];
+    const turned = f.map(({ A, B }, i) => {
+      const Q = combine(identity(RANK), random(RANK, RANK, `Q ${i}`, 0.2));
+      return { A: multiply(Q, A), B: multiply(B, pinv(Q, 1e-12)) };
+    });
+    const of = async (which: HostPair[]) => (await onDevice(which, which.map((pair, i) => autograd(pair, G[i]!)), true)).pairs.map((pair, i) => implied(which[i]!, pair));
+    const [straight, other] = [await of(f), await of(turned)];
+    straight.forEach((step, i) => expect(relative(other[i]!, step)).toBeLessThan(2e-5));
+  });
+
+  test('with B at 0, A stays, and B moves by g_B (A Aᵀ)⁻¹ / s²; with a B of lower rank the projection is the one onto what it spans', async () => {
+    const G = dense();
+    const zero = factors().map(({ A, B }) => ({ A, B: scaled(B, 0) }));
+    const first = await onDevice(zero, zero.map((pair, i) => autograd(pair, G[i]!)), true);
+    first.pairs.forEach((pair, i) => {
+      const { A } = zero[i]!;
+      expect(pair.A.data.every((x) => x === 0)).toBe(true);
+      expect(first.X[i]!.data.every((x) => x === 0)).toBe(true);
+      expect(relative(pair.B, scaled(multiply(G[i]!, pinv(A, 1e-12)), 1 / SCALE))).toBeLessThan(1e-5);
+    });
+    const lower = factors().map(({ A, B }) => ({ A, B: hostMatrix(B.rows, RANK, B.data.map((x, at) => (at % RANK === RANK - 1 ? B.data[at - 1]! : x))) }));
+    const { pairs } = await onDevice(lower, lower.map((pair, i) => autograd(pair, G[i]!)), true);
+    pairs.forEach((pair, i) => expect(relative(implied(lower[i]!, pair), best(lower[i]!, G[i]!))).toBeLessThan(1e-4));
+  });
+});
+
+type Settings = Record<string, number | boolean | string>;
+const one = { batch: () => randomBatch('one') };
+const setup = (fields: Settings = {}, more: Partial<RunSetup> = {}): RunSetup => ({ device, loaded, slug: 'lora-pro', targets: `${K}|${DOWN}`, data: one, ...more, fields: { rank: RANK, alpha: SCALE * RANK, ...fields } });
+
+describe('a run', () => {
+  test('keeps two moments in the shape of the weight in its AdamW form, none in its SGD form', async () => {
+    await trained(setup({}, { training: { steps: 1 } }), async ({ checkpoint }) => {
+      const lasting = [...(await numbersOf(checkpoint))].filter(([name]) => name.startsWith('lasting.'));
+      expect(lasting.map(([name, x]) => [name, x.length])).toEqual(sites.flatMap(({ name, shape: [out, inn] }) => ['m', 'v'].map((which) => [`lasting.${name}.${which}`, out * inn])));
+    });
+    await trained(setup({ form: 'sgd' }, { training: { steps: 1 } }), async ({ checkpoint }) => expect([...(await numbersOf(checkpoint)).keys()].some((name) => name.startsWith('lasting.'))).toBe(false));
+  });
+
+  test('three steps of the AdamW form are those of a double-precision version', async () => {
+    const [lr, beta1, beta2] = [1e-2, 0.8, 0.95];
+    const steps = 3;
+    const each: Promise<Map<string, Float32Array>>[] = [];
+    const at = setup({ beta1, beta2 }, { training: { steps, lr, saveEvery: 1, schedule: 'constant' }, save: (bytes) => { each.push(numbersOf(bytes)); } });
+    const { run } = await createRun(setup({ beta1, beta2 }));
+    const begun = await numbersOf(await run.checkpoint());
+    run.dispose();
+    await trained(at, ({ reason }) => expect(reason).toBe('finished'));
+    const states = [begun, ...(await Promise.all(each)).slice(0, steps)];
+    const moments = new Map(sites.map(({ name, shape: [out, inn] }) => [name, { M: hostMatrix(out, inn), V: hostMatrix(out, inn) }]));
+    for (let t = 1; t <= steps; t++) {
+      const before = states[t - 1]!;
+      // LoRA's own gradients at these numbers: with β₁ = 0 Adam's first moment is the gradient.
+      const lora = setup({}, { slug: 'lora', training: { steps: 1, lr: 1e-9, beta1: 0 } });
+      const resume = await startOf(lora, (name, was) => before.get(`param.${name}`) ?? was);
+      const gradients = await trained({ ...lora, resume }, ({ checkpoint }) => numbersOf(checkpoint));
+      for (const { name, shape: [out, inn] } of sites) {
+        const at_ = (all: ReadonlyMap<string, Float32Array>, kind: string): HostPair => ({ A: hostMatrix(RANK, inn, all.get(`${kind}.${name}.lora_A`)!), B: hostMatrix(out, RANK, all.get(`${kind}.${name}.lora_B`)!) });
+        const pair = at_(before, 'param');
+        const { M, V } = moments.get(name)!;
+        const g = implied(pair, reference(pair, at_(gradients, 'adam.m'), false));
+        g.data.forEach((x, i) => {
+          M.data[i] = beta1 * M.data[i]! + (1 - beta1) * x;
+          V.data[i] = beta2 * V.data[i]! + (1 - beta2) * x * x;
+        });
+        const d = hostMatrix(out, inn, M.data.map((m, i) => m / (1 - beta1 ** t) / (Math.sqrt(V.data[i]! / (1 - beta2 ** t)) + 1e-8)));
+        const step = reference(pair, autograd(pair, d), true);
+        const after = at_(states[t]!, 'param');
+        // Normalised entries of a gradient near rounding may have either sign: some thousandths of the step in all.
+        for (const part of ['A', 'B'] as const) {
+          if (t === 1 && part === 'A') expect(after.A.data).toEqual(pair.A.data);
+          else expect(relative(minus(pair[part], after[part]), scaled(step[part], lr)), `${name} ${part} step ${t}`).toBeLessThan(1e-2);
+        }
+        expect(relative(hostMatrix(out, inn, states[t]!.get(`lasting.${name}.m`)!), M)).toBeLessThan(1e-3);
+        expect(relative(hostMatrix(out, inn, states[t]!.get(`lasting.${name}.v`)!), V)).toBeLessThan(1e-3);
+      }
+    }
+  });
+
+  test('never makes a gradient of a frozen weight', () => {
+    const bound = bind(loraPro as unknown as Method, { rank: RANK });
+    const attachment = attach(loaded.network, bound, DOWN);
+    const { graph } = recordTraining(loaded, bound, attachment, { ...plain, batch: 2, seq: 10 });
+    // No activation of 20 tokens has as many elements.
+    const size = 32 * 48;
+    const wide = graph.commands.filter((command) => writesOf(command).some((t) => t.life === 'step' && elements(t) === size));
+    expect(wide.some(({ backward }) => backward)).toBe(false);
+    // The implied gradient, in two products, and Adam's direction are of that size, and of the site that is adapted alone.
+    expect(wide).toHaveLength(3);
+  });
+});
+
+/** The adjusted pair in double precision. */
+function reference({ A, B }: HostPair, own: HostPair, joined: boolean): HostPair {
+  const damped = (gram: HostMatrix) => {
+    const { values, vectors } = eigh(gram);
+    return multiply(transpose(vectors), scaleRows(vectors, values.map((v) => 1 / (v + 1e-8))));
+  };
+  const [BB, AA] = [multiply(transpose(B), B), multiply(A, transpose(A))];
+  const [left, right] = [damped(BB), damped(AA)];
+  const gA = scaled(multiply(left, own.A), 1 / SCALE ** 2);
+  const outer = scaled(multiply(own.B, right), 1 / SCALE ** 2);
+  const gB = minus(outer, multiply(B, multiply(left, multiply(transpose(B), outer))));
+  if (!joined) return { A: gA, B: gB };
+  const X = sylvester(BB, AA, scaled(multiply(gA, transpose(A)), -1), 1e-12);
+  return { A: combine(gA, multiply(X, A)), B: minus(gB, multiply(B, X)) };
+}
+
+describe('the SGD form', () => {
+  const wanted = /^(at the start|twenty steps|the same seed|learns|a run paused|a step asks|a rate|a base|a run gives)/;
+  test.each(Object.entries(checks).filter(([what]) => wanted.test(what)))('%s', (_, check) => check(subject, { method: loraPro as unknown as Method, fields: { rank: RANK, alpha: 8, form: 'sgd' }, lr: 0.1 }));
+});
