@@ -31,6 +31,7 @@ const cases: Readonly<Record<string, Omit<Case, 'method'>>> = {
   // The pull and the clipped half of the block hold the planted change back in runs this short; salt.test.ts runs it as published.
   salt: { fields: { width: 4, lambda: 1e-3, signed: true }, lr: 3e-2 },
   'lora-pro': { fields: { rank: 4, alpha: 8 } },
+  hydra: { fields: { scale: 2, dropout: 0 } },
   'test-delta': { start: 'close' },
   'test-masked': { draws: true, lr: 5e-2 },
   'test-growing': { lr: 5e-2 },

@@ -7,6 +7,7 @@ import { bitfit } from './bitfit';
 import { dora } from './dora';
 import { full } from './full';
 import { loldu } from './loldu';
+import { hydra } from './hydra';
 import { lora } from './lora';
 import { loraGa } from './lora-ga';
 import { loraPlus } from './lora-plus';
@@ -18,7 +19,7 @@ import { salt } from './salt';
 import { sora } from './sora';
 import { vera } from './vera';
 
-const registered = [lora, loraPlus, rslora, pissa, dora, vera, adalora, bitfit, full, sora, loraGa, loldu, nlora, salt, loraPro] as unknown as readonly Method[];
+const registered = [lora, loraPlus, rslora, pissa, dora, vera, adalora, bitfit, full, sora, loraGa, loldu, nlora, salt, loraPro, hydra] as unknown as readonly Method[];
 
 export const methods: ReadonlyMap<string, Method> = new Map(registered.map((method) => [validated(method).info.slug, method]));
 
