@@ -50,7 +50,7 @@ async function work() {
     const events = await lowrank('finetune', '--model', claim.model, '--data', files.train, '--val', files.validation, '--method', arm.method, ...set, ...(claim.targets ? ['--targets', claim.targets] : []), '--steps', claim.steps, '--batch', claim.batch, '--seq', claim.seq, '--lr', lr, '--seed', seed, '--out', dir);
     const done = events.at(-1);
     const test = (await lowrank('eval', '--model', claim.model, '--adapter', dir, '--data', files.test, '--batch', claim.batch, '--seq', claim.seq)).at(-1);
-    const extra = claim.measure ? await claim.measure({ dir, events, lowrank, files }) : {};
+    const extra = claim.measure ? await claim.measure({ dir, events, lowrank, files, arm }) : {};
     results.push({ arm: arm.name, lr, seed, validation: done.val_loss, test: test.loss, trainable: done.trainable, ...extra });
     // As they come: a long experiment that is cut off has not been for nothing.
     await writeFile(join(out, 'runs.jsonl'), results.map((r) => JSON.stringify(r)).join('\n'));

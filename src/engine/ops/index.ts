@@ -13,4 +13,5 @@ export { layerNorm, rmsNorm } from './norms';
 export { offIdentity } from './orthogonality';
 export { relu } from './relu';
 export { reshape } from './reshape';
+export { NO_SLOT, gatherRows, placeRows } from './pool';
 export { inverseRowNorms, scaleRows } from './rows';
