@@ -270,6 +270,16 @@ describe('reading what others wrote', () => {
     expect(half.modules).toMatchObject([{ A: new Float32Array(6).fill(1), B: new Float32Array(8).fill(1), transposed: true }]);
   });
 
+  it('keeps biases of lora_B, beside zeros where only some modules have one', async () => {
+    const bias = Float32Array.of(1, -2, 0.5, 3);
+    const written = write([{ ...module('h.0.q'), bias }, module('h.1.q')]);
+    expect(configOf(written)).toMatchObject({ lora_bias: true });
+    expect((await readPeft(folder(written.files))).modules.map((m) => m.bias)).toEqual([bias, new Float32Array(4)]);
+    expect(() => write([{ ...module('h.0.q'), bias: bias.slice(1) }])).toThrow(/a bias has 4 numbers, beside a rank from 1 on: 3 numbers, rank 2/);
+    expect(await message(read(minimal, [...pair('h.0.q'), { name: 'base_model.model.h.0.q.lora_B.bias', dtype: 'F32', shape: [4], data: bias }]))).toMatch(/lora_bias in adapter_config\.json is false: a lora_B\.bias/);
+    expect(await message(read({ ...minimal, lora_bias: true }, [...pair('h.0.q'), { name: 'base_model.model.h.0.q.lora_B.bias', dtype: 'F32', shape: [3], data: bias.slice(1) }]))).toMatch(/lora_B\.bias must be \[4\]/);
+  });
+
   it('resolves rsLoRA, rank_pattern and alpha_pattern as PEFT does', async () => {
     expect(await scales({ use_rslora: true })).toEqual({ 'h.0.q': 4 / Math.sqrt(2) });
     for (const init_lora_weights of [true, false, 'gaussian', 'Gaussian', 'eva', 'mica']) expect(await scales({ init_lora_weights })).toEqual({ 'h.0.q': 2 });
@@ -312,7 +322,8 @@ describe('reading what others wrote', () => {
     [{ peft_type: 'LOHA' }, /peft_type must be LORA: LOHA/],
     [{ peft_type: undefined }, /peft_type must be LORA: undefined/],
     [{ use_dora: true }, /DoRA is not supported: use_dora true/],
-    [{ lora_bias: true }, /a bias in lora_B/],
+    [{ lora_bias: true }, /h\.0\.q: lora_bias in adapter_config\.json is true: no lora_B\.bias/],
+    [{ lora_bias: 1 }, /lora_bias must be true or false/],
     [{ bias: 'all' }, /bias must be 'none': all/],
     [{ modules_to_save: ['classifier'] }, /the file holds none of modules_to_save: \["classifier"\]/],
     [{ modules_to_save: 'classifier' }, /modules_to_save must be null or a list of module names: classifier/],
@@ -358,7 +369,7 @@ describe('reading what others wrote', () => {
     ['DoRA', [...pair('h.0.q'), A('base_model.model.h.0.q.lora_magnitude_vector')], /lora_magnitude_vector: a DoRA magnitude is not supported/],
     ['an embedding', [A('base_model.model.embed_tokens.lora_embedding_A')], /an adapted embedding is not supported/],
     ['a saved base layer', [...pair('h.0.q'), A('base_model.model.embed_tokens.base_layer.weight')], /a saved base layer/],
-    ['a bias of lora_B', [...pair('h.0.q'), A('base_model.model.h.0.q.lora_B.bias', [4])], /a bias in lora_B/],
+    ['a bias of lora_A', [...pair('h.0.q'), A('base_model.model.h.0.q.lora_A.bias', [2])], /a bias in lora_A/],
     ['trained tokens', [A('base_model.model.e.token_adapter.trainable_tokens_delta')], /trained tokens/],
     ['a classifier', [...pair('h.0.q'), A('base_model.model.classifier.weight')], /classifier\.weight: a tensor that is not lora_A or lora_B is not supported/],
     ['a convolution', [A('base_model.model.h.0.q.lora_A.weight', [2, 3, 1, 1]), A('base_model.model.h.0.q.lora_B.weight', [4, 2, 1, 1])], /convolutions are not supported/],

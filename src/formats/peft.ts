@@ -12,7 +12,7 @@ export const PREFIX = 'base_model.model.';
 const TASKS = ['CAUSAL_LM', 'SEQ_CLS', 'SEQ_2_SEQ_LM', 'TOKEN_CLS', 'QUESTION_ANS', 'FEATURE_EXTRACTION'] as const;
 export type PeftTask = (typeof TASKS)[number];
 
-/** One adapted linear layer: y = xWᵀ + scale · (xAᵀ)Bᵀ. */
+/** One adapted linear layer: y = xWᵀ + scale · ((xAᵀ)Bᵀ + bias). */
 export interface LoraModule {
   /** Path of the module in the model, as in its checkpoint, without '.weight'. */
   name: string;
@@ -22,6 +22,8 @@ export interface LoraModule {
   A: Float32Array;
   /** [out, rank] */
   B: Float32Array;
+  /** [out] (lora_bias). */
+  bias?: Float32Array | undefined;
   inn: number;
   out: number;
   /** The checkpoint keeps this weight as [in, out] (GPT-2's Conv1D). */
@@ -50,6 +52,8 @@ export interface PeftConfig {
   rank_pattern: Record<string, number>;
   alpha_pattern: Record<string, number>;
   use_rslora: boolean;
+  /** Every module has a bias in lora_B. PEFT then merges only into layers that have a bias themselves. */
+  lora_bias: boolean;
   fan_in_fan_out: boolean;
   modules_to_save: string[] | null;
   base_model_name_or_path: string | null;
@@ -104,7 +108,6 @@ export const DEFAULTS = {
 /** Keys whose being set changes what the adapter computes, in a way that is not computed here. (VeLoRA changes only its training.) */
 const UNSUPPORTED: Readonly<Record<string, string>> = {
   use_dora: 'DoRA',
-  lora_bias: 'a bias in lora_B',
   layer_replication: 'replicated layers (layer_replication)',
   target_parameters: 'adapted parameters (target_parameters)',
   trainable_token_indices: 'trained tokens (trainable_token_indices)',
@@ -120,7 +123,7 @@ const UNSUPPORTED: Readonly<Record<string, string>> = {
 /** What the weights say, or what would make other numbers of them: not for `extra` to change. */
 const DERIVED = new Set([
   ...Object.keys(UNSUPPORTED), 'alpha_pattern', 'base_model_name_or_path', 'bias', 'exclude_modules', 'fan_in_fan_out', 'init_lora_weights',
-  'layers_pattern', 'layers_to_transform', 'lora_alpha', 'modules_to_save', 'peft_type', 'r', 'rank_pattern', 'target_modules', 'task_type', 'use_rslora',
+  'layers_pattern', 'layers_to_transform', 'lora_alpha', 'lora_bias', 'modules_to_save', 'peft_type', 'r', 'rank_pattern', 'target_modules', 'task_type', 'use_rslora',
 ]);
 
 export interface PeftInput {
@@ -152,9 +155,11 @@ export function writePeft(adapter: PeftInput): PeftFolder {
   const reserved = Object.keys(adapter.extra ?? {}).find((key) => DERIVED.has(key));
   if (reserved !== undefined) throw bad('PEFT export', 'an extra key may not change what the weights decide', reserved, 'leave it out');
 
-  const tensors: NewTensor[] = kept.flatMap(({ name, rank, inn, out, A, B }): NewTensor[] => [
+  const withBias = kept.some(({ bias }) => bias);
+  const tensors: NewTensor[] = kept.flatMap(({ name, rank, inn, out, A, B, bias }): NewTensor[] => [
     { name: `${PREFIX}${name}.lora_A.weight`, dtype: 'F32', shape: [rank, inn], data: A },
     { name: `${PREFIX}${name}.lora_B.weight`, dtype: 'F32', shape: [out, rank], data: B },
+    ...(withBias ? [{ name: `${PREFIX}${name}.lora_B.bias`, dtype: 'F32' as const, shape: [out], data: bias ?? new Float32Array(out) }] : []),
   ]);
   const saved = adapter.saved ?? [];
   for (const { name, shape, data } of saved) {
@@ -167,6 +172,7 @@ export function writePeft(adapter: PeftInput): PeftFolder {
     base_model_name_or_path: adapter.baseModel || null,
     // PEFT corrects it for each layer by its class, with a warning where it was wrong.
     fan_in_fan_out: kept.some((module) => module.transposed === true),
+    lora_bias: withBias,
     target_modules: targetsFor(kept.map((module) => module.name), adapter.allModules ?? null),
     task_type: adapter.taskType,
     modules_to_save: modulesToSave(saved),
@@ -190,7 +196,7 @@ export const modulesToSave = (saved: readonly SavedWeight[]): string[] | null =>
 function checkModules(modules: readonly LoraModule[]): void {
   const names = new Set<string>();
   const todo = 'export the adapter as it was trained';
-  for (const { name, rank, scale, A, B, inn, out } of modules) {
+  for (const { name, rank, scale, A, B, bias, inn, out } of modules) {
     const at = `PEFT export: ${show(name)}`;
     if (name === '' || names.has(name)) throw bad(at, 'a module needs a name of its own', show(name), todo);
     if (name.startsWith(PREFIX)) throw bad(at, `the name must be that in the model, without ${PREFIX}`, show(name), todo);
@@ -200,8 +206,10 @@ function checkModules(modules: readonly LoraModule[]): void {
     if (!isCount(inn) || !isCount(out)) throw bad(at, 'in and out must be whole numbers from 1 on', `in ${inn}, out ${out}`, todo);
     if (A.length !== rank * inn) throw bad(at, `A [${rank}, ${inn}] has ${rank * inn} numbers`, `${A.length}`, todo);
     if (B.length !== out * rank) throw bad(at, `B [${out}, ${rank}] has ${out * rank} numbers`, `${B.length}`, todo);
+    if (bias && (rank === 0 || bias.length !== out)) throw bad(at, `a bias has ${out} numbers, beside a rank from 1 on`, `${bias.length} numbers, rank ${rank}`, todo);
     checkFinite(A, `${at}: A`);
     checkFinite(B, `${at}: B`);
+    if (bias) checkFinite(bias, `${at}: bias`);
   }
 }
 
@@ -318,9 +326,9 @@ export async function readPeft(files: Files): Promise<PeftAdapter> {
   const rankOf = patternLookup(config.rank_pattern, config.r, `${where}: rank_pattern`);
   const alphaOf = patternLookup(config.alpha_pattern, config.lora_alpha, `${where}: alpha_pattern`);
   const modules: LoraModule[] = [];
-  for (const [name, { a, b }] of halves) {
+  for (const [name, { a, b, bias: offset }] of halves) {
     const at = `${weights.name}: ${show(name)}`;
-    if (!a || !b) throw bad(at, `lora_${a ? 'B' : 'A'}.weight is missing`, `only ${show((a ?? b)!.name)}`, 'the adapter is incomplete; save or download it again');
+    if (!a || !b) throw bad(at, `lora_${a ? 'B' : 'A'}.weight is missing`, `only ${show((a ?? b ?? offset)!.name)}`, 'the adapter is incomplete; save or download it again');
     const rank = rankOf.of(name);
     const [inn, out] = checkPair(a, b, rank, at);
     if (!isTarget(name)) throw bad(at, 'the module is not one of target_modules, so PEFT would ignore its tensors', show(config.target_modules), `add it to target_modules in ${CONFIG}`);
@@ -328,8 +336,9 @@ export async function readPeft(files: Files): Promise<PeftAdapter> {
     const B = await weights.f32(b.name);
     checkFinite(A, `${weights.name}: ${show(a.name)}`);
     checkFinite(B, `${weights.name}: ${show(b.name)}`);
+    const bias = await biasOf(weights, offset, config.lora_bias, out, at);
     const scale = alphaOf.of(name) / (config.use_rslora ? Math.sqrt(rank) : rank);
-    modules.push({ name, rank, scale, A, B, inn, out, transposed: config.fan_in_fan_out });
+    modules.push({ name, rank, scale, A, B, ...(bias ? { bias } : {}), inn, out, transposed: config.fan_in_fan_out });
   }
   const saved = await Promise.all(whole.map(async ({ name, shape }) => {
     const data = await weights.f32(name);
@@ -368,7 +377,7 @@ function parsePeftConfig(json: unknown, where: string, notes: string[]): PeftCon
   need('lora_alpha', 'a number', isNumber(json.lora_alpha));
   need('rank_pattern', 'whole numbers from 1 on by module', isObject(config.rank_pattern) && Object.values(config.rank_pattern).every(isCount));
   need('alpha_pattern', 'numbers by module', isObject(config.alpha_pattern) && Object.values(config.alpha_pattern).every(isNumber));
-  for (const key of ['use_rslora', 'fan_in_fan_out']) need(key, 'true or false', typeof config[key] === 'boolean');
+  for (const key of ['use_rslora', 'lora_bias', 'fan_in_fan_out']) need(key, 'true or false', typeof config[key] === 'boolean');
   const targets = json.target_modules;
   need('target_modules', 'a list of module names or one regular expression', isNames(targets) && targets.length > 0);
   need('exclude_modules', 'a list of module names or one regular expression', config.exclude_modules === null || isNames(config.exclude_modules));
@@ -403,23 +412,35 @@ function isNames(value: unknown): value is string[] | string {
   return typeof value === 'string' || (Array.isArray(value) && value.every((name) => typeof name === 'string'));
 }
 
-/** The tensors by module, and those of whole modules; one that is neither half of a LoRA pair nor of a whole module is refused by name. */
-function pairUp(weights: SafetensorsFile, toSave: readonly string[]): { halves: Map<string, { a?: TensorEntry; b?: TensorEntry }>; whole: TensorEntry[] } {
+/** A module's lora_B.bias [out]; there must be one just where lora_bias says so. */
+async function biasOf(weights: SafetensorsFile, entry: TensorEntry | undefined, wanted: boolean, out: number, at: string): Promise<Float32Array | undefined> {
+  if (wanted !== (entry !== undefined)) throw bad(at, `lora_bias in ${CONFIG} is ${wanted}`, `${entry ? 'a' : 'no'} lora_B.bias`, 'correct lora_bias, or save the adapter again with PEFT');
+  if (!entry) return undefined;
+  if (entry.shape.length !== 1 || entry.shape[0] !== out) throw bad(at, `lora_B.bias must be [${out}]`, show(entry.shape), 'save the adapter again with PEFT');
+  const bias = await weights.f32(entry.name);
+  checkFinite(bias, `${weights.name}: ${show(entry.name)}`);
+  return bias;
+}
+
+interface Halves { a?: TensorEntry; b?: TensorEntry; bias?: TensorEntry }
+
+/** The tensors by module, and those of whole modules; one that is neither part of a LoRA pair nor of a whole module is refused by name. */
+function pairUp(weights: SafetensorsFile, toSave: readonly string[]): { halves: Map<string, Halves>; whole: TensorEntry[] } {
   const whole: TensorEntry[] = [];
-  const modules = new Map<string, { a?: TensorEntry; b?: TensorEntry }>();
+  const modules = new Map<string, Halves>();
   for (const entry of weights.entries) {
     const at = `${weights.name}: ${show(entry.name)}`;
     if (!entry.name.startsWith(PREFIX)) {
       throw bad(at, `the name must begin with ${PREFIX}, otherwise PEFT loads the adapter without any effect`, show(entry.name), 'rename the tensors, or save the adapter again with PEFT');
     }
-    const match = /^(.+)\.lora_([AB])(?:\.default)?\.weight$/s.exec(entry.name.slice(PREFIX.length));
+    const match = /^(.+)\.lora_(?:(A|B)(?:\.default)?\.weight|B(?:\.default)?\.(bias))$/s.exec(entry.name.slice(PREFIX.length));
     if (!match && savedModule(entry.name.slice(PREFIX.length), toSave) !== null) {
       whole.push(entry);
       continue;
     }
     if (!match) throw bad(at, `${kindOf(entry.name)} is not supported`, `${entry.dtype} ${show(entry.shape)}`, 'open an adapter that was trained as plain LoRA on linear layers');
     const name = match[1]!;
-    const half = match[2] === 'A' ? 'a' : 'b';
+    const half = match[3] === 'bias' ? 'bias' : match[2] === 'A' ? 'a' : 'b';
     const module = modules.get(name) ?? {};
     const other = module[half];
     if (other) throw bad(at, 'the module has this half twice', show(other.name), 'keep one of the two');
@@ -439,7 +460,7 @@ function savedModule(weight: string, toSave: readonly string[]): string | null {
 function kindOf(name: string): string {
   if (name.includes('.lora_magnitude_vector')) return 'a DoRA magnitude';
   if (name.includes('.lora_embedding_')) return 'an adapted embedding';
-  if (/\.lora_[AB]\.(default\.)?bias$/.test(name)) return 'a bias in lora_B';
+  if (/\.lora_A\.(default\.)?bias$/.test(name)) return 'a bias in lora_A';
   if (/\.lora_[AB]\.[^.]+\.weight$/.test(name)) return "an adapter that is not named 'default'";
   if (name.includes('.token_adapter.')) return 'an adapter of trained tokens';
   if (name.includes('.base_layer.')) return 'a saved base layer';

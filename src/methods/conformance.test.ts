@@ -31,6 +31,11 @@ const cases: Readonly<Record<string, Omit<Case, 'method'>>> = {
   // The pull and the clipped half of the block hold the planted change back in runs this short; salt.test.ts runs it as published.
   salt: { fields: { width: 4, lambda: 1e-3, signed: true }, lr: 3e-2 },
   'lora-pro': { fields: { rank: 4, alpha: 8 } },
+  // At b = 1 the scale is alpha: more of it, and the loss bends within the differences that gradients are held to.
+  dylora: { fields: { rank: 2, alpha: 1, update: 'prefix' }, draws: true, spread: 0.1, lr: 8e-2 },
+  lamda: { fields: { rank: 16, alpha: 16 }, start: 'close', unseeded: true, spread: 0.05, lr: 1e-2 },
+  mos: { fields: { equivalentRank: 2, alpha: 6 } },
+  hydra: { fields: { scale: 2, dropout: 0 } },
   'test-delta': { start: 'close' },
   'test-masked': { draws: true, lr: 5e-2 },
   'test-growing': { lr: 5e-2 },

@@ -7,6 +7,9 @@ import { bitfit } from './bitfit';
 import { dora } from './dora';
 import { full } from './full';
 import { loldu } from './loldu';
+import { dylora } from './dylora';
+import { hydra } from './hydra';
+import { lamda } from './lamda';
 import { lora } from './lora';
 import { loraGa } from './lora-ga';
 import { loraPlus } from './lora-plus';
@@ -15,10 +18,11 @@ import { nlora } from './nlora';
 import { pissa } from './pissa';
 import { rslora } from './rslora';
 import { salt } from './salt';
+import { mos } from './mos';
 import { sora } from './sora';
 import { vera } from './vera';
 
-const registered = [lora, loraPlus, rslora, pissa, dora, vera, adalora, bitfit, full, sora, loraGa, loldu, nlora, salt, loraPro] as unknown as readonly Method[];
+const registered = [lora, loraPlus, rslora, pissa, dora, vera, adalora, bitfit, full, sora, loraGa, loldu, nlora, salt, loraPro, hydra, dylora, mos, lamda] as unknown as readonly Method[];
 
 export const methods: ReadonlyMap<string, Method> = new Map(registered.map((method) => [validated(method).info.slug, method]));
 

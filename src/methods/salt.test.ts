@@ -215,7 +215,7 @@ describe('what is counted and exported', () => {
       const { params } = run.attachment.adapters.get(site.name)!;
       return { site, params, values: Object.fromEntries(Object.entries(params).map(([part, p]) => [part, numbers.get(`param.${p.name}`)!])) };
     });
-    const { clipped } = salt.views!(values, bind(salt as unknown as Method, { top: 0.5, width: WIDTH }).config as never) as { clipped: { values: Float32Array } };
+    const { clipped } = salt.views!(values, bind(salt as unknown as Method, { top: 0.5, width: WIDTH }).config as never, {}) as { clipped: { values: Float32Array } };
     sites.forEach((site, i) => {
       const { r, q } = sizes(site);
       const get = (part: string) => numbers.get(`param.${site.name}.${part}`)!;

@@ -3,7 +3,7 @@ import type { Device } from '../engine/gpu/device';
 import type { Network } from '../engine/nn/network';
 import { initial } from '../engine/nn/init';
 import { type Adapter, type Adapters, type LinearSite, type NamedWeight, type Param, type Site, makeParam, noAdapters } from '../engine/nn/site';
-import { matmul } from '../engine/ops';
+import { axpby, matmul, scale as scaled } from '../engine/ops';
 import { copyTensor, free, upload } from '../engine/tensor/memory';
 import { type Tensor, elements, sameShape, tensor } from '../engine/tensor/tensor';
 import type { LoraModule, PeftAdapter, SavedWeight } from '../formats/peft';
@@ -125,24 +125,27 @@ export function attachFiles(device: Device, network: Network, files: readonly Pi
     upload(device, param.tensor, data);
     return param;
   });
-  const branches = new Map<string, { site: LinearSite; parts: { A: Param; B: Param; scale: number }[] }>();
+  const branches = new Map<string, { site: LinearSite; parts: { A: Param; B: Param; bias?: Param; scale: number }[] }>();
   found.forEach((modules, number) => {
     for (const { module, site } of modules) {
       const [out, inn] = site.shape;
       const [A, B] = [site.param(`file${number}_A`, [module.rank, inn], { kind: 'zeros' }), site.param(`file${number}_B`, [out, module.rank], { kind: 'zeros' })];
+      const bias = module.bias && site.param(`file${number}_bias`, [out], { kind: 'zeros' });
       upload(device, A.tensor, module.A);
       upload(device, B.tensor, module.B);
+      if (bias) upload(device, bias.tensor, module.bias as Float32Array);
       const entry = branches.get(site.name) ?? { site, parts: [] };
-      entry.parts.push({ A, B, scale: module.scale });
+      entry.parts.push({ A, B, ...(bias ? { bias } : {}), scale: module.scale });
       branches.set(site.name, entry);
     }
   });
   const adapters = new Map<string, Adapter>();
   for (const [name, { site, parts }] of branches) {
     adapters.set(name, {
-      params: Object.fromEntries(parts.flatMap(({ A, B }, i) => [[`A${i}`, A], [`B${i}`, B]])),
+      params: Object.fromEntries(parts.flatMap(({ A, B, bias }, i) => [[`A${i}`, A], [`B${i}`, B], ...(bias ? [[`bias${i}`, bias] as const] : [])])),
       weight: () => parts.reduce((w, { A, B, scale }) => matmul(B.tensor, A.tensor, { alpha: scale, c: w }), site.weight),
-      apply: (x) => parts.reduce((y, { A, B, scale }) => matmul(matmul(x, A.tensor, { tb: true }), B.tensor, { tb: true, alpha: scale, c: y }), site.base(x)),
+      ...(parts.some(({ bias }) => bias) ? { bias: () => summedBias(site, parts) as Tensor } : {}),
+      apply: (x) => parts.reduce((y, { A, B, scale }) => matmul(matmul(x, A.tensor, { tb: true }), B.tensor, { tb: true, alpha: scale, c: y }), site.base(x, site.weight, summedBias(site, parts))),
     });
   }
   return {
@@ -164,6 +167,10 @@ function wholeOf(network: Network, files: readonly Pick<PeftAdapter, 'saved'>[])
   }
   return all;
 }
+
+/** b + Σ scale · bias; the layer's own bias, if any, where no file has one. */
+const summedBias = (site: LinearSite, parts: readonly { bias?: Param; scale: number }[]): Tensor | undefined =>
+  parts.reduce<Tensor | undefined>((sum, { bias, scale }) => (bias ? (sum ? axpby(sum, bias.tensor, 1, scale) : scaled(bias.tensor, scale)) : sum), site.bias);
 
 /** The site that a module of a file adapts, if names and shapes agree. */
 export function siteOf(network: Network, { name, out, inn }: LoraModule): LinearSite {

@@ -25,8 +25,8 @@ export interface Method<F extends Fields = Fields, S = unknown> {
   call?(next: (adapters: Adapters) => Tensor, adapters: Adapters, options: CallOptions, config: ConfigOf<F>): Tensor;
   /** Recorded: what is minimised, from the task's loss [1]; default the task's loss itself. */
   loss?(task: Tensor, forward: Forward, config: ConfigOf<F>): Tensor;
-  /** Recorded, between gradients and update: what is stepped along instead of some gradients. */
-  optimizer?(recorded: RecordedGradients, config: ConfigOf<F>): Directions;
+  /** Recorded, between gradients and update: what is stepped along instead of some gradients; undefined where nothing is. */
+  optimizer?(recorded: RecordedGradients, config: ConfigOf<F>): Directions | undefined;
   /** Recorded once, after the optimiser's update: prox, projection, reported series. */
   afterUpdate?(recorded: Recorded, config: ConfigOf<F>): void;
   /** Host, before each step: writes inputs and masks. Must depend on nothing but step, seed and state. */
@@ -38,7 +38,7 @@ export interface Method<F extends Fields = Fields, S = unknown> {
   /** Drives the run instead of training the phases one after another. On resuming it runs again, and steps already done are passed over. */
   recipe?(run: Trainer, config: ConfigOf<F>): Promise<void>;
   /** What its views show now. */
-  views?(sites: readonly SiteValues[], config: ConfigOf<F>): Readonly<Record<string, unknown>>;
+  views?(sites: readonly SiteValues[], config: ConfigOf<F>, state: Readonly<RunState>): Readonly<Record<string, unknown>>;
   /** What is worth a line between two looks at the parameters: whole sentences. */
   events?(before: readonly SiteValues[], now: readonly SiteValues[], config: ConfigOf<F>): readonly string[];
   /** A PEFT adapter type of its own ('peft' in info.exports). */

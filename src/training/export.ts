@@ -42,6 +42,20 @@ export async function readSites(device: Device, { adapters, sites }: Attachment)
   }));
 }
 
+/** The numbers that `lora` works on, by site: of the parameters and of what is derived from them. */
+export async function exportValues(device: Device, attachment: Attachment): Promise<SiteValues[]> {
+  const sites = await readSites(device, attachment);
+  const graph = new Graph();
+  const derived = graph.record(() => sites.map(({ site }) => Object.entries(attachment.adapters.get(site.name)?.derived?.() ?? {})));
+  const keep = derived.flat().map(([, t]) => t);
+  if (keep.length === 0) return sites;
+  const step = await compile(device, graph, { keep });
+  step.run();
+  const read = await Promise.all(derived.map((own) => Promise.all(own.map(async ([name, t]) => [name, await step.read(t)] as const))));
+  step.dispose();
+  return sites.map((found, i) => ({ ...found, values: { ...found.values, ...Object.fromEntries(read[i] ?? []) } }));
+}
+
 async function numbersOf(device: Device, t: Tensor): Promise<Float32Array> {
   if (t.dtype === 'f32') return readF32(device, t);
   const bytes = await readBytes(device, t);
@@ -108,14 +122,14 @@ export interface TrainedModule {
 
 /** Every module as plain LoRA. Gates are the parameters of the group of that name; those at 0 have left the factors. */
 export async function trainedModules(device: Device, loaded: LoadedModel, attachment: Attachment): Promise<TrainedModule[]> {
-  return (await readSites(device, attachment)).map(({ site, params, values }) => {
+  return (await exportValues(device, attachment)).map(({ site, params, values }) => {
     const factors = attachment.adapters.get(site.name)?.lora?.(values);
     if (!factors) throw new ConfigError(`${site.name}: this method’s adapter is no LoRA, so it has no ranks to cut or to rename`, 'Export it as the method writes it, or merged.');
-    const { rank, scale, A, B } = factors;
+    const { rank, scale, A, B, bias } = factors;
     const gates = Object.entries(params).find(([, param]) => param.group === 'gate');
     const open = gates && values[gates[0]]?.filter((gate) => gate !== 0);
     return {
-      module: { name: site.name, rank, scale, A, B, out: site.shape[0], inn: site.shape[1], transposed: loaded.network.weights.get(`${site.name}.weight`)?.transposed ?? false },
+      module: { name: site.name, rank, scale, A, B, ...(bias ? { bias } : {}), out: site.shape[0], inn: site.shape[1], transposed: loaded.network.weights.get(`${site.name}.weight`)?.transposed ?? false },
       ...(open && open.length === rank ? { gates: open } : {}),
     };
   });

@@ -442,7 +442,7 @@ export class Run {
     if (!method.views) return;
     const step = this.step;
     const sites = await readSites(device, this.attachment);
-    for (const [id, data] of Object.entries(method.views(sites, config))) listener({ kind: 'view', id, step, data: data as HeatmapData });
+    for (const [id, data] of Object.entries(method.views(sites, config, this.state))) listener({ kind: 'view', id, step, data: data as HeatmapData });
     if (this.lastViews.sites.length > 0) for (const text of method.events?.(this.lastViews.sites, sites, config) ?? []) listener({ kind: 'note', step, text });
     this.lastViews.sites = sites;
   }

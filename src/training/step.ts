@@ -85,13 +85,12 @@ function lastingTensor(all: Map<string, Tensor>, name: string, shape: Shape): Te
   return found;
 }
 
-/** Gradients are computed right into their arena, so each must be a tensor of this step that is nothing else's. */
+/**
+ * Gradients are computed right into their arena, so each must be a tensor of this step that is nothing else's. Where two parameters
+ * have the same one, both get a copy: no kernel may read and write one arena.
+ */
 export function ownTensors(gradients: readonly Tensor[], taken: readonly Tensor[] = []): Tensor[] {
-  const seen = new Set(taken.map((t) => rootOf(t).id));
-  return gradients.map((g) => {
-    const root = rootOf(g);
-    const own = root.life === 'step' && !seen.has(root.id);
-    seen.add(root.id);
-    return own ? g : copy(g);
-  });
+  const uses = new Map<number, number>();
+  for (const t of [...gradients, ...taken]) uses.set(rootOf(t).id, (uses.get(rootOf(t).id) ?? 0) + 1);
+  return gradients.map((g) => (rootOf(g).life === 'step' && uses.get(rootOf(g).id) === 1 ? g : copy(g)));
 }

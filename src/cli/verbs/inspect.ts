@@ -33,7 +33,7 @@ export async function inspect(args: readonly string[]): Promise<number> {
     for (const note of adapter.notes) output.note(note);
     for (const module of adapter.modules) showModule(module, output);
     for (const { name, shape } of adapter.saved) output.event({ event: 'whole', name, shape }, `${name.padEnd(48)} trained whole [${shape.join(', ')}]`);
-    const parameters = adapter.modules.reduce((sum, m) => sum + m.A.length + m.B.length, 0) + adapter.saved.reduce((sum, w) => sum + w.data.length, 0);
+    const parameters = adapter.modules.reduce((sum, m) => sum + m.A.length + m.B.length + (m.bias?.length ?? 0), 0) + adapter.saved.reduce((sum, w) => sum + w.data.length, 0);
     output.event({ event: 'adapter', modules: adapter.modules.length, parameters, base: adapter.baseModel, task: adapter.taskType }, `${adapter.modules.length} modules, ${parameters} parameters, base ${adapter.baseModel ?? 'not named'}`);
   } else if (files.has('config.json')) {
     showModel(await describeFolder(folder, output), output);

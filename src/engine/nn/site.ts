@@ -80,6 +80,8 @@ export interface LoraFactors {
   readonly A: Float32Array;
   /** [out, rank] */
   readonly B: Float32Array;
+  /** [out], added to what B gives and scaled with it. */
+  readonly bias?: Float32Array | undefined;
 }
 
 export interface Adapter {
@@ -92,6 +94,8 @@ export interface Adapter {
   apply?(x: Tensor, call: CallOptions): Tensor;
   /** The same adapter as plain LoRA, from the parameters' numbers; rank 0 when it does nothing. */
   lora?(values: Readonly<Record<string, Float32Array>>): LoraFactors;
+  /** What `lora` needs beside the parameters, recorded: products with the frozen weight. Their numbers join `values`. */
+  derived?(): Readonly<Record<string, Tensor>>;
 }
 
 /** Adapters by name of site, or of weight; a model call without adapters gets an empty one. */

@@ -14,4 +14,5 @@ export { offIdentity } from './orthogonality';
 export { patches } from './patches';
 export { relu } from './relu';
 export { reshape } from './reshape';
+export { NO_SLOT, gatherRows, placeRows } from './pool';
 export { inverseRowNorms, scaleRows } from './rows';

@@ -20,6 +20,7 @@ import * as norms from './norms.reference';
 import { patches } from './patches.reference';
 import { offIdentity } from './orthogonality.reference';
 import { relu } from './relu.reference';
+import * as pools from './pool.reference';
 import { reshape } from './reshape.reference';
 import * as rows from './rows.reference';
 
@@ -118,6 +119,20 @@ const idOf = (vocab: number) => (i: number) => (i * i * 7 + i) % vocab;
 const embeddingCases = ([[[1], 1, 1], [[3], 65, 3], [[2, 63], 7, 5], [[257], 65, 8]] as const).map(([shape, vocab, c]) =>
   testCase(`embedding ids [${shape}] of ${vocab}×${c}`, { ids: u32(shape, idOf(vocab)), table: normals([vocab, c]) }, ({ ids, table }) => ops.embedding(ids, table), ({ ids, table }) => lookup.embedding(ids, table)),
 );
+
+/** Pools of which some rows are named, by ids in no order, none twice; slots are the inverse. */
+const poolCases = ([[1, 1, 1], [5, 65, 3], [63, 65, 7], [65, 65, 4], [8, 257, 33]] as const).flatMap(([m, n, c]) => {
+  // A step that shares no factor with n visits every row once.
+  const idAt = (i: number) => (i * 2 + 1) % n;
+  const slotAt = (row: number) => { const at = range(m).findIndex((i) => idAt(i) === row); return at < 0 ? ops.NO_SLOT : at; };
+  const tables = { ids: u32([m], idAt), slots: u32([n], slotAt) };
+  return [
+    testCase(`gather_rows ${m} of ${n}×${c}`, { pool: normals([n, c]), ...tables }, ({ pool, ids, slots }) => ops.gatherRows(pool, ids, slots), ({ pool, ids }) => pools.gatherRows(pool, ids), { sameBits: true }),
+    testCase(`place_rows ${m} in ${n}×${c}`, { y: normals([m, c]), ...tables }, ({ y, ids, slots }) => ops.placeRows(y, ids, slots), ({ y, ids }) => pools.placeRows(y, ids, n)),
+    testCase(`place_rows onto a sum, ${m} in ${n}×${c}`, { y: normals([m, c]), z: normals([n, c]), ...tables }, ({ y, z, ids, slots }) => ops.add(z, ops.placeRows(y, ids, slots)),
+      ({ y, z, ids }) => sums.add(z, { shape: z.shape, data: pools.placeRows(y, ids, n).data })),
+  ];
+});
 
 const LABELS: Record<string, (vocab: number) => (i: number) => number> = {
   'all labels': (vocab) => (i) => (5 * i) % vocab,
@@ -219,7 +234,7 @@ const attentionCases = [
 
 const CASES = [
   ...sumCases, ...l1Cases, ...l2Cases, ...reluCases, ...otherSums, ...activationCases, ...extremeCases, ...columnCases, ...rowCases, zeroRows, ...offCases, positionCase, ...sliceCases, ...patchCases, ...normCases, ...otherNorms,
-  ...embeddingCases, ...lossCases, extremeLoss, ...headCases, ...ropeCases, ...ropeBothCases, ...attentionCases,
+  ...embeddingCases, ...poolCases, ...lossCases, extremeLoss, ...headCases, ...ropeCases, ...ropeBothCases, ...attentionCases,
 ];
 
 let device: Device;

@@ -14,6 +14,7 @@ import { offIdentity } from './orthogonality.reference';
 import * as rowOps from './rows.reference';
 import * as random from './dropout.reference';
 import * as lookup from './embedding.reference';
+import { gatherRows } from './pool.reference';
 import * as losses from './loss.reference';
 import { l2Norm } from './l2.reference';
 import * as products from './matmul.reference';
@@ -57,6 +58,7 @@ const product = testCase('matmul', { a: normals([17, 33]), b: normals([33, 20]),
 const rms = testCase('rms_norm', { x: normals([5, 65]), w: normals([65]) }, ({ x, w }) => ops.rmsNorm(x, w, 1e-3), ({ x, w }) => norms.rmsNorm(x, w, 1e-3));
 const layer = testCase('layer_norm', { x: normals([5, 65]), w: normals([65]), b: normals([65]) }, ({ x, w, b }) => ops.layerNorm(x, w, b, 1e-3), ({ x, w, b }) => norms.layerNorm(x, w, b, 1e-3));
 const loss = testCase('cross_entropy', { logits: normals([2, 5, 9]), labels: i32([2, 5], (i) => (i === 3 ? -100 : i % 9)) }, ({ logits, labels }) => ops.crossEntropy(logits, labels, 1).loss, ({ logits, labels }) => losses.crossEntropy(logits, labels, 1).loss);
+const rows = testCase('gather_rows', { pool: normals([7, 3]), ids: u32([3], (i) => (2 * i + 1) % 7), slots: u32([7], (row) => [1, 3, 5].includes(row) ? (row - 1) / 2 : ops.NO_SLOT) }, ({ pool, ids, slots }) => ops.gatherRows(pool, ids, slots), ({ pool, ids }) => gatherRows(pool, ids));
 const embed = testCase('embedding', { ids: u32([9], (i) => i % 4), table: normals([5, 3]) }, ({ ids, table }) => ops.embedding(ids, table), ({ ids, table }) => lookup.embedding(ids, table));
 const gate = testCase('scale_columns', { x: normals([9, 5]), g: normals([5]) }, ({ x, g }) => ops.scaleColumns(x, g), ({ x, g }) => columns.scaleColumns(x, g));
 const rowGate = testCase('scale_rows', { x: normals([9, 5]), s: normals([9]) }, ({ x, s }) => ops.scaleRows(x, s), ({ x, s }) => rowOps.scaleRows(x, s));
@@ -102,6 +104,7 @@ const FAULTS: [what: string, test: Case, change: Change][] = [
   ['cross_entropy backward without the label', loss, text('loss/cross_entropy_backward', 'd -= 1.0;', '')],
   ['cross_entropy backward of a sum instead of the mean', loss, text('loss/cross_entropy_backward', 'dy[0] / max(total[0], 1.0)', 'dy[0]')],
   ['cross_entropy that counts ignored labels', loss, text('loss/mean', 'max(total[0], 1.0)', 'f32(params.n)')],
+  ['rows placed one slot off', rows, text('elementwise/place_rows', 'y[slot * params.columns', 'y[((slot + 1u) % params.rows) * params.columns')],
   ['embedding backward without the last row', embed, text('elementwise/embedding_backward', 'n < params.rows', 'n + 1u < params.rows')],
   ['column sums without the last row', gate, text('reduce/column_dot', 'n < params.rows', 'n + 1u < params.rows')],
   ['row sums without the last column', rowGate, text('reduce/row_dot', 'c < params.columns', 'c + 1u < params.columns')],

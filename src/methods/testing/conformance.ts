@@ -11,7 +11,7 @@ import { bytesSource, openSafetensors, writeSafetensors } from '../../formats/sa
 import { attach, countTrainable, detach } from '../../training/attach';
 import { type Method, bind } from '../../training/contract';
 import { Evaluator, type TokenBatch } from '../../training/evaluate';
-import { mergedWeights } from '../../training/export';
+import { exportValues, mergedWeights } from '../../training/export';
 import { attachFolder } from '../../training/import';
 import type { LiveRun } from '../../training/live';
 import { type LoadedModel, freeWeights } from '../../training/loaded';
@@ -165,16 +165,14 @@ export const checks: Readonly<Record<string, Check>> = {
     if (isLora(one)) {
       // PEFT: re.match(rf"(.*\.)?({key})$", name).
       const lookUp = (pattern: Record<string, number>, name: string, fallback: number) => Object.entries(pattern).find(([key]) => new RegExp(`^(?:.*\\.)?(?:${key})$`).test(name))?.[1] ?? fallback;
-      const values = Object.fromEntries(await Promise.all(run.attachment.params.filter((p) => p.tensor.dtype === 'f32').map(async (p) => [p.name, await readF32(device, p.tensor)] as const)));
-      for (const site of run.attachment.sites) {
+      for (const { site, values } of await exportValues(device, run.attachment)) {
         const [out, inn] = site.shape;
         const [a, b] = [file.byName.get(`base_model.model.${site.name}.lora_A.weight`), file.byName.get(`base_model.model.${site.name}.lora_B.weight`)];
         const rank = lookUp(config.rank_pattern, site.name, config.r);
         expect([a?.shape, b?.shape], site.name).toEqual([[rank, inn], [out, rank]]);
         expect(receipt.ranks[site.name]).toBe(rank);
         // What PEFT computes of the files, in double precision, against the method's own factors.
-        const { params, lora } = run.attachment.adapters.get(site.name)!;
-        const own = lora!(Object.fromEntries(Object.entries(params).map(([name, p]) => [name, values[p.name] as Float32Array])));
+        const own = run.attachment.adapters.get(site.name)!.lora!(values);
         expect(lookUp(config.alpha_pattern, site.name, config.lora_alpha) / rank).toBeCloseTo(own.scale, 12);
       }
       expect(file.entries).toHaveLength(2 * run.attachment.sites.length);
