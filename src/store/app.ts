@@ -4,7 +4,10 @@ import { type Commands, commands } from './commands';
 import { type Clock, connect } from './connect';
 import type { RunConfig } from './contract';
 import { type Edits, edits } from './edits';
+import { type History, keepHistory } from './history';
+import type { HistoryBox } from './history-box';
 import { MetricLog } from './metric-log';
+import { driveQueue, type Queue } from './queue';
 import { type Reconciler, reconcile } from './reconcile';
 import type { LayoutSlice } from './slices/layout';
 import { createStudioStore, type StudioStore } from './studio';
@@ -17,14 +20,20 @@ export interface StudioApp {
   edit: Edits;
   ask: Commands;
   reconciler: Reconciler;
+  history: History;
+  queue: Queue;
 }
 
-export function createApp(client: EngineClient, clock: Clock, start: { draft?: RunConfig; layout?: Partial<LayoutSlice> } = {}): StudioApp {
+export function createApp(client: EngineClient, clock: Clock, start: { draft?: RunConfig; layout?: Partial<LayoutSlice>; history?: () => Promise<HistoryBox> } = {}): StudioApp {
   const store = createStudioStore(start);
   const log = new MetricLog();
   const vault = new Vault();
   const connection = connect(store, log, clock);
   const reconciler: Reconciler = reconcile(store, client, vault);
-  const ask = commands(store, client, connection, vault, () => reconciler);
-  return { store, log, vault, edit: edits(store), ask, reconciler };
+  const history = start.history ? keepHistory(store, log, start.history) : nothingKept;
+  const ask = commands(store, client, connection, vault, log, history, () => reconciler);
+  const queue = driveQueue(store, client, ask);
+  return { store, log, vault, edit: edits(store), ask, reconciler, history, queue };
 }
+
+const nothingKept: History = { open: async () => [], flush: async () => {}, remove: async () => {} };

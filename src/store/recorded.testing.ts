@@ -1,6 +1,6 @@
 // A recorded stream of engine events and a client that plays it, for tests of the store.
 import type { EngineClient } from '../worker/client';
-import type { EngineEvent, Hello, MethodCard, ModelCard, Plan, RunConfig } from './contract';
+import type { DeviceCard, EngineEvent, Hello, MethodCard, ModelCard, Plan, RunConfig } from './contract';
 
 const card = (slug: string): MethodCard => ({
   slug, name: slug.toUpperCase(), summary: '', formula: '', paper: { title: '', authors: '', year: 2024, venue: '', url: '' }, family: 'low-rank', models: ['decoder'], exports: 'lora-exact',
@@ -50,7 +50,13 @@ export function recordedClient(answers: Partial<EngineClient> = {}) {
     loadModel: said('loadModel', answers.loadModel ?? (async () => model), (source) => (source.kind === 'builtin' ? source.id : source.name)),
     loadData: said('loadData', answers.loadData ?? (async () => data), (source, { seq }) => `${source.kind === 'builtin' ? source.id : source.name} seq ${seq}`),
     plan: said('plan', answers.plan ?? (async () => plan), (config: RunConfig) => `lr ${config.training.lr}`),
-    start: said('start', answers.start ?? (async () => `run-${++runs}`)),
+    start: said('start', answers.start ?? (async (_config, again) => again ?? `run-${++runs}`), (config: RunConfig, again) => (again ? `again ${again}` : (config.name.match(/-s\d+$/) ? config.name : ''))),
+    restore: said('restore', answers.restore ?? (async () => {}), (run) => run),
+    forget: said('forget', async () => {}, (run) => run),
+    recover: said('recover', answers.recover ?? (async () => hello.device as DeviceCard)),
+    deviceState: async () => ({ bytes: 0, peakBytes: 0, pipelines: 0, kernels: [] }),
+    selfTest: async () => [],
+    timeStep: async () => ({ ms: 1, msLeast: 1, runs: 1, tokensPerSecond: 1, gflops: 1, dispatches: 1, kernels: null }),
     pause: said('pause', async () => {}),
     resume: said('resume', async () => {}),
     stop: said('stop', async () => {}),

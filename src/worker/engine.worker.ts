@@ -1,6 +1,7 @@
 // The worker's composition root: the browser's GPU, its storage, and the engine that the page talks to.
 import { expose } from 'comlink';
+import { browserRunStates } from './run-states';
 import { createEngine } from './serve';
 import { browserTuneStore } from './tune-store';
 
-expose(createEngine(navigator.gpu, browserTuneStore));
+expose(createEngine(navigator.gpu, browserTuneStore, browserRunStates));
