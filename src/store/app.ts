@@ -3,6 +3,7 @@ import type { EngineClient } from '../worker/client';
 import { type Commands, commands } from './commands';
 import { type Clock, connect } from './connect';
 import type { RunConfig } from './contract';
+import { type DeviceCalls, deviceCalls } from './device-calls';
 import { type Edits, edits } from './edits';
 import { type History, keepHistory } from './history';
 import type { HistoryBox } from './history-box';
@@ -22,6 +23,7 @@ export interface StudioApp {
   reconciler: Reconciler;
   history: History;
   queue: Queue;
+  device: DeviceCalls;
 }
 
 export function createApp(client: EngineClient, clock: Clock, start: { draft?: RunConfig; layout?: Partial<LayoutSlice>; history?: () => Promise<HistoryBox> } = {}): StudioApp {
@@ -33,7 +35,7 @@ export function createApp(client: EngineClient, clock: Clock, start: { draft?: R
   const history = start.history ? keepHistory(store, log, start.history) : nothingKept;
   const ask = commands(store, client, connection, vault, log, history, () => reconciler);
   const queue = driveQueue(store, client, ask);
-  return { store, log, vault, edit: edits(store), ask, reconciler, history, queue };
+  return { store, log, vault, edit: edits(store), ask, reconciler, history, queue, device: deviceCalls(client) };
 }
 
 const nothingKept: History = { open: async () => [], flush: async () => {}, remove: async () => {} };

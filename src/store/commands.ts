@@ -18,6 +18,8 @@ export interface Commands {
   /** Says hello to the engine, reads the history, and fits the draft to the catalogues; answers which parts of the draft had to be replaced. */
   begin(): Promise<string[]>;
   train(): Promise<void>;
+  /** Makes a whole setup the draft, loads what it names, and trains it. */
+  trainSetup(config: RunConfig): Promise<Failure | null>;
   /** Starts a run on what is loaded, without showing it. */
   startNow(run: PendingRun): Promise<Failure | null>;
   /** Goes on with a run that was stopped, interrupted or failed, from its kept state: loads its model and data first. */
@@ -150,6 +152,8 @@ export function commands(store: StudioStore, client: EngineClient, connection: C
       patch(store, 'project', { startError: failure });
       patch(store, 'layout', { panel: 'build' });
     },
+    trainSetup: async (config) =>
+      (await attempt(() => load(config))) ?? (await all.train().then(() => store.getState().project.startError)),
     startNow,
     goOn: async (run) => {
       if (activeRun(store.getState().runs)) return { name: 'ConfigError', message: 'Another run is going on.', hint: 'Stop it first.' };

@@ -11,6 +11,9 @@ import type { RunId } from './contract';
 /** Rest before a change is written: of a run that trains, and of any other. */
 const WRITE_MS = { active: 4000, still: 250 };
 
+/** Runs of earlier visits that are drawn at once. */
+const DRAWN = 6;
+
 export interface History {
   /** Reads what earlier visits left, and keeps from then on. Resolves with the ids that were deleted for good meanwhile. */
   open(): Promise<RunId[]>;
@@ -112,6 +115,8 @@ export function keepHistory(store: StudioStore, log: MetricLog, openBox: () => P
         runs: { byId: { ...Object.fromEntries(found.map((run) => [run.id, run])), ...runs.byId }, order: [...found.map((run) => run.id), ...runs.order], selected: runs.selected ?? found.at(-1)?.id ?? null },
         metrics: { version: { ...Object.fromEntries(found.map((run) => [run.id, 1])), ...metrics.version } },
       });
+      // Old runs are there, but not drawn over the new ones until asked for.
+      patch(store, 'layout', { hiddenRuns: [...store.getState().layout.hiddenRuns, ...found.slice(0, -DRAWN).map((run) => run.id)] });
       patch(store, 'history', { status: 'ready', unreadable });
       watch();
       for (const id of gone) await box.remove(id).catch(problem);

@@ -17,6 +17,8 @@ export interface Queue {
   cancel(): Promise<void>;
   /** A method at a wanted number of trainable parameters, for the draft's model. */
   arm(card: MethodCard, base: RunConfig, wanted: number): Promise<Arm>;
+  /** A method at a rank: the size that others are to have. */
+  size(card: MethodCard, base: RunConfig, rank: number): Promise<Arm>;
 }
 
 export function driveQueue(store: StudioStore, client: Pick<EngineClient, 'plan'>, ask: Commands): Queue {
@@ -68,6 +70,11 @@ export function driveQueue(store: StudioStore, client: Pick<EngineClient, 'plan'
       patch(store, 'queue', initialQueue);
       const run = activeRun(store.getState().runs);
       if (run) await ask.stop(run.id);
+    },
+    size: async (card, base, rank) => {
+      const fields = { ...(base.method.slug === card.slug ? base.method.fields : {}), rank };
+      const plan = await client.plan({ ...base, method: { slug: card.slug, fields } });
+      return { slug: card.slug, fields, trainable: plan.trainable, plan, off: 0 };
     },
     arm: (card, base, wanted) => armOf(card, base, wanted, (config) => client.plan(config)),
   };

@@ -52,7 +52,7 @@ export function recordedClient(answers: Partial<EngineClient> = {}) {
     plan: said('plan', answers.plan ?? (async () => plan), (config: RunConfig) => `lr ${config.training.lr}`),
     start: said('start', answers.start ?? (async (_config, again) => again ?? `run-${++runs}`), (config: RunConfig, again) => (again ? `again ${again}` : (config.name.match(/-s\d+$/) ? config.name : ''))),
     restore: said('restore', answers.restore ?? (async () => {}), (run) => run),
-    forget: said('forget', async () => {}, (run) => run),
+    forget: said('forget', async (_run: string) => {}, (run) => run),
     recover: said('recover', answers.recover ?? (async () => hello.device as DeviceCard)),
     deviceState: async () => ({ bytes: 0, peakBytes: 0, pipelines: 0, kernels: [] }),
     selfTest: async () => [],

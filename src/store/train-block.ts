@@ -20,6 +20,9 @@ export function trainBlock(state: StudioState, vault: Vault): TrainBlock | null 
   return setupBlock(state, vault);
 }
 
+/** What is amiss with the setup itself where more runs may wait: one that trains is no hindrance. */
+export const setupTrainBlock = (state: StudioState, vault: Vault): TrainBlock | null => (state.engine.status === 'ready' ? (activeRun(state.runs) || queueRuns(state.queue) ? null : setupBlock(state, vault)) : 'engine-gone');
+
 /** What is amiss with the setup itself, whatever trains now. */
 function setupBlock(state: StudioState, vault: Vault): TrainBlock | null {
   const { draft, model, data, plan } = state.project;

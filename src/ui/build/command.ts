@@ -6,7 +6,7 @@ import { setting } from '../format';
 const quoted = (text: string) => (/^[\w./:=-]+$/.test(text) ? text : `'${text.replace(/'/g, `'\\''`)}'`);
 /** Flags of the training block that the command knows by default, and settings that it takes by --set. */
 const FLAGS = { schedule: 'schedule', warmup: 'warmup', weightDecay: 'weight-decay', clip: 'clip' } as const;
-const SETTINGS = ['beta1', 'beta2', 'eps'] as const;
+const SETTINGS = ['beta1', 'beta2', 'eps', 'stopAt', 'patience'] as const;
 
 export function commandOf({ model, data, method, targets, training }: RunConfig, catalogue: readonly BuiltinData[] = []): string {
   const changed = (name: keyof TrainingConfig) => training[name] !== defaultTraining[name];
@@ -16,7 +16,7 @@ export function commandOf({ model, data, method, targets, training }: RunConfig,
     `--model ${quoted(model.kind === 'builtin' ? `public/models/${model.id}` : model.name)}`,
     `--data ${quoted(data.kind === 'builtin' ? builtinPath(data.id, catalogue) : data.name)}`,
     `--method ${method.slug}`,
-    ...fields.map(([name, value]) => `--set ${quoted(`${name}=${typeof value === 'number' ? setting(value) : value}`)}`),
+    ...fields.map(([name, value = 0]) => `--set ${quoted(`${name}=${typeof value === 'number' ? setting(value) : value}`)}`),
     ...(targets === '' ? [] : [`--targets ${quoted(targets)}`]),
     `--steps ${training.steps} --batch ${training.batch} --seq ${training.seq} --lr ${setting(training.lr)} --seed ${training.seed}`,
     ...(Object.keys(FLAGS) as (keyof typeof FLAGS)[]).filter(changed).map((name) => `--${FLAGS[name]} ${training[name]}`),
