@@ -52,6 +52,12 @@ function stream(seed: number): () => number {
     return state / 2 ** 32;
   };
 }
+/** A stream of its own for a seed and a step. */
+function mixed(seed: number, step: number): () => number {
+  let x = Math.imul(seed ^ Math.imul(step, 0x9e3779b1), 0x85ebca6b);
+  x = Math.imul(x ^ (x >>> 13), 0xc2b2ae35);
+  return stream(x ^ (x >>> 16));
+}
 const failure = (name: string, message: string, hint: string) => Object.assign(new Error(message), { name, hint });
 
 const OFF = ' there was a little girl named Lily. She liked to play with her red ball in the garden. One day she saw a big bird on the gate, and the bird was sad because it had no home.';
@@ -101,7 +107,7 @@ export function recordedEngine({ pace, device, states }: Script): EngineApi {
     const gates = new Float32Array(sites.length * r).map((_, i) => 0.3 + random() * (1 + (i % 7) * 0.2));
     const began = Date.now();
     const evaluate = (step: number) => {
-      const noise = stream((config.training.seed * 31 + step) * 2_654_435_761)();
+      const noise = mixed(config.training.seed, -step)();
       tellLiving({ kind: 'eval', run, step, loss: floorOf(config) + 1.9 * Math.exp(-step / (total * 0.22)) + noise * 0.03 });
     };
     const view = (step: number) => sora && tellLiving({ kind: 'view', run, id: 'gates', step, data: { rows: sites.map((site) => site.name), columns: r, values: gates.slice() } });
@@ -125,7 +131,7 @@ export function recordedEngine({ pace, device, states }: Script): EngineApi {
       const values = new Float32Array(chunk * series.length);
       for (let i = 0; i < chunk; i++) {
         step++;
-        random = stream((config.training.seed * 7919 + step) * 2_654_435_761);
+        random = mixed(config.training.seed, step);
         for (let g = 0; sora && g < gates.length; g++) gates[g] = Math.max(0, (gates[g] as number) - (0.9 / total) * (0.3 + random() + (g % r) * 0.12));
         const kept = gates.reduce((n, gate) => n + (gate > 0 ? 1 : 0), 0);
         const rate = step <= warmup ? (lr * step) / warmup : lr * (1 - (step - warmup) / (total - warmup));
@@ -139,7 +145,7 @@ export function recordedEngine({ pace, device, states }: Script): EngineApi {
       if (evalEvery && step % evalEvery === 0) evaluate(step);
       if (config.sample.every && step % config.sample.every === 0) tellLiving({ kind: 'sample', run, sample: sampleAt(config, step) });
       if (from <= total >> 1 && step >= total >> 1) tellLiving({ kind: 'note', run, step, text: 'Half of the steps are done' });
-      if (step % 20 < chunk) await keep(run, step);
+      if (born === life && step % 20 < chunk) await keep(run, step);
     }
     if (born !== life) return;
     const stopped = state === 'stopping';

@@ -195,7 +195,11 @@ export function connect(store: StudioStore, log: MetricLog, clock: Clock): Conne
       }
       flush();
     },
-    answer: (id, sample) => update(id, (run) => ({ ...run, own: [...run.own, sample] })),
+    answer: (id, sample) => {
+      update(id, (run) => ({ ...run, own: [...run.own, sample] }));
+      // Whoever asked looks at once.
+      flush();
+    },
     select: (run) => {
       flush();
       patch(store, 'runs', { selected: run });

@@ -8,8 +8,8 @@ import { isActive, type RunRecord } from './slices/runs';
 import { patch, type StudioStore } from './studio';
 import type { RunId } from './contract';
 
-/** Rest before a change is written: of a run that trains, and of any other. */
-const WRITE_MS = { active: 4000, still: 250 };
+/** Rest before a change is written: numbers of a run that trains come all the time, anything else seldom. */
+const WRITE_MS = { numbers: 4000, other: 250 };
 
 /** Runs of earlier visits that are drawn at once. */
 const DRAWN = 6;
@@ -67,14 +67,16 @@ export function keepHistory(store: StudioStore, log: MetricLog, openBox: () => P
     store.subscribe((state, before) => {
       const touch = (id: RunId, run: RunRecord | undefined) => {
         dirty.add(id);
-        schedule(run && isActive(run.status) ? WRITE_MS.active : WRITE_MS.still);
+        const was = before.runs.byId[id];
+        const onlyNumbers = run && isActive(run.status) && was?.status === run.status && was.saved === run.saved;
+        schedule(onlyNumbers ? WRITE_MS.numbers : WRITE_MS.other);
       };
       if (state.runs.byId !== before.runs.byId) for (const [id, run] of Object.entries(state.runs.byId)) if (run !== before.runs.byId[id]) touch(id, run);
       if (state.metrics.version !== before.metrics.version) for (const [id, version] of Object.entries(state.metrics.version)) if (version !== before.metrics.version[id]) touch(id, state.runs.byId[id]);
       if (state.history.trash !== before.history.trash) for (const id of Object.keys(state.history.trash)) if (!before.history.trash[id]) touch(id, undefined);
       if (state.queue !== before.queue) {
         queueDirty = true;
-        schedule(WRITE_MS.still);
+        schedule(WRITE_MS.other);
       }
     });
 

@@ -221,7 +221,7 @@ export const strings = {
     copyLink: 'Copy link to this setup',
     command: 'The same run on the command line',
     copyCommand: 'Copy command',
-    saveConfig: 'Save setup as a file',
+    saveConfig: 'Save as file',
     configRead: (name: string) => `The setup in ${name} is in place.`,
     configWrong: (name: string) => `${name} holds no setup that can be used.`,
     allMethods: (n: number) => `All ${n}`,
@@ -472,7 +472,7 @@ export const strings = {
     columns: {
       run: 'Run', method: 'Method', loss: 'Val loss', spread: '± seeds', seeds: 'Seeds', delta: 'Δ equal params', best: 'Lowest', trainable: 'Parameters', memory: 'Peak, plan', time: 'Time', rate: 'Tokens/s', tags: 'Tags', remark: 'Note', sample: 'Same prompt, last text', status: 'Status',
     },
-    groups: { who: '', result: 'Result', cost: 'Cost', setup: 'What differs in the setup', setupAll: 'Setup', words: 'Words' },
+    groups: { who: '', result: 'Result', cost: 'Cost', setup: 'Setup', words: 'Words' },
     pin: (name: string) => `Pin ${name} to the left`,
     unpin: (name: string) => `Unpin ${name}`,
     sort: (name: string) => `Sort by ${name}`,

@@ -1,5 +1,5 @@
 // The validation curves of all drawn rows over steps, time or operations, seeds as a band around their mean.
-import { useMemo } from 'react';
+import { useMemo, useState } from 'react';
 import { useStore } from 'zustand';
 import { deviation, mean } from '../../store/groups';
 import type { MetricLog } from '../../store/metric-log';
@@ -18,18 +18,20 @@ const SAY: Record<XAxis, (value: number) => string> = { step: (value) => count(M
 export function Overlay({ comparison }: { comparison: Comparison }) {
   const { log: numbers } = useApp();
   const { axis, log } = useStore(compareState);
+  // On a phone there is no room for names at the lines' ends; the table has the colours.
+  const [narrow] = useState(() => matchMedia('(max-width: 700px)').matches);
   const hover = useStore(compareCharts, (state) => state.hover);
   const drawn = useMemo(() => comparison.rows.filter(comparison.drawn).map((row) => ({ row, color: comparison.colorOf(row), curve: curveOf(row, numbers, axis) })), [comparison, numbers, axis]);
   const lines = useMemo(
     () =>
       drawn
         .map(({ row, color, curve }): Line => ({
-          key: row.key, label: row.group.name, x: curve.x, y: curve.y, color, width: color === 'accent' ? 2.2 : 1.4, endLabel: row.group.name,
+          key: row.key, label: row.group.name, x: curve.x, y: curve.y, color, width: color === 'accent' ? 2.2 : 1.4, ...(narrow ? {} : { endLabel: row.group.name }),
           ...(row.group.losses.length > 1 ? { band: { low: curve.low, high: curve.high } } : {}),
         }))
         // The chosen row lies over the others.
         .sort((a, b) => Number(a.color === 'accent') - Number(b.color === 'accent')),
-    [drawn],
+    [drawn, narrow],
   );
   const end = Math.max(0, ...drawn.flatMap(({ curve }) => curve.x.at(-1) ?? 0));
   const readings = drawn
@@ -54,7 +56,7 @@ export function Overlay({ comparison }: { comparison: Comparison }) {
         </span>
       </div>
       <StepChart
-        title={words.overlay} summary={strings.chart.summary(words.overlay, Math.round(end), readings[0] ? loss(readings[0].value) : '')} lines={lines} steps={end} log={log} padRight={140}
+        title={words.overlay} summary={strings.chart.summary(words.overlay, Math.round(end), readings[0] ? loss(readings[0].value) : '')} lines={lines} steps={end} log={log} padRight={narrow ? 18 : 140}
         axis={{ key: `compare ${axis}`, format: SAY[axis] }} shared={compareCharts}
       />
     </section>

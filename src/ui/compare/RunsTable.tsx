@@ -29,7 +29,6 @@ export function RunsTable({ comparison, columns, onlyDifferences }: { comparison
   const leftOf = (index: number) => shown.slice(0, index).reduce((sum, { width }) => sum + width, 0);
   const pin = (index: number) => (index < pinned.length ? { className: index === pinned.length - 1 ? 'pinned last' : 'pinned', style: { left: leftOf(index) } } : { className: '', style: {} });
   const starts = (index: number) => (index >= pinned.length && (index === pinned.length || shown[index]?.section !== shown[index - 1]?.section) ? ' b' : '');
-  const title = (section: Column['section']) => (section === 'setup' && !onlyDifferences ? words.groups.setupAll : words.groups[section]);
   const widest = Math.max(...comparison.rows.map((row) => row.group.mean ?? 0));
   const lowest = Math.min(...comparison.rows.map((row) => row.group.mean ?? Number.POSITIVE_INFINITY));
   return (
@@ -37,7 +36,7 @@ export function RunsTable({ comparison, columns, onlyDifferences }: { comparison
       <colgroup>{shown.map(({ id, width }) => <col key={id} style={{ width }} />)}</colgroup>
       <thead>
         <tr>
-          {spans(shown.map(({ section }, i) => (i < pinned.length ? 'who' : section))).map(({ section, from, length }) => <th key={from} colSpan={length} className={`grp${starts(from)}${from === 0 ? ' pinned' : ''}`} style={from === 0 ? { left: 0 } : {}}>{title(section)}</th>)}
+          {spans(shown.map(({ section }, i) => (i < pinned.length ? 'who' : section))).map(({ section, from, length }) => <th key={from} colSpan={length} className={`grp${starts(from)}${from === 0 ? ' pinned' : ''}`} style={from === 0 ? { left: 0 } : {}}>{words.groups[section]}</th>)}
         </tr>
         <tr>
           {shown.map(({ column, id, label, align }, i) => {
