@@ -9,6 +9,7 @@ import { openHistoryBox } from './store/history-box';
 import type { RunConfig } from './store/contract';
 import { fromHash } from './store/link';
 import { keepLayout, keptLayout } from './store/persist';
+import { lockRuns } from './store/tab-lock';
 import { App } from './ui/App';
 import { AppContext } from './ui/context';
 import { strings } from './ui/strings';
@@ -27,6 +28,7 @@ const theme = document.documentElement.dataset.theme === 'light' ? 'light' : 'da
 const { draft, problem } = draftOfAddress();
 const app = createApp(connectWorker(), pageClock, { history: () => openHistoryBox(), layout: { ...keptLayout(localStorageOrNone()), theme }, ...(draft ? { draft } : {}) });
 keepLayout(app.store, localStorageOrNone());
+lockRuns(app.store);
 
 function localStorageOrNone(): Storage | undefined {
   try {

@@ -11,6 +11,7 @@ import { queueRuns } from './slices/queue';
 import { activeRun, isActive, type PendingRun, type RunRecord, withoutRun, withRun } from './slices/runs';
 import { freshName } from './slices/runs';
 import { patch, type StudioStore } from './studio';
+import { trainsElsewhere } from './tab-lock';
 import { settledBlock, trainBlock } from './train-block';
 import type { Vault } from './vault';
 
@@ -157,6 +158,7 @@ export function commands(store: StudioStore, client: EngineClient, connection: C
     startNow,
     goOn: async (run) => {
       if (activeRun(store.getState().runs)) return { name: 'ConfigError', message: 'Another run is going on.', hint: 'Stop it first.' };
+      if (await trainsElsewhere(run)) return { name: 'ConfigError', message: 'This run trains in another tab.', hint: 'Look there, or close that tab first.' };
       patch(store, 'layout', { panel: 'train' });
       connection.select(run);
       return again(run);

@@ -2,7 +2,7 @@
 // here, so that only the store knows where they come from.
 export type {
   BuiltinData, BuiltinModel, DataCard, DataSource, DeviceCard, DeviceState, EngineEvent, ExportFile, ExportResult, Failure, Field, Fields, FieldValue,
-  HeatmapData, Hello, KernelChoice, MethodCard, ModelCard, ModelSource, NamedFile, Plan, RunConfig, RunId, RunStatus, SampleResult, SelfTestRow, SiteCard, StepTimes, TokenRow, ViewSpec,
+  HeatmapData, Hello, MethodCard, ModelCard, ModelSource, NamedFile, Plan, RunConfig, RunId, RunStatus, SampleResult, SelfTestRow, SiteCard, StepTimes, TokenRow, ViewSpec,
 } from '../worker/protocol';
 export type { TrainingConfig } from '../training/config';
 export { defaultRun, defaultTraining } from '../training/config';

@@ -7,7 +7,7 @@ import type { Fields } from '../training/fields';
 import type { Failure } from '../util/errors';
 
 export type { DataSource, Failure, Fields, HeatmapData, MethodCard, ModelSource, Plan, RunConfig, RunStatus, SampleResult };
-export type { KernelTime, StepTimes, ViewSpec } from '../training/card';
+export type { StepTimes, ViewSpec } from '../training/card';
 export type { Field, FieldValue } from '../training/fields';
 export type RunId = string;
 

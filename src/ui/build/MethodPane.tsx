@@ -27,11 +27,16 @@ export function MethodPane() {
       <div className="ph"><span className="no">3</span><h2>{words.method}</h2><span className="end"><button type="button" className="btn ghost" onClick={() => edit.open('methods')}>{words.allMethods(methods.length)}</button></span></div>
       <div className="pb-scroll">
         <MethodList methods={methods} slug={slug} />
-        {card && <MethodFacts card={card} />}
-        <div className="rule" />
-        {card && <OwnControls card={card} />}
-        <div className="rule" />
-        <TrainingControls />
+        {/* All at once when the methods are known: what comes later must not push what is there. */}
+        {card && (
+          <>
+            <MethodFacts card={card} />
+            <div className="rule" />
+            <OwnControls card={card} />
+            <div className="rule" />
+            <TrainingControls />
+          </>
+        )}
       </div>
     </section>
   );

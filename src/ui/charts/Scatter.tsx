@@ -52,6 +52,7 @@ export function Scatter({ title, summary, points, frontier, pairs, xLabel, forma
 
   return (
     <div className="scatter" ref={host}>
+      {/* biome-ignore lint/a11y/useSemanticElements: a drawing with points in it; svg has no other group. */}
       <svg width={width} height={height} role="group" aria-label={`${title}. ${summary}`}>
         {yTicks.map((at) => (
           <g key={at}>

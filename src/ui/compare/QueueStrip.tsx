@@ -13,7 +13,7 @@ export function QueueStrip() {
   const queue = useStudio((state) => state.queue);
   const run = useStudio((state) => activeRun(state.runs));
   const waits = useStudio((state) => state.queue.items[0] !== undefined && activeRun(state.runs) === null && state.queue.state === 'running' && !loadedFor(state.project, state.queue.items[0].config));
-  const trains = run !== null && run.tags.includes(queue.name);
+  const trains = run?.tags.includes(queue.name) ?? false;
   const waiting = queue.items.length;
   if (waiting === 0 && !trains && queue.failed.length === 0) return null;
   // The run that trains, and those that wait: each as long as this one takes by its own pace.

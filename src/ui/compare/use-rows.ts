@@ -25,6 +25,7 @@ export function useRows(): Comparison {
   const versions = useStudio((state) => state.metrics.version);
   const hidden = useStudio((state) => state.layout.hiddenRuns);
   const { together, tag } = useStore(compareState);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the versions stand for the log's content.
   return useMemo(() => {
     const lossOf = (run: string) => lastValidation(log, run);
     const runs = order.map((id) => byId[id] as RunRecord).filter((run) => tag === '' || run.tags.includes(tag));
@@ -39,6 +40,5 @@ export function useRows(): Comparison {
       colorOf: (row) => runColor(firsts, chosen, row.group.runs[0]?.id ?? ''),
       drawn: (row) => isSelected(row) || row.group.runs.some((run) => !hidden.includes(run.id)),
     };
-    // biome-ignore lint/correctness/useExhaustiveDependencies: the versions stand for the log's content.
   }, [order, byId, selected, versions, hidden, together, tag, log]);
 }
