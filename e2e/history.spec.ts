@@ -125,3 +125,17 @@ test('an entry that cannot be read is told and can be saved as a file', async ({
   expect(Buffer.concat(text as Buffer[]).toString()).toContain('of a later version');
   await expect(page.locator('.rail-run')).toHaveCount(1);
 });
+
+test('out of memory names what to lower, and lowers it', async ({ page }) => {
+  await open(page, site.url);
+  await page.getByTestId('train-button').click();
+  await status(page, 'running');
+  await page.getByTestId('own-prompt').fill('run out of memory');
+  await page.getByTestId('own-prompt-button').click();
+  await expect(page.getByTestId('error-message')).toContainText('Out of memory');
+  await shot(page, 'train-memory-dark');
+  await noViolations(page);
+  await page.getByRole('button', { name: 'Lower the batch from 4 to 2' }).click();
+  await expect(page.getByTestId('box-batch')).toHaveValue('2');
+  await expect(page.getByTestId('train-button')).toBeEnabled();
+});

@@ -301,6 +301,11 @@ export function recordedEngine({ pace, device, states }: Script): EngineApi {
     },
     sample: async (run, prompt) => {
       await wait(60);
+      if (prompt === 'run out of memory') {
+        life++;
+        tell({ kind: 'ended', run, reason: 'failed', step: steps.get(run) ?? 0, seconds: 1, error: { name: 'StudioError', message: 'WebGPU: Out of memory', hint: '' } });
+        throw failure('StudioError', 'WebGPU: Out of memory', '');
+      }
       if (prompt.startsWith('lose the device')) {
         life++;
         goneForGood = prompt.endsWith('for good');

@@ -204,3 +204,39 @@ it('says that the storage is full, keeps the run in memory, and takes the word b
   expect(first.state().history.problem).toBeNull();
   expect((await box.all()).length).toBe(1);
 });
+
+it('says that the state of a run could not be kept, and keeps the one before', async () => {
+  const first = await visit(freshName());
+  const run = await someRun(first, 40, false);
+  first.send({ kind: 'saved', run, step: 40, bytes: 9, problem: 'no room' });
+  first.tick();
+  expect(first.state().runs.byId[run]?.saved).toEqual({ step: 20, bytes: 1234, problem: 'no room' });
+});
+
+describe('a queue left behind', () => {
+  const queue = async (name: string, change: (queue: { items: { config: unknown }[] }) => void = () => {}) => {
+    const first = await visit(name);
+    first.app.queue.add({ name: 'equal', base: first.state().project.draft, arms: [{ slug: 'lora', fields: { rank: 8 }, trainable: 1, plan: { trainable: 1, total: 1, byModule: [], bytes: [], peakBytes: 1, largestBuffer: 1, flopsPerStep: 1, dispatchesPerStep: 1 }, off: 0 }], rates: [1e-3], seeds: [1, 2, 3] });
+    await vi.waitFor(() => expect(first.state().queue.items.length).toBe(2));
+    await first.app.history.flush();
+    const box = await openHistoryBox(name);
+    const left = (await box.queue()) as { items: { config: unknown }[] };
+    change(left);
+    await box.putQueue(left);
+    return visit(name);
+  };
+
+  it('waits, paused, and goes on when asked', async () => {
+    const second = await queue(freshName());
+    expect(second.state().queue).toMatchObject({ name: 'equal', state: 'paused', total: 3 });
+    second.calls.length = 0;
+    await second.app.queue.resume();
+    await vi.waitFor(() => expect(second.calls).toEqual(['start lora-r8-lr0.001-s2']));
+  });
+
+  it('is told by name where it cannot be read', async () => {
+    const second = await queue(freshName(), (left) => { left.items[0]!.config = { version: 1 }; });
+    expect(second.state().queue.items).toEqual([]);
+    expect(second.state().history.problem).toContain('run config: name');
+  });
+});

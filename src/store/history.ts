@@ -1,9 +1,10 @@
 // Runs that outlive a visit: read when the page opens, written as they change. Numbers of a run that trains are written every few
 // seconds; its state, from which it can go on, is the worker's business.
+import { parseRunConfig } from '../training/config';
 import type { HistoryBox } from './history-box';
 import { keptRun, readKept } from './kept-run';
 import type { MetricLog } from './metric-log';
-import type { QueueSlice } from './slices/queue';
+import { initialQueue, type QueueSlice } from './slices/queue';
 import { isActive, type RunRecord } from './slices/runs';
 import { patch, type StudioStore } from './studio';
 import type { RunId } from './contract';
@@ -139,7 +140,10 @@ export function keepHistory(store: StudioStore, log: MetricLog, openBox: () => P
 /** What a visit before left in the queue, paused: it goes on when the user says so. */
 function readQueue(value: unknown): QueueSlice | null {
   const queue = value as QueueSlice | undefined;
-  return queue && Array.isArray(queue.items) && queue.items.length > 0 ? { ...queue, state: 'paused' } : null;
+  if (!queue || !Array.isArray(queue.items) || queue.items.length === 0) return null;
+  // A setup that this version does not take would fail at its turn; better now, by name.
+  const items = queue.items.map((item) => ({ ...item, config: parseRunConfig(item.config) }));
+  return { ...initialQueue, ...queue, items, state: 'paused' };
 }
 
 /** How much of the browser's room the origin uses, where the browser says. */

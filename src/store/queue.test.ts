@@ -76,6 +76,8 @@ describe('a comparison', () => {
     app.queue.add({ ...sweep, rates: [1e-3], seeds: [1], base: state().project.draft });
     await settle();
     app.edit.data({ kind: 'builtin', id: 'wordnet' });
+    // The plan of the edit is done: nothing but the queue keeps the new data away.
+    await app.reconciler.settled();
     send({ kind: 'ended', run: state().runs.order.at(-1) as string, reason: 'finished', step: 200, seconds: 1 });
     await settle();
     expect(calls.filter((call) => call.startsWith('start')).length).toBe(2);
@@ -155,6 +157,8 @@ describe('runs side by side', () => {
     expect(againstBaseline(longer.at(-1)!, longer, lossOf)).toBeNull();
     const strange = groupRuns([...runs, run('other', 9, 1, 800)], lossOf, true);
     expect(againstBaseline(strange.at(-1)!, strange, lossOf)).toBeNull();
+    const spread = groupRuns([...runs, run('other', 1, 1.7, 800), run('other', 2, 2.3, 800)], lossOf, true);
+    expect(againstBaseline(spread.at(-1)!, spread, lossOf)).toMatchObject({ seeds: 2, beyondChance: false, spread: expect.closeTo(0.28, 2) });
     const single = groupRuns([...runs, run('other', 1, 1.2, 800)], lossOf, true);
     expect(againstBaseline(single.at(-1)!, single, lossOf)).toMatchObject({ seeds: 1, spread: null, beyondChance: false });
   });

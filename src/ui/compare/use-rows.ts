@@ -20,13 +20,18 @@ export interface Comparison {
 }
 
 export function useRows(): Comparison {
-  const { log } = useApp();
-  const { order, byId, selected } = useStudio((state) => state.runs);
-  const versions = useStudio((state) => state.metrics.version);
+  const { log, store } = useApp();
+  const selected = useStudio((state) => state.runs.selected);
+  // What a comparison shows changes with an evaluation, not with every step of the run that trains.
+  const content = useStudio(({ runs, metrics: _ }) => JSON.stringify(runs.order.map((id) => {
+    const run = runs.byId[id] as RunRecord;
+    return [id, run.name, run.status, run.interrupted, run.tags, run.remark, run.samples.length, log.evals(id).steps.length];
+  })));
   const hidden = useStudio((state) => state.layout.hiddenRuns);
   const { together, tag } = useStore(compareState);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: the versions stand for the log's content.
+  // biome-ignore lint/correctness/useExhaustiveDependencies: `content` stands for the runs and their evaluations.
   return useMemo(() => {
+    const { order, byId } = store.getState().runs;
     const lossOf = (run: string) => lastValidation(log, run);
     const runs = order.map((id) => byId[id] as RunRecord).filter((run) => tag === '' || run.tags.includes(tag));
     const groups = groupRuns(runs, lossOf, together);
@@ -40,5 +45,5 @@ export function useRows(): Comparison {
       colorOf: (row) => runColor(firsts, chosen, row.group.runs[0]?.id ?? ''),
       drawn: (row) => isSelected(row) || row.group.runs.some((run) => !hidden.includes(run.id)),
     };
-  }, [order, byId, selected, versions, hidden, together, tag, log]);
+  }, [content, selected, hidden, together, tag, log, store]);
 }

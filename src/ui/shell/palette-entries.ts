@@ -13,6 +13,7 @@ import { saveFile } from '../controls/save-file';
 import { scaleOf } from '../controls/scale';
 import { setting } from '../format';
 import { strings } from '../strings';
+import { recipes } from '../train/recipes';
 import { setNotify } from './notify';
 import { openOverlay } from './overlays';
 import { platformKeys } from './platform';
@@ -39,7 +40,7 @@ export interface PaletteEntry {
 const words = strings.palette;
 const said = (value: FieldValue) => (typeof value === 'number' ? setting(value) : typeof value === 'boolean' ? (value ? strings.common.on : strings.common.off) : value);
 
-interface Seen { draft: RunConfig; engine: Pick<EngineSlice, 'methods' | 'data'>; runs: RunsSlice; context: number }
+interface Seen { draft: RunConfig; engine: Pick<EngineSlice, 'methods' | 'data' | 'models'>; runs: RunsSlice; context: number }
 
 export function entriesOf(app: StudioApp, { draft, engine, runs, context }: Seen): PaletteEntry[] {
   const { edit } = app;
@@ -70,6 +71,7 @@ export function entriesOf(app: StudioApp, { draft, engine, runs, context }: Seen
       return { id: `run ${id}`, group: 'runs', label: run.name, hint: `${run.labels.method}, ${run.labels.data} ${run.remark}`, also: run.tags.join(' '), value: run.interrupted ? strings.train.interrupted : strings.train.status[run.status], run: ({ ask }) => { ask.select(id); edit.open('train'); } };
     }),
     ...PANELS.map((panel, i): PaletteEntry => ({ id: `view ${panel}`, group: 'views', label: strings.panels[panel], hint: '', also: 'screen panel', value: '', keys: panel === 'methods' ? 'M' : String(i + 1), run: () => edit.open(panel) })),
+    ...recipes(engine).map(({ id, config }): PaletteEntry => ({ id: `recipe ${id}`, group: 'views', label: strings.recipes.list[id][0], hint: strings.recipes.list[id][1], also: 'question preset sample', value: '', run: ({ ask }) => { ask.giveConfig(config); edit.open('build'); } })),
     ...actions(app, draft, engine),
   ];
 }
