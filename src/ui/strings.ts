@@ -538,7 +538,7 @@ export const strings = {
     goodFor: 'Good for',
     changes: 'What it changes',
     exports: 'Exports to',
-    exportKinds: { 'lora-exact': 'PEFT LoRA, exact', 'lora-svd': 'PEFT LoRA, by SVD', native: 'its own file' },
+    exportKinds: { 'lora-exact': 'PEFT LoRA, exact', 'lora-svd': 'PEFT LoRA, by SVD', peft: 'its own PEFT type', native: 'its own file', none: 'nothing' },
     worksOn: 'Works on',
     kinds: { decoder: 'text decoders', encoder: 'text encoders', vit: 'vision transformers', clip: 'image and text', conv: 'convolutions' },
     reports: 'Reports while training',

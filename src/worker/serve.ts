@@ -190,8 +190,11 @@ export function createEngine(gpu: GPU | undefined, tuneStore: () => Promise<Tune
     async timeStep(json) {
       const config = parseRunConfig(json);
       const { loaded } = wantModel();
-      wantFits(planRun(loaded, boundOf(config), config, wantDevice()));
-      return timeStep(wantDevice(), loaded, boundOf(config), config, (done, total) => tell({ kind: 'progress', task: 'Timing steps', done, total }));
+      const [on, bound] = [wantDevice(), boundOf(config)];
+      wantFits(planRun(loaded, bound, config, on));
+      const { batch, seq, seed } = config.training;
+      const data = await datasetFor({ batch, seq, seed, holdout: config.holdout });
+      return timeStep({ device: on, loaded, data, bound, config, progress: (done, total) => tell({ kind: 'progress', task: 'Timing steps', done, total }) });
     },
 
     async pause(id) { runOf(id).run.pause(); },
