@@ -76,6 +76,14 @@ test('two methods, two rates, two seeds: one table, sorted, pinned, copied', asy
   await noViolations(page);
   await page.keyboard.press('t');
   await expect(page.locator('html')).toHaveAttribute('data-theme', 'light');
+  // The curves take the new theme's colours: the accent of the old one is nowhere in the drawing.
+  const accents = await page.locator('.overlay canvas').evaluate((canvas: HTMLCanvasElement) => {
+    const { data } = canvas.getContext('2d')?.getImageData(0, 0, canvas.width, canvas.height) ?? { data: [] };
+    const count = (r: number, g: number, b: number) => { let n = 0; for (let i = 0; i < data.length; i += 4) if (data[i] === r && data[i + 1] === g && data[i + 2] === b && data[i + 3] === 255) n++; return n; };
+    return { dark: count(0x46, 0xcd, 0xb9), light: count(0x00, 0x75, 0x6a) };
+  });
+  expect(accents.dark).toBe(0);
+  expect(accents.light).toBeGreaterThan(0);
   await shot(page, 'compare-light');
   await noViolations(page);
 });

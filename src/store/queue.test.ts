@@ -97,6 +97,18 @@ describe('a comparison', () => {
     expect(state().queue.state).toBe('idle');
   });
 
+  it('stays paused where it is paused while a run starts, and that run with it', async () => {
+    let started = () => {};
+    const { app, calls, state } = await ready({ start: () => new Promise((resolve) => { started = () => resolve('slow'); }) });
+    app.queue.add({ ...sweep, base: state().project.draft });
+    await settle();
+    await app.queue.pause();
+    started();
+    await settle();
+    expect(state().queue).toMatchObject({ state: 'paused', items: { length: 7 } });
+    expect(calls.filter((call) => /^(start|pause)/.test(call))).toEqual(['start lora-r8-lr0.001-s1', 'pause']);
+  });
+
   it('is paused with its run, goes on, and is cancelled', async () => {
     const { app, calls, send, state } = await ready();
     app.queue.add({ ...sweep, base: state().project.draft });

@@ -26,14 +26,16 @@ export function driveQueue(store: StudioStore, client: Pick<EngineClient, 'plan'
 
   const next = async (item: QueueItem) => {
     starting = true;
-    const { queue } = store.getState();
     const failure = await ask.startNow({ ...item, name: item.config.name });
     starting = false;
     const now = store.getState().queue;
     // Cancelled meanwhile: there is nothing left to count.
     if (now.items[0] !== item) return;
     const items = now.items.slice(1);
-    patch(store, 'queue', { items, failed: failure ? [...now.failed, { name: item.config.name, failure }] : now.failed, state: items.length === 0 ? 'idle' : queue.state });
+    patch(store, 'queue', { items, failed: failure ? [...now.failed, { name: item.config.name, failure }] : now.failed, state: items.length === 0 ? 'idle' : now.state });
+    // Paused while it started: it waits with the others.
+    const run = activeRun(store.getState().runs);
+    if (now.state === 'paused' && run) await ask.pause(run.id);
   };
   const look = () => {
     const { queue, engine, runs, project } = store.getState();

@@ -1,5 +1,5 @@
 // What the page does to its surroundings: title, address, theme, and asking before it is left in the middle of a run.
-import { useEffect } from 'react';
+import { useEffect, useLayoutEffect } from 'react';
 import { toHash } from '../../store/link';
 import { activeRun, isActive, type RunRecord, totalSteps } from '../../store/slices/runs';
 import { useApp, useStudio } from '../context';
@@ -9,16 +9,20 @@ import { lastValidation } from './run-view';
 
 export function usePage(): void {
   const { store, log, history: kept } = useApp();
-  const theme = useStudio((state) => state.layout.theme);
   const percent = useStudio((state) => {
     const run = activeRun(state.runs);
     return run ? Math.floor((100 * run.step) / totalSteps(run)) : null;
   });
   const training = percent !== null;
 
-  useEffect(() => {
-    document.documentElement.dataset.theme = theme;
-  }, [theme]);
+  // Before anything is rendered again: canvases read their colours from it.
+  useLayoutEffect(() => {
+    const put = () => {
+      document.documentElement.dataset.theme = store.getState().layout.theme;
+    };
+    put();
+    return store.subscribe(put);
+  }, [store]);
 
   useEffect(() => {
     document.title = percent === null ? strings.common.name : strings.shell.title(percent);
