@@ -2,7 +2,6 @@
 import type { Dataset } from '../data/dataset';
 import type { Device } from '../engine/gpu/device';
 import { type SelfTestRow, selfTest } from '../engine/ops/self-test';
-import type { HostData, Tensor } from '../engine/tensor/tensor';
 import { selectSites } from './attach';
 import type { KernelTime, StepTimes } from './card';
 import type { RunConfig } from './config';
@@ -10,6 +9,7 @@ import type { BoundMethod } from './contract';
 import { goLive, releaseNumbers, releaseStep } from './live';
 import type { LoadedModel } from './loaded';
 import { prepare } from './prepare';
+import { hostInputs } from './task';
 
 const WARM_UPS = 2;
 const RUNS = 7;
@@ -31,13 +31,13 @@ export async function timeStep({ device, loaded, data, bound, config, progress =
   const { training, targets } = config;
   const { shared, state } = await prepare(bound, selectSites(loaded.network, targets), { device, loaded, data, training });
   const live = await goLive({ device, loaded, bound, config }, { shared, state });
-  const { compiled, adamw, ids, labels } = live;
+  const { compiled, adamw, inputs } = live;
   try {
     const times: number[] = [];
     for (let i = 1; i <= WARM_UPS + RUNS; i++) {
       const batch = data.batch(i - 1);
       const start = performance.now();
-      compiled.run(new Map<Tensor, HostData>([[ids, batch.input_ids], [labels, batch.labels]]), { step: i, seed: training.seed, lr: training.lr, ...adamw.bias(i) });
+      compiled.run(hostInputs(inputs, batch), { step: i, seed: training.seed, lr: training.lr, ...adamw.bias(i) });
       await device.idle();
       if (i > WARM_UPS) times.push(performance.now() - start);
       progress(i, WARM_UPS + RUNS);
