@@ -16,7 +16,7 @@ import script from './cluster/continue.py?raw';
 const work = mkdtempSync(join(tmpdir(), 'lowrank-cluster-'));
 afterAll(() => rmSync(work, { recursive: true, force: true }));
 
-const run = (config: Partial<RunConfig> = {}) => newRun('r', 'lora-verses', { ...defaultRun, ...config }, { method: 'LoRA', model: 'tale-1m', data: 'verses' });
+const run = (config: Partial<RunConfig> = {}) => newRun('r', { name: 'lora-verses', config: { ...defaultRun, ...config }, labels: { method: 'LoRA', model: 'tale-1m', data: 'verses' } });
 const file = (name: string, text: string) => ({ name, bytes: new TextEncoder().encode(text) });
 const adapter = [file('adapter_model.safetensors', 'A'), file('adapter_config.json', '{}')];
 const textOf = (files: readonly { name: string; bytes: Uint8Array }[], name: string) => new TextDecoder().decode(files.find((one) => one.name === name)?.bytes);
