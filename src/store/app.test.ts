@@ -154,6 +154,28 @@ describe('the draft', () => {
     expect(calls.filter((call) => call === 'loadModel a/b')).toHaveLength(2);
   });
 
+  it('trains on from an adapter where the user presses Train, and nowhere else', async () => {
+    const { app, state, calls } = await ready();
+    await app.ask.addAdapter('mine', []);
+    app.ask.trainOn('adapter-1');
+    await app.reconciler.settled();
+    await app.ask.startNow({ name: 'queued', config: state().project.draft, labels: { method: 'LoRA', model: 'tale-1m', data: 'king-james' } });
+    expect(calls.at(-1)).toBe('start');
+    await app.ask.train();
+    expect(calls.filter((call) => call.startsWith('start'))).toEqual(['start']);
+    app.store.setState(({ runs }) => ({ runs: { ...runs, byId: Object.fromEntries(Object.entries(runs.byId).map(([id, run]) => [id, { ...run, status: 'finished' as const }])) } }));
+    await app.reconciler.settled();
+    await app.ask.train();
+    expect(calls.at(-1)).toBe('start from adapter-1');
+  });
+
+  it('a setup that is given leaves no columns or test share of the one before', async () => {
+    const { app, state } = await ready({ ...defaultRun, columns: { text: 'body' }, test: 0.2, pack: true });
+    expect(app.ask.giveConfig(defaultRun)).toBeNull();
+    const { columns, test, pack } = state().project.draft;
+    expect([columns, test ?? 0, pack ?? false]).toEqual([undefined, 0, false]);
+  });
+
   it('waits for a file that only the link names', async () => {
     const { app, state, calls } = await ready({ ...defaultRun, data: { kind: 'file', name: 'logs.txt' } });
     expect(calls.some((call) => call.startsWith('loadData'))).toBe(false);

@@ -69,6 +69,25 @@ describe('a finished run', () => {
     expect(second.state().runs.byId[run]?.own.length).toBe(1);
   });
 
+  it('is woken before it is exported, taken apart or written with', async () => {
+    const name = freshName();
+    const first = await visit(name);
+    const run = await someRun(first);
+    await first.app.history.flush();
+    const uses: [string, (at: Visit) => Promise<unknown>][] = [
+      ['exportAs', ({ app }) => app.ask.exportAs({ source: { kind: 'run', run }, format: 'peft', dtype: 'F32' }, run)],
+      ['exploreOpen', ({ app }) => app.explore.open({ kind: 'run', run }, { name: 'kept', step: 40, prompt: 'Hello' })],
+      ['write', ({ app }) => app.ask.write({ prompt: 'Hello', chat: false, maxTokens: 1, temperature: 0, topK: 0, topP: 1, stop: [], seed: 1, voices: [{ parts: [{ run, weight: 1 }] }] }, () => {})],
+    ];
+    for (const [call, use] of uses) {
+      const next = await visit(name);
+      next.calls.length = 0;
+      void use(next);
+      await vi.waitFor(() => expect(next.calls.map((one) => one.split(' ')[0])).toContain(call));
+      expect(next.calls.slice(0, 2).map((one) => one.split(' ')[0])).toEqual(['restore', call]);
+    }
+  });
+
   it('is not lost where its state is gone: the failure says so', async () => {
     const name = freshName();
     const first = await visit(name);
