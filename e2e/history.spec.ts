@@ -36,6 +36,17 @@ test('a finished run is there after a reload, answers a prompt and is exported',
   await expect(page.getByTestId('receipt')).toBeVisible();
 });
 
+test('a run of an earlier visit is opened in Explore when asked', async ({ page }) => {
+  await open(page, site.url);
+  await trained(page);
+  await expect(page.getByTestId('storage')).toContainText('in this browser');
+  await page.waitForTimeout(400);
+  await page.reload();
+  await page.getByTestId('tab-explore').click();
+  await page.getByTestId('explore-wake').click();
+  await expect(page.getByTestId('cut-loss')).toHaveAttribute('data-exact', /./);
+});
+
 test('a run that a reload interrupts is offered again and goes on from its kept state', async ({ page }) => {
   await open(page, site.url);
   await page.getByTestId('train-button').click();
