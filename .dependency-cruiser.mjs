@@ -85,6 +85,6 @@ export default {
     exclude: { path: 'node_modules/(?!webgpu)' },
     tsPreCompilationDeps: true,
     tsConfig: { fileName: 'tsconfig.json' },
-    enhancedResolveOptions: { extensions: ['.ts', '.tsx', '.mts', '.d.mts', '.mjs', '.js', '.json'] },
+    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'require', 'node', 'default', 'types'], extensions: ['.ts', '.tsx', '.mts', '.d.mts', '.mjs', '.js', '.json'] },
   },
 };

@@ -1,6 +1,6 @@
 // The page alone, over a recorded engine: every screen, every state, the keyboard, both themes, a phone, and accessibility.
-import AxeBuilder from '@axe-core/playwright';
 import { expect, type Page, test } from '@playwright/test';
+import { ended, noViolations, open as openPage, quick } from './support/recorded-journey';
 import { serveRecordedPage } from './support/recorded-page';
 
 let site: Awaited<ReturnType<typeof serveRecordedPage>>;
@@ -9,23 +9,7 @@ test.beforeAll(async () => {
 });
 test.afterAll(() => site.close());
 
-async function open(page: Page, hash = ''): Promise<void> {
-  page.on('pageerror', (error) => {
-    throw error;
-  });
-  await page.goto(site.url + hash);
-  await expect(page.getByTestId('train-button')).toBeEnabled();
-}
-const ended = (page: Page) => expect(page.getByTestId('run-status')).toHaveAttribute('data-status', /finished|stopped|failed/);
-/** The Quick preset, at the length that a test needs. */
-async function quick(page: Page): Promise<void> {
-  await page.getByTestId('preset-quick').click();
-  await expect(page.getByTestId('train-button')).toBeEnabled();
-}
-async function noViolations(page: Page): Promise<void> {
-  const { violations } = await new AxeBuilder({ page }).withTags(['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa']).analyze();
-  expect(violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.target.join(' ')).join(', ')}`)).toEqual([]);
-}
+const open = (page: Page, hash = '') => openPage(page, site.url + hash);
 
 test('a first visitor trains with one press, and takes the adapter away', async ({ page }) => {
   await open(page);
@@ -162,19 +146,6 @@ test('what does not fit is said before it is tried', async ({ page }) => {
   await expect(page.locator('#train-reason')).toHaveText('It does not fit this device.');
   await page.getByTestId('preset-balanced').click();
   await expect(page.getByTestId('train-button')).toBeEnabled();
-});
-
-test('a lost device is said on every screen, with the way back', async ({ page }) => {
-  await open(page);
-  await quick(page);
-  await page.getByTestId('train-button').click();
-  await ended(page);
-  await page.getByTestId('own-prompt').fill('lose the device');
-  await page.getByTestId('own-prompt-button').click();
-  await expect(page.getByTestId('error-message')).toContainText('The graphics device was lost.');
-  await page.getByTestId('tab-build').click();
-  await expect(page.getByRole('button', { name: 'Reload the page' })).toBeVisible();
-  await expect(page.getByTestId('train-button')).toBeDisabled();
 });
 
 test('the setup is in the address, and opens from it', async ({ page }) => {

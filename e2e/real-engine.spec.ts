@@ -97,3 +97,45 @@ test('a forged model is refused, and the model before stays', async ({ page }) =
   await page.getByRole('button', { name: /^Go back to/ }).click();
   await expect(page.getByTestId('train-button')).toBeEnabled();
 });
+
+test('a run that a reload interrupts goes on from its kept state to the same validation loss', async ({ page }) => {
+  const setup = '/#v1&m=tale-1m&d=king-james&a=lora&t.steps=8&t.saveEvery=3&s.every=0&s.maxTokens=4';
+  page.on('dialog', (dialog) => void dialog.accept());
+  await page.goto(setup);
+  await train(page);
+  await status(page, /finished/);
+  const whole = await numberOf(page, 'val-loss-value');
+  await page.getByTestId('tab-build').click();
+  await train(page);
+  await expect(page.locator('.foot')).toContainText(/state kept at step [36]/, { timeout: 120_000 });
+  await page.getByTestId('pause-button').click();
+  await status(page, /paused/);
+  await page.waitForTimeout(500);
+  await page.reload();
+  await ready(page);
+  await page.getByTestId('tab-train').click();
+  await expect(page.getByTestId('interrupted')).toContainText('Its state was kept at step');
+  await page.getByTestId('go-on').first().click();
+  await status(page, /finished/);
+  await expect(page.getByTestId('step-count')).toHaveText('8');
+  expect(await numberOf(page, 'val-loss-value')).toBe(whole);
+  // The first run is of an earlier visit now: its adapter is loaded again, and exported.
+  await page.getByRole('button', { name: 'lora-king-james', exact: true }).click();
+  await exportAdapter(page);
+  expect(await numberOf(page, 'receipt-difference')).toBeLessThan(1e-3);
+});
+
+test('the device panel tests its kernels and times a step', async ({ page }) => {
+  await page.goto('/');
+  await ready(page);
+  await page.getByTestId('device-button').click();
+  await page.getByTestId('self-test').click();
+  const result = page.getByTestId('self-test-result');
+  await expect(result).toBeVisible({ timeout: 120_000 });
+  const [passed, all] = ((await result.innerText()).match(/\d+/g) ?? []).map(Number);
+  expect(all).toBeGreaterThan(1);
+  expect(passed).toBe(all);
+  await page.getByTestId('bench').click();
+  await expect(page.getByTestId('bench-result')).toContainText('dispatches a step', { timeout: 120_000 });
+  await expect(page.locator('.device-panel .kernels').last()).toContainText('matmul');
+});

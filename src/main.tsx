@@ -5,9 +5,11 @@ import { createRoot } from 'react-dom/client';
 import { toast } from 'sonner';
 import { createApp } from './store/app';
 import { pageClock } from './store/connect';
+import { openHistoryBox } from './store/history-box';
 import type { RunConfig } from './store/contract';
 import { fromHash } from './store/link';
 import { keepLayout, keptLayout } from './store/persist';
+import { lockRuns } from './store/tab-lock';
 import { App } from './ui/App';
 import { AppContext } from './ui/context';
 import { strings } from './ui/strings';
@@ -24,8 +26,9 @@ function draftOfAddress(): { draft?: RunConfig; problem?: string } {
 
 const theme = document.documentElement.dataset.theme === 'light' ? 'light' : 'dark';
 const { draft, problem } = draftOfAddress();
-const app = createApp(connectWorker(), pageClock, { layout: { ...keptLayout(localStorageOrNone()), theme }, ...(draft ? { draft } : {}) });
+const app = createApp(connectWorker(), pageClock, { history: () => openHistoryBox(), layout: { ...keptLayout(localStorageOrNone()), theme }, ...(draft ? { draft } : {}) });
 keepLayout(app.store, localStorageOrNone());
+lockRuns(app.store);
 
 function localStorageOrNone(): Storage | undefined {
   try {
@@ -34,6 +37,9 @@ function localStorageOrNone(): Storage | undefined {
     return undefined;
   }
 }
+
+// Only what was built is kept for offline use; the dev server's files change under it.
+if (import.meta.env.PROD && 'serviceWorker' in navigator) void navigator.serviceWorker.register(`${import.meta.env.BASE_URL}sw.js`).catch(() => {});
 
 createRoot(document.getElementById('root') as HTMLElement).render(
   <StrictMode>

@@ -1,8 +1,9 @@
 // An engine that answers from a script, for tests of the page alone: catalogues, cards and a run whose numbers are made up
 // by a formula. It trains nothing and never ships; the journeys that matter run against the real engine.
 import type {
-  DataCard, EngineApi, EngineEvent, Hello, MethodCard, ModelCard, Plan, RunConfig, SampleResult, SiteCard,
+  DataCard, DeviceCard, EngineApi, EngineEvent, Hello, MethodCard, ModelCard, Plan, RunConfig, SampleResult, SiteCard,
 } from '../../src/worker/protocol';
+import type { RunStates } from '../../src/worker/run-states';
 import { recordedExplore } from './recorded-explore';
 
 const MODULES: [string, number, number][] = [
@@ -51,6 +52,12 @@ function stream(seed: number): () => number {
     return state / 2 ** 32;
   };
 }
+/** A stream of its own for a seed and a step. */
+function mixed(seed: number, step: number): () => number {
+  let x = Math.imul(seed ^ Math.imul(step, 0x9e3779b1), 0x85ebca6b);
+  x = Math.imul(x ^ (x >>> 13), 0xc2b2ae35);
+  return stream(x ^ (x >>> 16));
+}
 const failure = (name: string, message: string, hint: string) => Object.assign(new Error(message), { name, hint });
 
 const OFF = ' there was a little girl named Lily. She liked to play with her red ball in the garden. One day she saw a big bird on the gate, and the bird was sad because it had no home.';
@@ -61,17 +68,25 @@ const ON = [
   ' there was a certain man of the children of Israel, and the word of the LORD came unto him, saying, Go forth out of thine house, and take with thee the bread of thy fathers.',
 ];
 
+/** Where the loss of a method ends, so that comparisons have something to compare. */
+const floorOf = ({ method, training }: RunConfig) => 3.42 - 0.02 * Math.log2(Number(method.fields.rank ?? 8)) + (method.slug === 'sora' ? -0.05 : 0) + 0.1 * Math.abs(Math.log10(training.lr / 3e-3));
+
 export interface Script {
   /** Milliseconds a step. */
   pace: number;
   device(): Promise<Hello['device']>;
+  /** Where states of runs are kept over a reload. */
+  states?: Pick<RunStates, 'write' | 'read' | 'remove'>;
 }
 
-export function recordedEngine({ pace, device }: Script): EngineApi {
+export function recordedEngine({ pace, device, states }: Script): EngineApi {
   let tell: (event: EngineEvent) => void = () => {};
   let model: ModelCard | null = null;
   let state: 'running' | 'paused' | 'stopping' = 'running';
   let runs = 0;
+  /** Raised when the device is lost: what ran on it says no more. */
+  let life = 0;
+  let goneForGood = false;
   const configs = new Map<string, RunConfig>();
   const steps = new Map<string, number>();
   const gatesAt = new Map<string, Float32Array>();
@@ -80,24 +95,32 @@ export function recordedEngine({ pace, device }: Script): EngineApi {
     prompt: config.sample.prompt, off: OFF, on: ON[step === 0 ? 0 : Math.min(3, 1 + Math.floor((3 * step) / config.training.steps))] as string, step,
   });
 
-  async function train(run: string, config: RunConfig): Promise<void> {
-    const random = stream(config.training.seed + runs);
+  async function train(run: string, config: RunConfig, from0: number): Promise<void> {
+    const born = life;
+    const tellLiving = (event: EngineEvent) => { if (born === life) tell(event); };
+    // Numbers are functions of seed and step alone, as the real engine's are.
+    let random = stream(config.training.seed);
     const { steps: total, lr, warmup, evalEvery, seq, batch } = config.training;
     const sites = (model as ModelCard).sites;
     const sora = config.method.slug === 'sora';
     const r = Number(config.method.fields.rank ?? 8);
     const gates = new Float32Array(sites.length * r).map((_, i) => 0.3 + random() * (1 + (i % 7) * 0.2));
     const began = Date.now();
-    const evaluate = (step: number) => tell({ kind: 'eval', run, step, loss: 3.42 + 1.9 * Math.exp(-step / (total * 0.22)) + random() * 0.03 });
-    const view = (step: number) => sora && tell({ kind: 'view', run, id: 'gates', step, data: { rows: sites.map((site) => site.name), columns: r, values: gates.slice() } });
+    const evaluate = (step: number) => {
+      const noise = mixed(config.training.seed, -step)();
+      tellLiving({ kind: 'eval', run, step, loss: floorOf(config) + 1.9 * Math.exp(-step / (total * 0.22)) + noise * 0.03 });
+    };
+    const view = (step: number) => sora && tellLiving({ kind: 'view', run, id: 'gates', step, data: { rows: sites.map((site) => site.name), columns: r, values: gates.slice() } });
     tell({ kind: 'status', run, status: 'preparing', step: 0 });
     await wait(120);
-    tell({ kind: 'status', run, status: 'running', step: 0 });
-    evaluate(0);
-    tell({ kind: 'sample', run, sample: sampleAt(config, 0) });
-    view(0);
-    let step = 0;
-    while (step < total && state !== 'stopping') {
+    tellLiving({ kind: 'status', run, status: 'running', step: from0 });
+    if (from0 === 0) {
+      evaluate(0);
+      tellLiving({ kind: 'sample', run, sample: sampleAt(config, 0) });
+      view(0);
+    }
+    let step = from0;
+    while (step < total && state !== 'stopping' && born === life) {
       if (state === 'paused') {
         await wait(20);
         continue;
@@ -108,25 +131,40 @@ export function recordedEngine({ pace, device }: Script): EngineApi {
       const values = new Float32Array(chunk * series.length);
       for (let i = 0; i < chunk; i++) {
         step++;
+        random = mixed(config.training.seed, step);
         for (let g = 0; sora && g < gates.length; g++) gates[g] = Math.max(0, (gates[g] as number) - (0.9 / total) * (0.3 + random() + (g % r) * 0.12));
         const kept = gates.reduce((n, gate) => n + (gate > 0 ? 1 : 0), 0);
         const rate = step <= warmup ? (lr * step) / warmup : lr * (1 - (step - warmup) / (total - warmup));
-        values.set([3.35 + 2 * Math.exp(-step / (total * 0.2)) + (random() - 0.5) * 0.5, rate, 0.45 + 1.6 * Math.exp(-step / 30) + random() * 0.25, kept].slice(0, series.length), i * series.length);
+        values.set([floorOf(config) - 0.07 + 2 * Math.exp(-step / (total * 0.2)) + (random() - 0.5) * 0.5, rate, 0.45 + 1.6 * Math.exp(-step / 30) + random() * 0.25, kept].slice(0, series.length), i * series.length);
       }
       await wait(pace * chunk);
       const seconds = (Date.now() - began) / 1000;
-      tell({ kind: 'metrics', run, from, series, values, seconds, tokensPerSecond: (step * seq * batch) / seconds });
+      tellLiving({ kind: 'metrics', run, from, series, values, seconds, tokensPerSecond: (step * seq * batch) / seconds });
       steps.set(run, step);
       view(step);
       if (evalEvery && step % evalEvery === 0) evaluate(step);
-      if (config.sample.every && step % config.sample.every === 0) tell({ kind: 'sample', run, sample: sampleAt(config, step) });
-      if (step === total >> 1) tell({ kind: 'note', run, step, text: 'Checkpoint kept in memory' });
+      if (config.sample.every && step % config.sample.every === 0) tellLiving({ kind: 'sample', run, sample: sampleAt(config, step) });
+      if (from <= total >> 1 && step >= total >> 1) tellLiving({ kind: 'note', run, step, text: 'Half of the steps are done' });
+      if (born === life && step % 20 < chunk) await keep(run, step);
     }
+    if (born !== life) return;
     const stopped = state === 'stopping';
+    await keep(run, step);
     evaluate(step);
-    tell({ kind: 'sample', run, sample: sampleAt(config, step) });
+    tellLiving({ kind: 'sample', run, sample: sampleAt(config, step) });
     gatesAt.set(run, gates);
-    tell({ kind: 'ended', run, reason: stopped ? 'stopped' : 'finished', step, seconds: (Date.now() - began) / 1000 });
+    tellLiving({ kind: 'ended', run, reason: stopped ? 'stopped' : 'finished', step, seconds: (Date.now() - began) / 1000 });
+  }
+
+  async function keep(run: string, step: number): Promise<void> {
+    const bytes = new TextEncoder().encode(JSON.stringify({ step }));
+    await states?.write(run, bytes);
+    tell({ kind: 'saved', run, step, bytes: bytes.length });
+  }
+  async function kept(run: string): Promise<number> {
+    const source = await states?.read(run);
+    if (!source) throw failure('CheckpointError', `the state of run ${run} is not in this browser's storage`, 'Train it again.');
+    return (JSON.parse(new TextDecoder().decode(await source.read(0, source.size))) as { step: number }).step;
   }
 
   return {
@@ -225,14 +263,46 @@ export function recordedEngine({ pace, device }: Script): EngineApi {
       if (logits > 134_217_728) plan.problem = { message: `The logits need ${(logits / 1e6).toFixed(0)} MB in one buffer; this device allows 134 MB.`, hint: `Lower the batch from ${batch} to ${Math.floor((batch * 134_217_728) / logits)}, or the row length.` };
       return plan;
     },
-    start: async (config) => {
-      const run = `run-${++runs}`;
+    start: async (config, { again } = {}) => {
+      const run = again ?? crypto.randomUUID();
+      runs++;
       state = 'running';
       configs.set(run, config);
-      steps.set(run, 0);
-      void train(run, config);
+      const from = again ? await kept(run).catch(() => 0) : 0;
+      steps.set(run, from);
+      void train(run, config, from);
       await wait(30);
       return run;
+    },
+    restore: async (run, config) => {
+      await wait(30);
+      configs.set(run, config);
+      steps.set(run, await kept(run));
+    },
+    forget: async (run) => {
+      configs.delete(run);
+      await states?.remove(run);
+    },
+    recover: async () => {
+      await wait(120);
+      if (goneForGood) throw failure('NoDeviceError', 'WebGPU is there, but no adapter: requestAdapter gave null', 'Restart the browser.');
+      model = null;
+      return (await device()) as DeviceCard;
+    },
+    deviceState: async () => ({
+      bytes: model ? 41_200_000 : 0, peakBytes: model ? 58_700_000 : 0, pipelines: model ? 41 : 0,
+      kernels: model ? [{ family: 'matmul', sizes: 'm 256 n 128 k 128', kernel: 'matmul direct 8×4', reason: 'measured', times: [{ kernel: 'matmul direct 8×4', ms: 2.4 }, { kernel: 'matmul tiled 32', ms: 3.1 }] }, { family: 'rms_norm', sizes: 'rows 256 n 128', kernel: 'rms_norm', reason: 'only', times: [] }] : [],
+    }),
+    selfTest: async () => {
+      await wait(60);
+      return ['direct 4×4', 'direct 8×4', 'tiled 32'].map((kernel, i) => ({ kernel: `matmul ${kernel}`, shape: '96×80×128', passed: true, error: 0.1 + i / 20, ms: 1.2, gflops: 1.6 }));
+    },
+    timeStep: async (config) => {
+      await wait(90);
+      return {
+        ms: 84.2, msLeast: 79.9, runs: 7, tokensPerSecond: (1000 * config.training.batch * config.training.seq) / 84.2, gflops: 3.1, dispatches: 214,
+        kernels: [{ kernel: 'matmul', count: 126, ms: 61.2, gflops: 3.9 }, { kernel: 'attention', count: 18, ms: 9.4, gflops: 2.2 }, { kernel: 'adamw', count: 1, ms: 0.8, gflops: 0 }],
+      };
     },
     pause: async (run) => {
       state = 'paused';
@@ -247,7 +317,14 @@ export function recordedEngine({ pace, device }: Script): EngineApi {
     },
     sample: async (run, prompt) => {
       await wait(60);
-      if (prompt === 'lose the device') {
+      if (prompt === 'run out of memory') {
+        life++;
+        tell({ kind: 'ended', run, reason: 'failed', step: steps.get(run) ?? 0, seconds: 1, error: { name: 'StudioError', message: 'WebGPU: Out of memory', hint: '' } });
+        throw failure('StudioError', 'WebGPU: Out of memory', '');
+      }
+      if (prompt.startsWith('lose the device')) {
+        life++;
+        goneForGood = prompt.endsWith('for good');
         tell({ kind: 'lost', message: 'unknown: the GPU process exited' });
         throw failure('DeviceLostError', 'The graphics device was lost.', '');
       }

@@ -1,10 +1,12 @@
 // The recorded engine in a worker, where the page looks for the real one. Test code.
 import { expose } from 'comlink';
 import { toFailure } from '../../src/util/errors';
+import { browserRunStates } from '../../src/worker/run-states';
 import { recordedEngine } from './recorded-engine';
 
 const engine = recordedEngine({
   pace: 20,
+  states: browserRunStates,
   // The browser's own adapter decides, so that a browser without WebGPU shows what a person would see there.
   device: async () => {
     const adapter = await navigator.gpu?.requestAdapter();

@@ -154,6 +154,28 @@ describe('the draft', () => {
     expect(calls.filter((call) => call === 'loadModel a/b')).toHaveLength(2);
   });
 
+  it('trains on from an adapter where the user presses Train, and nowhere else', async () => {
+    const { app, state, calls } = await ready();
+    await app.ask.addAdapter('mine', []);
+    app.ask.trainOn('adapter-1');
+    await app.reconciler.settled();
+    await app.ask.startNow({ name: 'queued', config: state().project.draft, labels: { method: 'LoRA', model: 'tale-1m', data: 'king-james' } });
+    expect(calls.at(-1)).toBe('start');
+    await app.ask.train();
+    expect(calls.filter((call) => call.startsWith('start'))).toEqual(['start']);
+    app.store.setState(({ runs }) => ({ runs: { ...runs, byId: Object.fromEntries(Object.entries(runs.byId).map(([id, run]) => [id, { ...run, status: 'finished' as const }])) } }));
+    await app.reconciler.settled();
+    await app.ask.train();
+    expect(calls.at(-1)).toBe('start from adapter-1');
+  });
+
+  it('a setup that is given leaves no columns or test share of the one before', async () => {
+    const { app, state } = await ready({ ...defaultRun, columns: { text: 'body' }, test: 0.2, pack: true });
+    expect(app.ask.giveConfig(defaultRun)).toBeNull();
+    const { columns, test, pack } = state().project.draft;
+    expect([columns, test ?? 0, pack ?? false]).toEqual([undefined, 0, false]);
+  });
+
   it('waits for a file that only the link names', async () => {
     const { app, state, calls } = await ready({ ...defaultRun, data: { kind: 'file', name: 'logs.txt' } });
     expect(calls.some((call) => call.startsWith('loadData'))).toBe(false);
@@ -330,10 +352,83 @@ describe('a run', () => {
     expect(state().runs.byId[run]).toMatchObject({ status: 'failed', error: { message: 'out of memory' } });
   });
 
-  it('marks a lost device', async () => {
-    const { state, send } = await ready();
-    send({ kind: 'lost', message: 'GPU process exited' });
-    expect(state().engine).toMatchObject({ status: 'lost', failure: { message: 'GPU process exited' } });
+});
+
+describe('a lost device', () => {
+  const training = async (answers: Parameters<typeof recordedClient>[0] = {}) => {
+    const at = await ready(undefined, answers);
+    await at.app.ask.train();
+    const run = at.state().runs.selected as string;
+    at.send({ kind: 'status', run, status: 'running', step: 0 });
+    at.send({ kind: 'metrics', run, from: 1, series: ['loss'], values: Float32Array.from({ length: 30 }, (_, i) => 5 - i / 9), seconds: 3, tokensPerSecond: 1 });
+    at.send({ kind: 'saved', run, step: 20, bytes: 1 });
+    at.tick();
+    at.calls.length = 0;
+    return { ...at, run };
+  };
+  const lose = async (at: Awaited<ReturnType<typeof training>>) => {
+    at.send({ kind: 'lost', message: 'GPU process exited' });
+    await vi.waitFor(() => expect(at.state().engine.status).not.toBe('recovering'));
+    await at.app.reconciler.settled();
+    await vi.waitFor(() => expect(at.state().runs.byId[at.run]?.status).not.toBe('stopped'));
+  };
+
+  it('is replaced; the model and the data are loaded again, and the run goes on from its kept state', async () => {
+    const at = await training();
+    await lose(at);
+    expect(at.calls).toEqual(['recover', 'loadModel tale-1m', 'loadData king-james seq 64', `start again ${at.run}`]);
+    expect(at.state().engine).toMatchObject({ status: 'ready', failure: null });
+    expect(at.state().runs.byId[at.run]).toMatchObject({ status: 'preparing', error: null, recovery: { reason: 'GPU process exited', lostAt: 30, from: 20, seconds: null } });
+    at.send({ kind: 'status', run: at.run, status: 'running', step: 20 });
+    at.send({ kind: 'metrics', run: at.run, from: 21, series: ['loss'], values: new Float32Array([5 - 20 / 9]), seconds: 1, tokensPerSecond: 1 });
+    at.tick();
+    expect(at.state().runs.byId[at.run]?.recovery).toMatchObject({ repeats: true, seconds: expect.any(Number) });
+  });
+
+  it('is told apart from a state that repeats badly', async () => {
+    const at = await training();
+    await lose(at);
+    at.send({ kind: 'metrics', run: at.run, from: 21, series: ['loss'], values: new Float32Array([5 - 20 / 9 + 1e-6]), seconds: 1, tokensPerSecond: 1 });
+    at.tick();
+    expect(at.state().runs.byId[at.run]?.recovery?.repeats).toBe(false);
+  });
+
+  it('gives the user’s setup back, and loads it only when the run ends', async () => {
+    const at = await training();
+    at.app.edit.data({ kind: 'builtin', id: 'wordnet' });
+    await at.app.reconciler.settled();
+    await lose(at);
+    await vi.waitFor(() => expect(at.state().project.draft.data).toEqual({ kind: 'builtin', id: 'wordnet' }));
+    expect(at.calls.filter((call) => call.startsWith('loadData'))).toEqual(['loadData king-james seq 64']);
+  });
+
+  it('whose run also told its failure still has the run go on, once', async () => {
+    const at = await training();
+    at.send({ kind: 'ended', run: at.run, reason: 'failed', step: 30, seconds: 3, error: { name: 'DeviceLostError', message: 'gone', hint: '' } });
+    await lose(at);
+    expect(at.calls.filter((call) => call.startsWith('start'))).toEqual([`start again ${at.run}`]);
+  });
+
+  it('that does not come back leaves the run as failed with the reason, and can be asked for again', async () => {
+    let there = false;
+    const at = await training({ recover: async () => { if (!there) throw { name: 'NoDeviceError', message: 'no adapter', hint: 'restart the browser' }; return hello.device as never; } });
+    at.send({ kind: 'lost', message: 'gone' });
+    await vi.waitFor(() => expect(at.state().engine.status).toBe('lost'));
+    expect(at.state().engine.failure).toMatchObject({ message: 'no adapter', hint: 'restart the browser' });
+    expect(at.state().runs.byId[at.run]).toMatchObject({ status: 'stopped', interrupted: true, recovery: null });
+    there = true;
+    await at.app.ask.recover();
+    expect(at.state().engine.status).toBe('ready');
+    expect(await at.app.ask.goOn(at.run)).toBeNull();
+  });
+
+  it('that goes again and again is not asked for for ever', async () => {
+    const at = await training();
+    for (let i = 0; i < 3; i++) await lose(at);
+    at.send({ kind: 'lost', message: 'GPU process exited' });
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    expect(at.state().engine.status).toBe('lost');
+    expect(at.calls.filter((call) => call === 'recover').length).toBe(3);
   });
 });
 

@@ -1,26 +1,27 @@
 // From events to state: the only writer of the engine, runs and metrics slices.
 // Numbers go straight into the MetricLog; state changes are gathered and set once a frame, whatever the event rate.
-import type { EngineEvent, Failure, Hello, RunConfig, RunId } from './contract';
+import type { DeviceCard, EngineEvent, Failure, Hello, RunId } from './contract';
 import type { MetricLog } from './metric-log';
 import { withHello } from './slices/engine';
 import { bumped } from './slices/metrics';
-import { activeRun, afterEvent, newRun, type RunRecord, type RunsSlice, withRun } from './slices/runs';
+import { activeRun, afterEvent, newRun, type PendingRun, type RunRecord, type RunsSlice, withRun } from './slices/runs';
 import { patch, type StudioStore } from './studio';
-
-/** What a run is called and was asked to do, noted before it starts: its first events come before `start` answers. */
-export interface PendingRun { name: string; config: RunConfig; labels: RunRecord['labels'] }
 
 export interface Connection {
   /** Takes an event of the engine. */
   receive(event: EngineEvent): void;
   hello(hello: Hello): void;
+  /** A new device after one was lost: nothing is loaded on it yet. */
+  recovered(device: DeviceCard): void;
   crashed(failure: Failure): void;
-  /** Announces the run that the next unknown run id belongs to. */
+  /** Announces the run that the next unknown run id belongs to: its first events come before `start` answers. */
   expect(run: PendingRun): void;
   /** Makes sure that a run has a record, also when no event came yet. */
   adopt(run: RunId): void;
-  /** A start that failed: whatever was already shown of that run goes. */
-  abandon(): void;
+  /** A start that failed: whatever was already shown of that run goes, or the run stands as it stood before. */
+  abandon(before?: RunRecord): void;
+  /** Changes a record outside any event. */
+  update(run: RunId, change: (run: RunRecord) => RunRecord): void;
   /** An answer to the user's own prompt. */
   answer(run: RunId, sample: RunRecord['own'][number]): void;
   select(run: RunId): void;
@@ -52,6 +53,8 @@ export function connect(store: StudioStore, log: MetricLog, clock: Clock): Conne
   let gathered: RunsSlice | null = null;
   let progress: { task: string; done: number; total: number } | null | undefined;
   const touched = new Set<RunId>();
+  /** When the device of a run was lost, by this page's clock. */
+  const lostAt = new Map<RunId, number>();
   const pace = new Map<RunId, { step: number; at: number }[]>();
   let waiting = false;
 
@@ -75,7 +78,7 @@ export function connect(store: StudioStore, log: MetricLog, clock: Clock): Conne
   };
   const adopt = (id: RunId) => {
     if (runs().byId[id] || !pending) return;
-    gathered = withRun(runs(), newRun(id, pending.name, pending.config, pending.labels));
+    gathered = withRun(runs(), newRun(id, pending));
     pending = null;
     schedule();
   };
@@ -100,6 +103,16 @@ export function connect(store: StudioStore, log: MetricLog, clock: Clock): Conne
     return step > first.step ? (clock.now() - first.at) / 1000 / (step - first.step) : null;
   };
 
+  /** After a loss of the device, steps that had been done are done again: their first loss must come out the same. */
+  const compareRepeat = ({ run: id, from, series, values }: Extract<EngineEvent, { kind: 'metrics' }>) => {
+    const recovery = runs().byId[id]?.recovery;
+    if (!recovery || recovery.seconds !== null) return;
+    const before = log.column(id, 'loss')[from - 1];
+    const now = values[series.indexOf('loss')];
+    const repeats = before === undefined || Number.isNaN(before) || now === undefined ? null : before === now;
+    update(id, (run) => ({ ...run, recovery: { ...recovery, repeats, seconds: (clock.now() - (lostAt.get(id) ?? clock.now())) / 1000 } }));
+  };
+
   const receive = (event: EngineEvent) => {
     if (event.kind === 'progress') {
       progress = event.done >= event.total ? null : { task: event.task, done: event.done, total: event.total };
@@ -107,12 +120,15 @@ export function connect(store: StudioStore, log: MetricLog, clock: Clock): Conne
       return;
     }
     if (event.kind === 'lost') {
+      flush();
       patch(store, 'engine', { status: 'lost', failure: { name: 'DeviceLostError', message: event.message, hint: '' } });
       return;
     }
+    if (event.kind === 'metrics') compareRepeat(event);
     update(event.run, (run) => afterEvent(run, event));
     switch (event.kind) {
       case 'metrics': {
+        log.appendTime(event.run, event.from - 1 + Math.floor(event.values.length / Math.max(1, event.series.length)), (runs().byId[event.run]?.secondsBefore ?? 0) + event.seconds);
         log.append(event.run, event.from, event.series, event.values);
         const step = log.length(event.run);
         const secondsPerStep = measurePace(event.run, step);
@@ -150,19 +166,40 @@ export function connect(store: StudioStore, log: MetricLog, clock: Clock): Conne
       flush();
       patch(store, 'engine', { status: 'crashed', failure });
     },
+    recovered: (device) => {
+      flush();
+      const { engine, project } = store.getState();
+      const byId = Object.fromEntries(Object.entries(store.getState().runs.byId).map(([id, run]) => [id, { ...run, live: false }]));
+      patch(store, 'runs', { byId });
+      store.setState({ project: { ...project, model: { ...project.model, status: 'idle', key: '' }, data: { ...project.data, status: 'idle', key: '' } } });
+      store.setState({ engine: { ...engine, status: 'ready', device, failure: null, progress: null } });
+    },
+    update: (id, change) => {
+      update(id, (run) => {
+        const next = change(run);
+        if (next.recovery && !run.recovery) lostAt.set(id, clock.now());
+        return next;
+      });
+      flush();
+    },
     expect: (run) => {
       pending = run;
     },
     adopt,
-    abandon: () => {
+    abandon: (before) => {
       pending = null;
+      if (before) update(before.id, () => before);
       const kept = runs().order.filter((id) => runs().byId[id]?.status !== 'preparing');
       if (kept.length < runs().order.length) {
         gathered = { byId: Object.fromEntries(kept.map((id) => [id, runs().byId[id] as RunRecord])), order: kept, selected: kept.at(-1) ?? null };
       }
       flush();
     },
-    answer: (id, sample) => update(id, (run) => ({ ...run, own: [...run.own, sample] })),
+    answer: (id, sample) => {
+      update(id, (run) => ({ ...run, own: [...run.own, sample] }));
+      // Whoever asked looks at once.
+      flush();
+    },
     select: (run) => {
       flush();
       patch(store, 'runs', { selected: run });

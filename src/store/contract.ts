@@ -1,10 +1,10 @@
 // The types that the page draws, as the worker's protocol and the run configuration name them. The page imports them from
 // here, so that only the store knows where they come from.
 export type {
-  AdapterCard, BuiltinData, BuiltinModel, Columns, Cut, CutTexts, DataCard, DataSource, DeviceCard, EngineEvent, ExploreCard, ExploreSource, ExploredModule, ExportDtype, ExportFile,
+  AdapterCard, BuiltinData, BuiltinModel, Columns, Cut, CutTexts, DataCard, DataSource, DeviceCard, DeviceState, EngineEvent, ExploreCard, ExploreSource, ExploredModule, ExportDtype, ExportFile,
   ExportFormat, ExportRequest, ExportResult, Failure, Field, Fields, FieldValue,
-  HeatmapData, Hello, HubCard, HubSettings, Measured, MethodCard, ModelCard, ModelSource, ModuleDetail, NamedFile, OverlapCard, Plan, RunConfig, RunId, RunStatus, SampleResult, SiteCard, SiteOverlap, TokenRow,
-  ViewSpec, Voice, WriteRequest, Written,
+  HeatmapData, Hello, HubCard, HubSettings, Measured, MethodCard, ModelCard, ModelSource, ModuleDetail, NamedFile, OverlapCard, Plan, RunConfig, RunId, RunStatus, SampleResult, SelfTestRow, SiteCard, SiteOverlap,
+  StepTimes, TokenRow, ViewSpec, Voice, WriteRequest, Written,
 } from '../worker/protocol';
 export type { TrainingConfig } from '../training/config';
 export type { EffectiveRank } from '../training/cut';

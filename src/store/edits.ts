@@ -1,7 +1,7 @@
 // What the user changes by hand: the draft and the layout.
 import { resolveFields } from '../training/fields';
 import {
-  type BuiltinData, type Columns, type DataSource, defaultRun, type FieldValue, type Hello, type MethodCard, type ModelSource, type RunConfig, type TrainingConfig,
+  type BuiltinData, type BuiltinModel, type Columns, type DataSource, defaultRun, type FieldValue, type MethodCard, type ModelSource, type RunConfig, type TrainingConfig,
 } from './contract';
 import type { LayoutSlice, Panel } from './slices/layout';
 import { patch, type StudioStore } from './studio';
@@ -78,7 +78,7 @@ function keptFields(methods: readonly MethodCard[], slug: string, fields: RunCon
 }
 
 /** A draft whose built-in model, data and method exist in these catalogues, and the parts that had to be replaced. */
-export function fitted(draft: RunConfig, engine: Pick<Hello, 'models' | 'data' | 'methods'>): { draft: RunConfig; replaced: string[] } {
+export function fitted(draft: RunConfig, engine: Readonly<Record<'models', readonly BuiltinModel[]> & Record<'data', readonly BuiltinData[]> & Record<'methods', readonly MethodCard[]>>): { draft: RunConfig; replaced: string[] } {
   const replaced: string[] = [];
   let { model, data, method, sample } = draft;
   if (model.kind === 'builtin' && engine.models.length > 0 && !engine.models.some((entry) => entry.id === (model as { id: string }).id)) {

@@ -10,7 +10,7 @@ type Answers = Parameters<typeof recordedClient>[0];
 function setup(answers: Answers = {}) {
   const { client, calls } = recordedClient(answers);
   const waiting: (() => void)[] = [];
-  const explore = createExplore(client, (callback) => void waiting.push(callback));
+  const explore = createExplore(client, async () => null, (callback) => void waiting.push(callback));
   const settle = async () => {
     for (let i = 0; i < 200; i++) {
       await Promise.resolve();

@@ -3,7 +3,7 @@
 import { createStore, type StoreApi } from 'zustand/vanilla';
 import { type EngineClient, readFailure } from '../worker/client';
 import {
-  allocate, type Cut, type CutTexts, type ExploreCard, type ExploreSource, type Failure, keepEnergy, keepLargest, keepRank, type Measured, type ModuleDetail, type OverlapCard, present,
+  allocate, type Cut, type CutTexts, type ExploreCard, type ExploreSource, type Failure, keepEnergy, keepLargest, keepRank, type Measured, type ModuleDetail, type OverlapCard, present, type RunId,
 } from './contract';
 
 /** rank: at most so many in each module · components: the largest of all · energy: a share of Σσ² in each · gates: trained ranks by their gates. */
@@ -64,6 +64,8 @@ const closed: ExploreState = {
 export interface Explore {
   readonly store: StoreApi<ExploreState>;
   open(source: ExploreSource, told: { name: string; step: number; prompt: string }): Promise<void>;
+  /** What was open is gone with its device. */
+  close(): void;
   mode(mode: CutMode): void;
   move(at: number): void;
   strength(strength: number): void;
@@ -95,7 +97,8 @@ const OTHERS = 3;
 /** Positions of the energy slider. */
 const ENERGY_STEPS = 200;
 
-export function createExplore(client: EngineClient, later: (callback: () => void, ms: number) => void = (callback, ms) => void setTimeout(callback, ms)): Explore {
+/** `wake` makes a run of an earlier visit ready first. */
+export function createExplore(client: EngineClient, wake: (run: RunId) => Promise<Failure | null>, later: (callback: () => void, ms: number) => void = (callback, ms) => void setTimeout(callback, ms)): Explore {
   const store = createStore<ExploreState>(() => closed);
   const set = (change: Partial<ExploreState>) => store.setState(change);
   const get = store.getState;
@@ -105,6 +108,11 @@ export function createExplore(client: EngineClient, later: (callback: () => void
   let cancelled = 0;
   let writes = 0;
   const only = <A extends unknown[]>(mine: number, then: (...args: A) => void) => (...args: A) => { if (mine === session) then(...args); };
+
+  const ready = async (source: ExploreSource) => {
+    const asleep = source.kind === 'run' ? await wake(source.run) : null;
+    if (asleep) throw asleep;
+  };
 
   /** One measurement; null when a newer one took its place. Points of the curve are kept whoever asked. */
   const measure = async (cut: Cut, mode: CutMode | null, at: number): Promise<Measured | null> => {
@@ -196,6 +204,7 @@ export function createExplore(client: EngineClient, later: (callback: () => void
       const key = source.kind === 'run' ? `${source.run}@${step}` : `files:${name}:${mine}`;
       set({ ...closed, status: 'opening', source: { key, name, run: source.kind === 'run' ? source.run : null, step }, prompt, follow, mode, others: kept.filter((other) => other.name !== name).slice(0, OTHERS) });
       try {
+        await ready(source);
         const card = await client.exploreOpen(source);
         if (mine !== session) return;
         set({ status: 'open', card, at: { rank: most(card, 'rank'), components: most(card, 'components'), energy: 1, gates: most(card, 'gates') } });
@@ -217,6 +226,12 @@ export function createExplore(client: EngineClient, later: (callback: () => void
       } catch (error) {
         if (mine === session) set(get().card ? { measuring: false, measureError: readFailure(error) } : { status: 'failed', error: readFailure(error) });
       }
+    },
+    close: () => {
+      session++;
+      touched++;
+      const { others, follow, mode } = get();
+      set({ ...closed, others, follow, mode });
     },
     mode: (mode) => {
       set({ mode });
@@ -341,6 +356,7 @@ export function createExplore(client: EngineClient, later: (callback: () => void
       const mine = session;
       set({ overlap: { status: 'reading', name, card: null, error: null } });
       try {
+        await ready(other);
         const card = await client.exploreOverlap(other);
         only(mine, () => set({ overlap: { status: 'ready', name, card, error: null } }))();
       } catch (error) {

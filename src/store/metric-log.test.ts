@@ -4,6 +4,36 @@ import { MetricLog } from './metric-log';
 const columns = (...rows: number[][]) => new Float32Array(rows.flat());
 
 describe('MetricLog', () => {
+  it('tells the time of a step between the reports around it, and of none beyond them', () => {
+    const log = new MetricLog();
+    log.appendTime('a', 10, 2);
+    log.appendTime('a', 30, 4);
+    expect([0, 5, 10, 20, 30].map((step) => log.secondsAt('a', step))).toEqual([0, 1, 2, 3, 4]);
+    expect(log.secondsAt('a', 31)).toBeNull();
+    expect(log.secondsAt('b', 1)).toBeNull();
+    // A resumed run comes back to an earlier step.
+    log.appendTime('a', 20, 2.5);
+    expect(log.secondsAt('a', 30)).toBeNull();
+  });
+
+  it('comes back from what it keeps, and a kept copy no longer changes', () => {
+    const log = new MetricLog();
+    log.append('a', 1, ['loss'], new Float32Array([3, 2]));
+    log.appendEval('a', 2, 2.5);
+    for (let step = 1; step <= 40; step++) log.appendSnapshot('a', 'w', step, { rows: ['x'], columns: 1 << 15, values: new Float32Array(1 << 15).fill(step) });
+    const kept = log.kept('a');
+    log.append('a', 3, ['loss'], new Float32Array([1]));
+    const again = new MetricLog();
+    again.restore('a', kept);
+    expect([...again.column('a', 'loss')]).toEqual([3, 2]);
+    expect(again.evals('a')).toEqual({ steps: [2], losses: [2.5] });
+    // Pictures are thinned to a megabyte; the newest is always among them.
+    expect(again.snapshots('a', 'w').length).toBeLessThan(9);
+    expect(again.snapshots('a', 'w').at(-1)?.step).toBe(40);
+    again.append('a', 3, ['loss'], new Float32Array([9]));
+    expect([...again.column('a', 'loss')]).toEqual([3, 2, 9]);
+  });
+
   it('keeps columns by series, whatever the batches', () => {
     const log = new MetricLog();
     log.append('a', 1, ['loss', 'lr'], columns([5, 0.25], [4, 0.5]));

@@ -13,7 +13,23 @@ interface RunLog {
   evalSteps: number[];
   evalLosses: number[];
   snapshots: Map<string, Snapshot[]>;
+  /** Seconds of training at some steps, as reports came. */
+  timeSteps: number[];
+  timeSeconds: number[];
 }
+
+/** The numbers of a run as plain data, for keeping. */
+export interface KeptLog {
+  length: number;
+  columns: Record<string, Float32Array>;
+  evals: { steps: number[]; losses: number[] };
+  times: { steps: number[]; seconds: number[] };
+  snapshots: Record<string, Snapshot[]>;
+}
+/** Bytes of view snapshots that are kept a view; beyond it every second one is left out. */
+const KEPT_VIEW_BYTES = 1 << 20;
+/** Marks of time kept a run; beyond it every second one is dropped. */
+const MAX_TIMES = 4096;
 
 export class MetricLog {
   readonly #runs = new Map<RunId, RunLog>();
@@ -42,6 +58,31 @@ export class MetricLog {
     }
     log.evalSteps.push(step);
     log.evalLosses.push(loss);
+  }
+
+  appendTime(run: RunId, step: number, seconds: number): void {
+    const log = this.#log(run);
+    while (log.timeSteps.length > 0 && (log.timeSteps.at(-1) as number) >= step) {
+      log.timeSteps.pop();
+      log.timeSeconds.pop();
+    }
+    if (log.timeSteps.length >= MAX_TIMES) {
+      log.timeSteps = log.timeSteps.filter((_, i) => i % 2 === 0);
+      log.timeSeconds = log.timeSeconds.filter((_, i) => i % 2 === 0);
+    }
+    log.timeSteps.push(step);
+    log.timeSeconds.push(seconds);
+  }
+
+  /** Seconds of training at a step, between the reports around it; null outside what was reported. */
+  secondsAt(run: RunId, step: number): number | null {
+    const log = this.#runs.get(run);
+    if (step === 0) return 0;
+    const at = log?.timeSteps.findIndex((known) => known >= step) ?? -1;
+    if (!log || at < 0) return null;
+    const [s1, t1] = [log.timeSteps[at] as number, log.timeSeconds[at] as number];
+    const [s0, t0] = at === 0 ? [0, 0] : [log.timeSteps[at - 1] as number, log.timeSeconds[at - 1] as number];
+    return s1 === s0 ? t1 : t0 + ((t1 - t0) * (step - s0)) / (s1 - s0);
   }
 
   appendSnapshot(run: RunId, view: string, step: number, data: HeatmapData): void {
@@ -105,6 +146,20 @@ export class MetricLog {
     return `${rows.join('\n')}\n`;
   }
 
+  kept(run: RunId): KeptLog {
+    const log = this.#log(run);
+    const columns = Object.fromEntries([...log.columns].map(([name, column]) => [name, column.slice(0, log.length)]));
+    const snapshots = Object.fromEntries([...log.snapshots].map(([view, all]) => [view, thinned(all)]));
+    return { length: log.length, columns, snapshots, evals: { steps: [...log.evalSteps], losses: [...log.evalLosses] }, times: { steps: [...log.timeSteps], seconds: [...log.timeSeconds] } };
+  }
+
+  restore(run: RunId, { length, columns, evals, times, snapshots }: KeptLog): void {
+    this.#runs.set(run, {
+      length, columns: new Map(Object.entries(columns).map(([name, column]) => [name, column.slice()])), evalSteps: [...evals.steps], evalLosses: [...evals.losses],
+      timeSteps: [...times.steps], timeSeconds: [...times.seconds], snapshots: new Map(Object.entries(snapshots).map(([view, all]) => [view, [...all]])),
+    });
+  }
+
   drop(run: RunId): void {
     this.#runs.delete(run);
   }
@@ -112,11 +167,19 @@ export class MetricLog {
   #log(run: RunId): RunLog {
     let log = this.#runs.get(run);
     if (!log) {
-      log = { length: 0, columns: new Map(), evalSteps: [], evalLosses: [], snapshots: new Map() };
+      log = { length: 0, columns: new Map(), evalSteps: [], evalLosses: [], snapshots: new Map(), timeSteps: [], timeSeconds: [] };
       this.#runs.set(run, log);
     }
     return log;
   }
+}
+
+function thinned(all: readonly Snapshot[]): Snapshot[] {
+  let kept = [...all];
+  const bytes = () => kept.reduce((sum, { data }) => sum + data.values.byteLength, 0);
+  // The newest always stays.
+  while (kept.length > 1 && bytes() > KEPT_VIEW_BYTES) kept = kept.filter((_, i) => (kept.length - 1 - i) % 2 === 0);
+  return kept;
 }
 
 /** Doubles the room of a column until it holds `length`; new room is NaN, which means "no value". */

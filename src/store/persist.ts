@@ -12,6 +12,7 @@ export function keptLayout(storage: Pick<Storage, 'getItem'> | undefined): Parti
     if (kept.theme === 'dark' || kept.theme === 'light') layout.theme = kept.theme;
     if (typeof kept.smoothing === 'number' && kept.smoothing >= 0 && kept.smoothing < 1) layout.smoothing = kept.smoothing;
     if (typeof kept.logLoss === 'boolean') layout.logLoss = kept.logLoss;
+    if (typeof kept.notify === 'boolean') layout.notify = kept.notify;
     return layout;
   } catch {
     return {};
@@ -25,9 +26,9 @@ export function keepLayout(store: StudioStore, storage: Pick<Storage, 'setItem'>
   return store.subscribe((state, before) => {
     if (state.layout === before.layout) return;
     chosen ||= state.layout.theme !== first;
-    const { theme, smoothing, logLoss } = state.layout;
+    const { theme, smoothing, logLoss, notify } = state.layout;
     try {
-      storage?.setItem(KEY, JSON.stringify(chosen ? { theme, smoothing, logLoss } : { ...keptTheme(storage), smoothing, logLoss }));
+      storage?.setItem(KEY, JSON.stringify(chosen ? { theme, smoothing, logLoss, notify } : { ...keptTheme(storage), smoothing, logLoss, notify }));
     } catch {
       // Storage is full or blocked: the page works without it.
     }

@@ -2,6 +2,7 @@
 import type { EngineClient } from '../worker/client';
 import { readFailure } from '../worker/client';
 import { dataKey, modelKey, planKey } from './keys';
+import { queueHolds } from './slices/queue';
 import { activeRun } from './slices/runs';
 import { patch, type StudioStore } from './studio';
 import type { Vault } from './vault';
@@ -64,7 +65,7 @@ export function reconcile(store: StudioStore, client: Pick<EngineClient, 'loadMo
     const { draft, model, data, plan: planned } = state.project;
     if (stopped || state.engine.status !== 'ready') return null;
     // A run trains on the loaded model and data: both stay until it ends.
-    const free = activeRun(state.runs) === null;
+    const free = activeRun(state.runs) === null && !queueHolds(state.queue, state.project);
     const wanted = modelKey(draft, vault);
     if (model.key !== wanted) {
       if (!free || (draft.model.kind === 'files' && !vault.folder(draft.model.name))) return null;
@@ -111,7 +112,7 @@ export function reconcile(store: StudioStore, client: Pick<EngineClient, 'loadMo
   };
 
   const unsubscribe = store.subscribe((state, before) => {
-    if (state.project.draft !== before.project.draft || state.engine.status !== before.engine.status || state.runs !== before.runs) poke();
+    if (state.project.draft !== before.project.draft || state.engine.status !== before.engine.status || state.runs !== before.runs || state.queue !== before.queue) poke();
   });
   poke();
   return {

@@ -1,6 +1,6 @@
 // A recorded stream of engine events and a client that plays it, for tests of the store.
 import type { EngineClient } from '../worker/client';
-import type { DataCard, EngineEvent, ExploreCard, Hello, MethodCard, ModelCard, Plan, RunConfig } from './contract';
+import type { DataCard, DeviceCard, EngineEvent, ExploreCard, Hello, MethodCard, ModelCard, Plan, RunConfig } from './contract';
 
 const card = (slug: string): MethodCard => ({
   slug, name: slug.toUpperCase(), summary: '', formula: '', paper: { title: '', authors: '', year: 2024, venue: '', url: '' }, family: 'low-rank', models: ['decoder'], exports: 'lora-exact',
@@ -69,7 +69,13 @@ export function recordedClient(answers: Partial<EngineClient> = {}) {
     write: said('write', answers.write ?? (async () => [])),
     stopWriting: said('stopWriting', async () => {}),
     plan: said('plan', answers.plan ?? (async () => plan), (config: RunConfig) => `lr ${config.training.lr}`),
-    start: said('start', answers.start ?? (async () => `run-${++runs}`)),
+    start: said('start', answers.start ?? (async (_config, { again } = {}) => again ?? `run-${++runs}`), (config: RunConfig, { from, again } = {}) => (again ? `again ${again}` : from ? `from ${from}` : (config.name.match(/-s\d+$/) ? config.name : ''))),
+    restore: said('restore', answers.restore ?? (async () => {}), (run) => run),
+    forget: said('forget', async (_run: string) => {}, (run) => run),
+    recover: said('recover', answers.recover ?? (async () => hello.device as DeviceCard)),
+    deviceState: async () => ({ bytes: 0, peakBytes: 0, pipelines: 0, kernels: [] }),
+    selfTest: async () => [],
+    timeStep: async () => ({ ms: 1, msLeast: 1, runs: 1, tokensPerSecond: 1, gflops: 1, dispatches: 1, kernels: null }),
     pause: said('pause', async () => {}),
     resume: said('resume', async () => {}),
     stop: said('stop', async () => {}),

@@ -19,6 +19,8 @@ export interface MethodCard {
   name: string;
   /** One sentence on what it does. */
   summary: string;
+  /** One sentence on when to take it. */
+  goodFor?: string;
   /** The equation, plain text. */
   formula: string;
   paper: { title: string; authors: string; year: number; venue: string; url: string };
@@ -50,4 +52,26 @@ export interface Plan {
   secondsSource?: string;
   /** Absent when it fits; otherwise what does not fit and what to lower. */
   problem?: { message: string; hint: string };
+}
+
+/** One training step of a setup, timed on the device at hand. */
+export interface StepTimes {
+  /** Median and least milliseconds over `runs` steps, each waited for. */
+  ms: number;
+  msLeast: number;
+  runs: number;
+  tokensPerSecond: number;
+  gflops: number;
+  dispatches: number;
+  /** By GPU timestamps, each dispatch alone; null where the device has none. */
+  kernels: KernelTime[] | null;
+}
+export interface KernelTime {
+  kernel: string;
+  /** Dispatches a step. */
+  count: number;
+  ms: number;
+  gflops: number;
+  /** Share of what this device was measured to be able to do, and which limit that is; absent until it was measured. */
+  roofline?: { share: number; bound: 'compute' | 'memory' };
 }

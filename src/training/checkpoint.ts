@@ -9,6 +9,7 @@ import { CheckpointError } from '../util/errors';
 import type { Attachment } from './attach';
 import type { RunConfig } from './config';
 import type { RunState } from './host';
+import { type StoppingState, unseen } from './stopping';
 
 /** What of a run has numbers to be kept. */
 export interface Live {
@@ -22,6 +23,7 @@ export interface CheckpointState {
   readonly config: RunConfig;
   readonly dataHash: string;
   readonly state: RunState;
+  readonly stopping: StoppingState;
 }
 
 const FORMAT = 'lowrank-checkpoint-1';
@@ -34,7 +36,7 @@ const others = ({ attachment, lasting }: Live): [string, Tensor][] => [
 ];
 
 /** `step`: steps done. The bytes are a pure function of the state. */
-export async function writeCheckpoint(device: Device, live: Live, { step, config, dataHash, state }: CheckpointState): Promise<Uint8Array> {
+export async function writeCheckpoint(device: Device, live: Live, { step, config, dataHash, state, stopping }: CheckpointState): Promise<Uint8Array> {
   const { attachment, adamw } = live;
   // Before the first wait: a run that goes on meanwhile may change it.
   const remembered = JSON.stringify(state);
@@ -58,7 +60,7 @@ export async function writeCheckpoint(device: Device, live: Live, { step, config
   for (const [kind, all] of [['m', m], ['v', v]] as const) {
     trained.forEach(({ name, tensor: t }, i) => tensors.push({ name: `adam.${kind}.${name}`, dtype: 'F32', shape: [...t.shape], data: all.slice(starts[i], (starts[i] as number) + elements(t)) }));
   }
-  return writeSafetensors(tensors, { format: FORMAT, step: String(step), config: JSON.stringify(config), data_hash: dataHash, ...(remembered === '{}' ? {} : { state: remembered }) });
+  return writeSafetensors(tensors, { format: FORMAT, step: String(step), config: JSON.stringify(config), data_hash: dataHash, ...(stopping.best === null ? {} : { stopping: JSON.stringify(stopping) }), ...(remembered === '{}' ? {} : { state: remembered }) });
 }
 
 /** Tensors of whole numbers keep their type. */
@@ -73,6 +75,8 @@ export interface Checkpoint {
   readonly where: string;
   readonly step: number;
   readonly state: RunState;
+  /** What the stopping rules had seen. */
+  readonly stopping: StoppingState;
 }
 
 /** Opens a checkpoint and checks that it belongs to these data. */
@@ -83,15 +87,17 @@ export async function openCheckpoint(source: ByteSource, dataHash: string): Prom
   if (file.metadata.data_hash !== dataHash) throw new CheckpointError(`${where}: the run was trained on other data (${file.metadata.data_hash?.slice(0, 12)}…, now ${dataHash.slice(0, 12)}…)`, 'Give the same data file to resume.');
   const step = Number(file.metadata.step);
   if (!Number.isInteger(step) || step < 0) throw new CheckpointError(`${where}: step is ${JSON.stringify(file.metadata.step)}`);
-  return { file, where, step, state: stateOf(where, file.metadata.state) };
+  return { file, where, step, state: stateOf(where, file.metadata.state), stopping: { ...unseen, ...(objectOf(where, 'what the stopping rules had seen', file.metadata.stopping) as Partial<StoppingState>) } };
 }
 
-function stateOf(where: string, text: string | undefined): RunState {
+const stateOf = (where: string, text: string | undefined) => objectOf(where, 'what the method remembers', text) as RunState;
+
+function objectOf(where: string, what: string, text: string | undefined): object {
   try {
     const state: unknown = JSON.parse(text ?? '{}');
-    if (typeof state === 'object' && state !== null && !Array.isArray(state)) return state as RunState;
+    if (typeof state === 'object' && state !== null && !Array.isArray(state)) return state;
   } catch { /* said below */ }
-  throw new CheckpointError(`${where}: what the method remembers is no JSON object`, 'The file is damaged; resume from another checkpoint.');
+  throw new CheckpointError(`${where}: ${what} is no JSON object`, 'The file is damaged; resume from another checkpoint.');
 }
 
 /**

@@ -37,6 +37,10 @@ const training = z.object({
   evalEvery: z.number().int().min(0),
   /** Steps between saved checkpoints; 0 = only at the end. */
   saveEvery: z.number().int().min(0),
+  /** The run ends at an evaluation whose loss is not above this; 0 = never. */
+  stopAt: z.number().min(0).optional(),
+  /** The run ends after this many evaluations without a new lowest loss; 0 = never. */
+  patience: z.number().int().min(0).optional(),
 });
 export type TrainingConfig = z.infer<typeof training>;
 
@@ -77,7 +81,7 @@ export const VALIDATION_BATCHES = 8;
 
 export const defaultTraining: TrainingConfig = {
   steps: 200, batch: 4, seq: 64, lr: 2e-3, schedule: 'linear', warmup: 10, weightDecay: 0.01, clip: 1,
-  beta1: 0.9, beta2: 0.999, eps: 1e-8, seed: 7, evalEvery: 25, saveEvery: 0,
+  beta1: 0.9, beta2: 0.999, eps: 1e-8, seed: 7, evalEvery: 25, saveEvery: 0, stopAt: 0, patience: 0,
 };
 
 export const defaultRun: RunConfig = {

@@ -214,3 +214,13 @@ test('two runs on one model do not see each other', async () => {
   expect(seriesOf(a.events).loss).toEqual(alone);
   for (const { run } of [a, b]) run.dispose();
 });
+
+test('a run whose validation loss does not fall ends by its patience, says so, and a resumed one ends at the same step', async () => {
+  const at = setup({ data: { ...telling, validation: () => [randomBatch('held out', [1, 12])] }, training: { ...oneRow, steps: 20, lr: 1e-30, evalEvery: 2, saveEvery: 3, patience: 3 } });
+  const saved: Uint8Array[] = [];
+  await trained({ ...at, save: (bytes) => { saved.push(bytes); } }, ({ reason, run, events }) => {
+    expect([reason, run.step]).toEqual(['stopped', 6]);
+    expect(ofKind(events, 'note').map((note) => note.text)).toEqual([expect.stringMatching(/^No validation loss below \d\.\d{3} in 3 evaluations: stopped\.$/)]);
+  });
+  await trained({ ...at, resume: saved[0]! }, ({ reason, run }) => expect([reason, run.step]).toEqual(['stopped', 6]));
+});

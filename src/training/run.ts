@@ -24,6 +24,7 @@ import type { LoadedModel } from './loaded';
 import { checkRun, phasesOf } from './plan';
 import { prepare, randomOf } from './prepare';
 import { fineTune } from './recipes/fine-tune';
+import { afterEvaluation, reasonToStop, unseen } from './stopping';
 import { hostInputs } from './task';
 
 /** Steps handed to the GPU but not done. Enough to keep it busy, few enough that pausing feels immediate. */
@@ -44,6 +45,8 @@ export interface RunOptions {
   readonly from?: PeftAdapter;
   /** Called where a checkpoint is due; the run waits for it. */
   readonly save?: (bytes: Uint8Array, step: number) => Promise<void>;
+  /** Milliseconds after which a checkpoint is due whatever `saveEvery` says; left out, only that counts. */
+  readonly saveMs?: number;
   /** Kernels compiled, and measured where there is a choice, out of all. */
   readonly progress?: (done: number, total: number) => void;
   /** How far the method's own preparation is. */
@@ -65,6 +68,8 @@ export class Run {
   private lastMetrics = { step: 0, time: performance.now(), pending: false, tokens: 0 };
   private lastViews = { time: 0, sites: [] as SiteValues[], pending: Promise.resolve() };
   private failure: unknown = null;
+  private lastSave = performance.now();
+  private stopping = unseen;
   private sampling: Promise<unknown> = Promise.resolve();
   private released = false;
   private readonly generators = new Map<string, Generator>();
@@ -85,6 +90,7 @@ export class Run {
     const live = await goLive(options, { shared, state, ...(checkpoint ? { from: { checkpoint, carry: false } } : options.from ? { adapter: options.from } : {}) });
     const run = new Run(options, live, state, phasesOf(bound, config.training), seconds);
     run.step = run.lastMetrics.step = checkpoint?.step ?? 0;
+    run.stopping = checkpoint?.stopping ?? unseen;
     return run;
   }
 
@@ -139,6 +145,11 @@ export class Run {
     listener({ kind: 'status', status: reason, step: this.step });
     listener({ kind: 'ended', reason, step: this.step, seconds });
     return reason;
+  }
+
+  /** Gives up training: what is left serves samples, evaluation and export. For a run that is only looked at again. */
+  standStill(): void {
+    this.releaseStep();
   }
 
   /** Whether its parameters may change at any moment: not while it is paused, and not after its end. */
@@ -283,15 +294,32 @@ export class Run {
   private async lookAround(always: boolean): Promise<void> {
     const { config, samples } = this.options;
     const every = (n: number) => n > 0 && this.step > 0 && this.step % n === 0 && this.step < this.totalSteps;
-    if (always || every(config.training.evalEvery)) await this.evaluate();
+    if (always || every(config.training.evalEvery)) this.judge(await this.evaluate());
     if (samples && this.options.loaded.task.kind === 'causal-lm' && (always || every(config.sample.every))) await this.sampleNow();
     if (always) await this.look();
     else this.lookSoon();
-    if (this.options.save && every(config.training.saveEvery)) {
+    const overdue = this.step > 0 && performance.now() - this.lastSave > (this.options.saveMs ?? Number.POSITIVE_INFINITY);
+    if (this.options.save && (every(config.training.saveEvery) || overdue)) {
       // Numbers come in late: a step that went bad must not be saved as one that was done.
       await this.flush();
       await this.options.save(await this.checkpoint(), this.step);
+      this.lastSave = performance.now();
     }
+  }
+
+  /** Ends the run where a stopping rule says so; what comes after the last step, or after a stop, is not judged. */
+  private judge(loss: number | null): void {
+    const { options: { config: { training }, listener }, step } = this;
+    if (this.wish === 'stop' || step >= this.totalSteps) return;
+    if (loss === null) {
+      if (step === 0 && (training.stopAt || training.patience)) listener({ kind: 'note', step, text: 'Nothing is held out for validation: the stopping rules have nothing to look at.' });
+      return;
+    }
+    this.stopping = afterEvaluation(this.stopping, loss);
+    const reason = reasonToStop(training, this.stopping, loss);
+    if (reason === null) return;
+    listener({ kind: 'note', step, text: reason });
+    this.stop();
   }
 
   /** Mean loss on the held-out batches; null where there are none. */
@@ -342,7 +370,7 @@ export class Run {
 
   async checkpoint(): Promise<Uint8Array> {
     const { device, config, data } = this.options;
-    return writeCheckpoint(device, this.live, { step: this.step, config, dataHash: data.summary.hash, state: this.state });
+    return writeCheckpoint(device, this.live, { step: this.step, config, dataHash: data.summary.hash, state: this.state, stopping: this.stopping });
   }
 
   /** The adapter's files and what was found on reading them back. */

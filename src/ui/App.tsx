@@ -1,7 +1,8 @@
 // The frame of every screen: top bar, the chosen panel, status bar; files may be dropped anywhere.
 import { Tooltip } from 'radix-ui';
-import { type CSSProperties, type DragEvent, lazy, Suspense, useCallback, useState } from 'react';
+import { type CSSProperties, type DragEvent, lazy, Suspense } from 'react';
 import { Toaster } from 'sonner';
+import { useStore } from 'zustand';
 import type { Panel } from '../store/slices/layout';
 import { BuildPanel } from './build/BuildPanel';
 import { useApp, useStudio } from './context';
@@ -9,6 +10,7 @@ import { FailureBanner } from './controls/FailureBanner';
 import { fromDrop } from './controls/files';
 import { useGiveFiles } from './controls/use-give-files';
 import { LiveRegion } from './shell/LiveRegion';
+import { overlays } from './shell/overlays';
 import { StatusBar } from './shell/StatusBar';
 import { Stages, TopBar } from './shell/TopBar';
 import { usePage } from './shell/use-page';
@@ -18,21 +20,25 @@ import { strings } from './strings';
 // Build is what everyone sees first; the other screens are fetched while one reads it.
 const TrainPanel = lazy(async () => ({ default: (await import('./train/TrainPanel')).TrainPanel }));
 const ExplorePanel = lazy(async () => ({ default: (await import('./explore/ExplorePanel')).ExplorePanel }));
+const ComparePanel = lazy(async () => ({ default: (await import('./compare/ComparePanel')).ComparePanel }));
+const MethodsPanel = lazy(async () => ({ default: (await import('./methods/MethodsPanel')).MethodsPanel }));
 const ExportPanel = lazy(async () => ({ default: (await import('./export/ExportPanel')).ExportPanel }));
 const PlaygroundPanel = lazy(async () => ({ default: (await import('./playground/PlaygroundPanel')).PlaygroundPanel }));
+const Palette = lazy(async () => ({ default: (await import('./shell/Palette')).Palette }));
+const ArmsDialog = lazy(async () => ({ default: (await import('./compare/ArmsDialog')).ArmsDialog }));
 const NoWebGpu = lazy(async () => ({ default: (await import('./unsupported/NoWebGpu')).NoWebGpu }));
 
 /** Notices in the page's own tones; sonner's theme would set its own. */
 const TOAST = { '--normal-bg': 'var(--over)', '--normal-border': 'var(--line-2)', '--normal-text': 'var(--text)', '--border-radius': '5px', fontFamily: 'var(--sans)' } as CSSProperties;
 
 export function App() {
-  const [keysOpen, setKeysOpen] = useState(false);
+  const overlay = useStore(overlays, (state) => state.open);
   const theme = useStudio((state) => state.layout.theme);
   const panel = useStudio((state) => state.layout.panel);
   const status = useStudio((state) => state.engine.status);
   const give = useGiveFiles();
   usePage();
-  useShortcuts(useCallback(() => setKeysOpen((open) => !open), []));
+  useShortcuts();
   const onDrop = (event: DragEvent) => {
     event.preventDefault();
     void fromDrop(event.dataTransfer).then(give);
@@ -41,7 +47,7 @@ export function App() {
     <Tooltip.Provider delayDuration={350}>
       {/* biome-ignore lint/a11y/noStaticElementInteractions: dropping anywhere is a shortcut for the drop zones in Build. */}
       <div className={`app panel-${panel}`} onDragOver={(event) => event.preventDefault()} onDrop={onDrop}>
-        <TopBar keysOpen={keysOpen} onKeysOpen={setKeysOpen} />
+        <TopBar />
         <div className="stage">
           <EngineTrouble />
           <Suspense fallback={<main className="main-blank" aria-busy="true" />}>{status === 'unsupported' ? <NoWebGpu /> : <Screen panel={panel} />}</Suspense>
@@ -49,6 +55,7 @@ export function App() {
         <StatusBar />
         <Stages phone />
       </div>
+      {(overlay === 'palette' || overlay === 'arms') && <Suspense>{overlay === 'palette' ? <Palette /> : <ArmsDialog />}</Suspense>}
       <LiveRegion />
       <Toaster theme={theme} position="bottom-right" style={TOAST} />
     </Tooltip.Provider>
@@ -60,23 +67,30 @@ function Screen({ panel }: { panel: Panel }) {
     case 'build': return <BuildPanel />;
     case 'train': return <TrainPanel />;
     case 'explore': return <ExplorePanel />;
+    case 'compare': return <ComparePanel />;
     case 'export': return <ExportPanel />;
+    case 'methods': return <MethodsPanel />;
     case 'playground': return <PlaygroundPanel />;
   }
 }
 
-/** A device or an engine that went away, on every screen: nothing else works until the page is loaded again. */
+/** A device or an engine that went away and did not come back by itself, on every screen. */
 function EngineTrouble() {
   const status = useStudio((state) => state.engine.status);
   const failure = useStudio((state) => state.engine.failure);
-  const { store } = useApp();
+  const { store, ask } = useApp();
   if (status !== 'lost' && status !== 'crashed') return null;
   const words = status === 'lost' ? { title: strings.engine.lostTitle, hint: strings.engine.lostHint } : { title: strings.engine.crashedTitle, hint: strings.engine.crashedHint };
   return (
     <FailureBanner
       title={words.title}
       failure={{ name: failure?.name ?? 'Error', message: failure?.message ?? store.getState().engine.status, hint: failure?.hint || words.hint }}
-      actions={<button type="button" className="btn" onClick={() => location.reload()}>{strings.engine.reload}</button>}
+      actions={
+        <>
+          {status === 'lost' && <button type="button" className="btn" onClick={() => void ask.recover()}>{strings.engine.askAgain}</button>}
+          <button type="button" className="btn" onClick={() => location.reload()}>{strings.engine.reload}</button>
+        </>
+      }
     />
   );
 }

@@ -1,4 +1,4 @@
-// The models and data that the studio ships, fetched from its own origin when they are first used.
+// The models and data that the studio ships, fetched from its own origin when they are used, and kept for when there is no network.
 import { type ByteSource, bytesSource } from '../formats/safetensors';
 import { ConfigError, StudioError } from '../util/errors';
 import type { BuiltinData, BuiltinModel } from './protocol';
@@ -10,11 +10,19 @@ export interface Catalogue { models: ShippedModel[]; data: BuiltinData[] }
 /** Below the page, wherever it is hosted; the worker's own address is of no use, bundlers move it. */
 const address = (path: string) => new URL(`${import.meta.env.BASE_URL}${path}`, self.location.href).href;
 
+const CACHE = 'used-files';
+
 async function get(path: string, signal?: AbortSignal): Promise<Response> {
-  const response = await fetch(address(path), signal ? { signal } : {}).catch((error: unknown) => {
+  const cache = await caches.open(CACHE).catch(() => null);
+  const response = await fetch(address(path), signal ? { signal } : {}).catch(async (error: unknown) => {
     signal?.throwIfAborted();
-    throw new StudioError(`${path}: could not be fetched: ${(error as Error).message}`, 'Is the studio still being served? Check the connection and try again.');
+    // The network first, so that files of two versions never meet; without it, what was used before.
+    const kept = await cache?.match(address(path));
+    if (kept) return kept;
+    throw new StudioError(`${path}: could not be fetched: ${(error as Error).message}`, 'Is the studio still being served? Check the connection and try again. What was used once also works without a network.');
   });
+  // A copy that cannot be kept, for want of room, costs nothing but the offline use.
+  if (response.ok) void cache?.put(address(path), response.clone()).catch(() => {});
   if (!response.ok) throw new StudioError(`${path}: the server answered ${response.status} ${response.statusText}`, 'Reload the page.');
   return response;
 }

@@ -41,6 +41,8 @@ interface Explored {
   readonly api: ExploreApi & { exportAs(request: ExportRequest): Promise<ExportResult> };
   /** Closes what is open on this model, whose weights are about to go. */
   closeFor(loaded: LoadedModel): Promise<void>;
+  /** Forgets what is open, its device being lost. */
+  drop(): void;
 }
 
 export function exploreCalls(host: ExploreHost): Explored {
@@ -118,6 +120,9 @@ export function exploreCalls(host: ExploreHost): Explored {
       const { explorer } = open;
       open = null;
       await explorer.dispose();
+    },
+    drop() {
+      open = null;
     },
   };
 }

@@ -1,14 +1,14 @@
 // What page and worker say to each other: plain data and one interface of calls. Comlink carries it; errors cross as
 // `Failure` {name, message, hint}. Every number here was measured or computed from shapes; a field that could not be is absent.
 import type { DataSource, ModelSource, RunConfig } from '../training/config';
-import type { HeatmapData, MethodCard, Plan } from '../training/card';
+import type { HeatmapData, MethodCard, Plan, StepTimes } from '../training/card';
 import type { ExploreApi, ExportFormat, ExportRequest } from '../training/explore-card';
 import type { RunEvent, RunStatus, SampleResult } from '../training/events';
 import type { Fields } from '../training/fields';
 import type { Failure } from '../util/errors';
 
 export type { DataSource, Failure, Fields, HeatmapData, MethodCard, ModelSource, Plan, RunConfig, RunStatus, SampleResult };
-export type { ViewSpec } from '../training/card';
+export type { StepTimes, ViewSpec } from '../training/card';
 export type { Cut } from '../training/cut';
 export type {
   CutTexts, ExploreCard, ExploreSource, ExploredModule, ExportDtype, ExportFormat, ExportRequest, Measured, ModuleDetail, OverlapCard, SiteOverlap,
@@ -27,6 +27,19 @@ export interface DeviceCard {
   /** Kernel families chosen on this device, by work, with the measured rate where one was measured. */
   kernels: { work: string; variant: string; gflops?: number }[];
 }
+
+/** A kernel that was chosen for some work, and why. */
+export interface KernelChoice {
+  family: string;
+  sizes: string;
+  kernel: string;
+  reason: 'measured' | 'kept' | 'only';
+  /** Milliseconds of every candidate that was timed on this visit. */
+  times: { kernel: string; ms: number }[];
+}
+export interface SelfTestRow { kernel: string; shape: string; passed: boolean; /** Largest error as a share of its bound. */ error: number; ms: number; gflops: number }
+/** What the engine holds on the device now. */
+export interface DeviceState { bytes: number; peakBytes: number; pipelines: number; kernels: KernelChoice[] }
 
 export interface BuiltinModel {
   id: string;
@@ -120,6 +133,8 @@ export interface ExportResult {
 export type EngineEvent =
   | { kind: 'progress'; task: string; done: number; total: number }
   | ({ run: RunId } & RunEvent)
+  /** The state of a run was written to this browser's storage; or could not be, and why. */
+  | { kind: 'saved'; run: RunId; step: number; bytes: number; problem?: string }
   | { kind: 'lost'; message: string };
 
 export interface Hello { device: DeviceCard | null; failure?: Failure; methods: MethodCard[]; models: BuiltinModel[]; data: BuiltinData[] }
@@ -191,8 +206,21 @@ export interface EngineApi extends ExploreApi {
   cancelLoad(): Promise<void>;
   /** Allocates nothing. Wants the model loaded; the data need not be. */
   plan(config: RunConfig): Promise<Plan>;
-  /** Starts training on the current model and data; resolves once it runs. `from` is an adapter on the model, to be trained on. */
-  start(config: RunConfig, from?: string): Promise<RunId>;
+  /**
+   * Starts training on the current model and data; resolves once it runs. `from` is an adapter on the model, to be trained on. `again`
+   * names a run of this or an earlier visit that is to go on from its kept state, or from the beginning where none was kept.
+   */
+  start(config: RunConfig, options?: { from?: string; again?: RunId }): Promise<RunId>;
+  /** Makes a run of an earlier visit whole again from its kept state, for samples and export, without training it. */
+  restore(run: RunId, config: RunConfig): Promise<void>;
+  /** Frees a run and deletes its kept state. */
+  forget(run: RunId): Promise<void>;
+  /** After the device was lost: a new one. Models, data and runs have to be loaded again. */
+  recover(): Promise<DeviceCard>;
+  deviceState(): Promise<DeviceState>;
+  selfTest(): Promise<SelfTestRow[]>;
+  /** Times steps of a setup on the current model, on parameters of their own. */
+  timeStep(config: RunConfig): Promise<StepTimes>;
   pause(run: RunId): Promise<void>;
   resume(run: RunId): Promise<void>;
   /** Stops at the next step boundary and keeps the adapter. */

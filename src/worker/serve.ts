@@ -3,9 +3,11 @@ import { arrange, type FileDataset, prepare, type Prepared } from '../data/datas
 import { classificationDataset, maskedDataset } from '../data/encoder';
 import type { DataFile } from '../data/table';
 import { Device, type TuneStore } from '../engine/gpu/device';
-import { type FileStore, memoryStore } from '../formats/file-store';
+import type { FileStore } from '../formats/file-store';
 import { openHfFolder } from '../formats/hf-folder';
+import type { PeftAdapter } from '../formats/peft';
 import { methodFor, methods } from '../methods/registry';
+import { checkKernels, timeStep } from '../training/bench';
 import { type BoundMethod, bind } from '../training/contract';
 import { formatsOf } from '../training/deliver';
 import { VALIDATION_BATCHES, defaultRun, parseRunConfig, type RunConfig } from '../training/config';
@@ -14,11 +16,12 @@ import { type LoadedModel, describeModel, freeWeights, uploadWeights } from '../
 import { planRun, totalSteps, wantFits } from '../training/plan';
 import { type Rate, measureRate } from '../training/rate';
 import { Run } from '../training/run';
-import { ConfigError, DataError, StudioError, toFailure } from '../util/errors';
+import { CheckpointError, ConfigError, DataError, StudioError, toFailure } from '../util/errors';
 import type { Watch } from '../util/pace';
 import { type Catalogue, fetchCatalogue } from './builtin';
 import type { DataCard, DataOptions, DeviceCard, EngineApi, EngineEvent, Hello, ModelCard, RunId } from './protocol';
 import { type Bench, exploreCalls } from './explore';
+import type { RunStates } from './run-states';
 import { createSources } from './sources';
 import { createWriting, type Writing } from './write';
 
@@ -30,10 +33,13 @@ interface Current {
   writing: Writing;
 }
 
+/** Time between two kept states of a run that trains. */
+const SAVE_MS = 20_000;
+
 /** A data file as it was read for the current model, and the set made of it for the settings last asked for. */
 interface CurrentData { file: DataFile; columns: NonNullable<DataOptions['columns']>; prepared: Prepared | null; key: string; set: FileDataset; shape: readonly [number, number] }
 
-export function createEngine(gpu: GPU | undefined, tuneStore: () => Promise<TuneStore>, fileStore: () => Promise<FileStore> = async () => memoryStore()): EngineApi {
+export function createEngine(gpu: GPU | undefined, tuneStore: () => Promise<TuneStore>, fileStore: () => Promise<FileStore>, states: RunStates): EngineApi {
   let tell: (event: EngineEvent) => void = () => {};
   let device: Device | null = null;
   let catalogue: Catalogue = { models: [], data: [] };
@@ -93,6 +99,50 @@ export function createEngine(gpu: GPU | undefined, tuneStore: () => Promise<Tune
     }
   };
   const boundOf = (config: RunConfig) => bind(methodFor(config.method.slug), config.method.fields);
+  const openDevice = async (): Promise<DeviceCard> => {
+    device = await Device.open(gpu);
+    device.tuneStore = await tuneStore();
+    void device.gpu.lost.then((lost) => {
+      if (lost.reason !== 'destroyed') tell({ kind: 'lost', message: lost.message || String(lost.reason) });
+    });
+    return deviceCard(device);
+  };
+  /** The current data, arranged as a setup wants them. */
+  const arrangedFor = async ({ training: { batch, seq, seed }, holdout, test, columns, pack }: RunConfig): Promise<CurrentData> => {
+    if (!data) throw new DataError('no data are loaded', 'Choose data first.');
+    data = await dataFor(data.file, { batch, seq, seed, holdout, test, columns, pack }, {});
+    return data;
+  };
+  /** A run on the current model and data, under an id; from its kept state where `again`, or on from an adapter. */
+  const createRun = async (id: RunId, json: RunConfig, { again, from }: { again: boolean; from?: PeftAdapter }): Promise<Run> => {
+    const config = parseRunConfig(json);
+    const on = wantDevice();
+    const model = wantModel();
+    const bound = boundOf(config);
+    wantFits(planRun(model.loaded, bound, config, on));
+    const { set, shape } = await arrangedFor(config);
+    const state = again ? await states.read(id) : null;
+    // A run that cannot be kept is still worth training: it is said, and the run goes on.
+    const save = (bytes: Uint8Array, step: number) =>
+      states.write(id, bytes).then(
+        () => tell({ kind: 'saved', run: id, step, bytes: bytes.length }),
+        (error: unknown) => tell({ kind: 'saved', run: id, step, bytes: bytes.length, problem: toFailure(error).message }),
+      );
+    // A run that was given up, its device lost or itself begun anew, must not speak for the one that took its place.
+    const speaks = (event: RunEvent) => { if (!run || runs.get(id)?.run === run) tell({ run: id, ...event }); };
+    let run: Run | null = null;
+    const abort = new AbortController();
+    preparing.set(id, abort);
+    const progress = (task: string) => (done: number, total: number) => tell({ kind: 'progress', task, done, total });
+    run = await Run.create({
+      device: on, loaded: model.loaded, data: set, bound, config, samples: true, save, saveMs: SAVE_MS, listener: speaks, signal: abort.signal,
+      preparing: progress(`Preparing ${bound.method.info.name}`), progress: progress('Preparing kernels'),
+      ...(state ? { resume: state } : {}), ...(from ? { from } : {}),
+    }).finally(() => preparing.delete(id));
+    runs.get(id)?.run.dispose();
+    runs.set(id, { run, bound, bench: { loaded: model.loaded, baseName: model.baseName, data: set, shape, sample: { ...config.sample, seed: config.training.seed } } });
+    return run;
+  };
 
   const explored = exploreCalls({
     device: wantDevice,
@@ -111,13 +161,7 @@ export function createEngine(gpu: GPU | undefined, tuneStore: () => Promise<Tune
       const cards = [...methods.values()].map((method) => method.info);
       catalogue = await fetchCatalogue();
       try {
-        device = await Device.open(gpu);
-        device.tuneStore = await tuneStore();
-        const { gpu: opened } = device;
-        void opened.lost.then((lost) => {
-          if (lost.reason !== 'destroyed') tell({ kind: 'lost', message: lost.message || String(lost.reason) });
-        });
-        return { device: deviceCard(device), methods: cards, ...catalogue };
+        return { device: await openDevice(), methods: cards, ...catalogue };
       } catch (error) {
         return { device: null, failure: toFailure(error), methods: cards, ...catalogue };
       }
@@ -195,34 +239,50 @@ export function createEngine(gpu: GPU | undefined, tuneStore: () => Promise<Tune
       return { ...plan, seconds: (totalSteps(bound, config) * plan.flopsPerStep) / model.rate.flopsPerSecond, secondsSource: model.rate.source };
     },
 
-    async start(json, trainedOn) {
-      const config = parseRunConfig(json);
-      const on = wantDevice();
+    async start(json, { from: trainedOn, again } = {}) {
+      const id = again ?? crypto.randomUUID();
       const model = wantModel();
-      const bound = boundOf(config);
-      wantFits(planRun(model.loaded, bound, config, on));
-      const { batch, seq, seed } = config.training;
-      if (!data) throw new DataError('no data are loaded', 'Choose data first.');
-      data = await dataFor(data.file, { batch, seq, seed, holdout: config.holdout, test: config.test, columns: config.columns, pack: config.pack }, {});
-      const id = crypto.randomUUID();
-      const listener = (event: RunEvent) => tell({ run: id, ...event });
       tell({ run: id, kind: 'status', status: 'preparing', step: 0 });
-      const abort = new AbortController();
-      preparing.set(id, abort);
-      const progress = (task: string) => (done: number, total: number) => tell({ kind: 'progress', task, done, total });
-      const run = await Run.create({
-        device: on, loaded: model.loaded, data: data.set, bound, config, samples: true, listener, signal: abort.signal,
-        ...(trainedOn === undefined ? {} : { from: model.writing.loraOf(trainedOn) }),
-        preparing: progress(`Preparing ${bound.method.info.name}`), progress: progress('Preparing kernels'),
-      }).finally(() => preparing.delete(id));
-      runs.set(id, { run, bound, bench: { loaded: model.loaded, baseName: model.baseName, data: data.set, shape: [batch, seq], sample: { ...config.sample, seed } } });
-      const from = performance.now();
+      const run = await createRun(id, json, { again: again !== undefined, ...(trainedOn === undefined ? {} : { from: model.writing.loraOf(trainedOn) }) });
+      const [from, first] = [performance.now(), run.step];
       void run.train().then(() => {
         // A whole run is the best measurement there is.
         const seconds = (performance.now() - from) / 1000;
-        if (run.step > 20) model.rate = { flopsPerSecond: (run.step * run.flopsPerStep) / seconds, source: `the last run of ${run.step} steps on this device, evaluations and samples included` };
+        const steps = run.step - first;
+        if (steps > 20) model.rate = { flopsPerSecond: (steps * run.flopsPerStep) / seconds, source: `the last run of ${steps} steps on this device, evaluations and samples included` };
       });
       return id;
+    },
+    async restore(id, json) {
+      if (runs.has(id)) return;
+      if (!(await states.read(id))) throw new CheckpointError(`the state of run ${id} is not in this browser's storage`, 'It was never kept, or the browser cleared it. Its curves and settings are still here: train it again.');
+      (await createRun(id, json, { again: true })).standStill();
+    },
+    async forget(id) {
+      runs.get(id)?.run.dispose();
+      runs.delete(id);
+      await states.remove(id);
+    },
+    async recover() {
+      // What stood on the lost device is gone with it; nothing of it can be freed.
+      current = null;
+      data = null;
+      explored.drop();
+      runs.clear();
+      return openDevice();
+    },
+    async deviceState() {
+      const on = wantDevice();
+      return { bytes: on.bytes, peakBytes: on.peakBytes, pipelines: on.pipelineCount, kernels: [...on.choices.values()].map((choice) => ({ ...choice })) };
+    },
+    async selfTest() { return checkKernels(wantDevice()); },
+    async timeStep(json) {
+      const config = parseRunConfig(json);
+      const { loaded } = wantModel();
+      const [on, bound] = [wantDevice(), boundOf(config)];
+      wantFits(planRun(loaded, bound, config, on));
+      const { set } = await arrangedFor(config);
+      return timeStep({ device: on, loaded, data: set, bound, config, progress: (done, total) => tell({ kind: 'progress', task: 'Timing steps', done, total }) });
     },
 
     async pause(id) { runOf(id).run.pause(); },

@@ -44,6 +44,16 @@ function hasMatrices(gpu: GPUDevice, info: GPUAdapterInfo): boolean {
   return [...configs].some((c) => c.M === 16 && c.N === 16 && c.K === 16 && c.componentType === 'f16' && c.resultComponentType === 'f32');
 }
 
+/** A kernel that was chosen where there was a choice, and on what ground. */
+export interface KernelChoice {
+  readonly family: string;
+  readonly sizes: string;
+  readonly kernel: string;
+  /** Timed now, taken from earlier measurements, or without a rival. */
+  readonly reason: 'measured' | 'kept' | 'only';
+  readonly times: { kernel: string; ms: number }[];
+}
+
 export const roundUp = (bytes: number, to: number) => Math.ceil(bytes / to) * to;
 
 export class Device {
@@ -57,6 +67,7 @@ export class Device {
   readonly gates = new Map<string, Promise<string>>();
   /** Kernels that failed theirs, and how. */
   readonly switchedOff = new Map<string, string>();
+  readonly choices = new Map<string, KernelChoice>();
   readonly groupLayouts: { readonly params: GPUBindGroupLayout; readonly step: GPUBindGroupLayout };
   private readonly pipelines = new Map<string, Promise<Pipeline>>();
   private readonly errors: string[] = [];

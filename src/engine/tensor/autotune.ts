@@ -1,6 +1,6 @@
 // Picks a kernel of a family by measurement: the candidates run on scratch buffers of the real sizes, and the fastest is kept
 // under (device, family, size class). All variants of a family add up in the same order, so a choice never changes a result.
-import type { Device } from '../gpu/device';
+import type { Device, KernelChoice } from '../gpu/device';
 import type { Kernel, ParamValues } from '../gpu/kernel';
 import type { Family } from './family';
 import { passes } from './gate';
@@ -26,18 +26,24 @@ export async function choose(device: Device, family: Family, params: ParamValues
   // All fast ones failed their trials: the plain one is slow and right.
   const candidates = proven.length > 0 ? proven : [family.plain?.(params) ?? (family.candidates(device.profile, params)[0] as Kernel)];
   const first = candidates[0] as Kernel;
-  if (candidates.length === 1 || !device.tuneStore) return first;
+  const note = (kernel: Kernel, reason: KernelChoice['reason'], times: KernelChoice['times'] = []) => {
+    const sizes = family.reflection.params.filter((p) => p.type === 'u32').map((p) => `${p.name} ${params[p.name]}`).join(' ');
+    device.choices.set(`${family.name} ${sizes}`, { family: family.name, sizes, kernel: kernel.key, reason, times });
+    return kernel;
+  };
+  if (candidates.length === 1 || !device.tuneStore) return note(first, 'only');
   // With the first candidate, since sizes of one class may differ in what suits them: multiples of four.
   const key = `${tuneKey(device, family, params)} ${first.key}`;
   const kept = device.tuneStore.get(key);
   const known = kept && candidates.find((kernel) => kernel.key === kept);
-  if (known) return known;
-  const fastest = await measure(device, candidates, params, tensors);
+  if (known) return note(known, 'kept');
+  const times: KernelChoice['times'] = [];
+  const fastest = await measure(device, candidates, params, tensors, times);
   device.tuneStore.set(key, fastest.key);
-  return fastest;
+  return note(fastest, 'measured', times);
 }
 
-async function measure(device: Device, candidates: readonly Kernel[], params: ParamValues, tensors: readonly Tensor[]): Promise<Kernel> {
+async function measure(device: Device, candidates: readonly Kernel[], params: ParamValues, tensors: readonly Tensor[], times: KernelChoice['times']): Promise<Kernel> {
   const { gpu } = device;
   const buffers = tensors.map((t) => device.allocate(byteLength(t), 'autotune'));
   const uniform = gpu.createBuffer({ size: 256, usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST });
@@ -95,6 +101,7 @@ async function measure(device: Device, candidates: readonly Kernel[], params: Pa
       run.least = Math.min(run.least, await run.time(repeats));
     }
   }
+  for (const { run } of contenders) times.push({ kernel: run.kernel.key, ms: run.least });
   const best = contenders.reduce((a, b) => (b.run.least < a.run.least ? b : a)).run.kernel;
   for (const buffer of buffers) device.release(buffer);
   uniform.destroy();

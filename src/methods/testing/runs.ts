@@ -21,7 +21,7 @@ export interface TestData {
   readonly hash?: string;
 }
 
-function datasetOf({ batch, validation = () => [], hash = 'a'.repeat(64) }: TestData): Dataset {
+export function datasetOf({ batch, validation = () => [], hash = 'a'.repeat(64) }: TestData): Dataset {
   const counted = (b: TokenBatch): Batch => ({ ...b, lossTokens: b.labels.filter((label) => label >= 0).length });
   return {
     summary: { name: 'test', format: 'text', hash, rows: 1, tokens: 1, trainRows: 1, validationRows: 1, cutRows: 0, lengths: { width: 1, counts: [] }, preview: [], warnings: [] },

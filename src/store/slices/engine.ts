@@ -8,6 +8,8 @@ export type EngineStatus =
   | 'unsupported'
   /** The device went away while the page was open. */
   | 'lost'
+  /** It went away, and a new one is being asked for. */
+  | 'recovering'
   /** The worker itself did not start or broke. */
   | 'crashed';
 

@@ -1,6 +1,8 @@
 // How the page is looked at: nothing here changes what is trained.
-export const PANELS = ['build', 'train', 'explore', 'export', 'playground'] as const;
+export const PANELS = ['build', 'train', 'explore', 'compare', 'export', 'methods', 'playground'] as const;
 export type Panel = (typeof PANELS)[number];
+/** Reached by their numbers, the others by a letter. */
+export const NUMBERED = PANELS.filter((panel) => panel !== 'methods' && panel !== 'playground');
 
 export interface LayoutSlice {
   panel: Panel;
@@ -10,6 +12,8 @@ export interface LayoutSlice {
   logLoss: boolean;
   /** Other runs drawn over the chosen one are hidden when listed here. */
   hiddenRuns: readonly string[];
+  /** A notice of the system when a run ends while one looks elsewhere. */
+  notify: boolean;
 }
 
-export const initialLayout: LayoutSlice = { panel: 'build', theme: 'dark', smoothing: 0.9, logLoss: false, hiddenRuns: [] };
+export const initialLayout: LayoutSlice = { panel: 'build', theme: 'dark', smoothing: 0.9, logLoss: false, hiddenRuns: [], notify: false };

@@ -18,19 +18,25 @@ const MANY = 9;
 const FEW = 5;
 
 export function MethodPane() {
+  const { edit } = useApp();
   const methods = useStudio((state) => state.engine.methods);
   const slug = useStudio((state) => state.project.draft.method.slug);
   const card = methods.find((method) => method.slug === slug);
   return (
     <section className="pane" aria-label={words.method}>
-      <div className="ph"><span className="no">3</span><h2>{words.method}</h2><span className="end hint">{words.methodsCount(methods.length)}</span></div>
+      <div className="ph"><span className="no">3</span><h2>{words.method}</h2><span className="end"><button type="button" className="btn ghost" onClick={() => edit.open('methods')}>{words.allMethods(methods.length)}</button></span></div>
       <div className="pb-scroll">
         <MethodList methods={methods} slug={slug} />
-        {card && <MethodFacts card={card} />}
-        <div className="rule" />
-        {card && <OwnControls card={card} />}
-        <div className="rule" />
-        <TrainingControls />
+        {/* All at once when the methods are known: what comes later must not push what is there. */}
+        {card && (
+          <>
+            <MethodFacts card={card} />
+            <div className="rule" />
+            <OwnControls card={card} />
+            <div className="rule" />
+            <TrainingControls />
+          </>
+        )}
       </div>
     </section>
   );
@@ -105,7 +111,7 @@ function TrainingControls() {
   // A tick shows the value of the preset nearest to hand: the chosen one, or the default.
   const usual = { ...moreDefaults, ...PRESETS.balanced, ...(preset ? PRESETS[preset] : {}) } as Record<string, FieldValue>;
   const control = ([name, field]: [string, Parameters<typeof FieldControl>[0]['field']]) => (
-    <FieldControl key={name} name={name} field={field} value={training[name as keyof TrainingConfig]} usual={usual[name] ?? field.default} onChange={(value) => put(name, value)} />
+    <FieldControl key={name} name={name} field={field} value={training[name as keyof TrainingConfig] ?? field.default} usual={usual[name] ?? field.default} onChange={(value) => put(name, value)} />
   );
   return (
     <div className="pb">

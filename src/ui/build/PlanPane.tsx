@@ -1,11 +1,12 @@
 // What the setup will cost, before it costs anything; and the button that starts it.
-import { Check, Link, Terminal, TriangleAlert, X } from 'lucide-react';
+import { Check, FileJson, Link, Terminal, TriangleAlert, X } from 'lucide-react';
 import type { Plan } from '../../store/contract';
 import { trainBlock } from '../../store/train-block';
 import { useApp, useStudio } from '../context';
 import { CopyButton, CopyLine } from '../controls/CopyLine';
 import { FailureBanner } from '../controls/FailureBanner';
 import { Icon } from '../controls/Icon';
+import { saveFile } from '../controls/save-file';
 import { bytes, bytesParts, clock, count, flops, megabytes, percent } from '../format';
 import { platformKeys } from '../shell/platform';
 import { toHash } from '../../store/link';
@@ -156,7 +157,7 @@ function TrainFoot() {
         {words.train} <kbd>{platformKeys('⌘↵')}</kbd>
       </button>
       <p id="train-reason" className="train-reason">{block && <><Icon of={TriangleAlert} size={13} />{words.blocked[block]}</>}</p>
-      <div className="row link-row"><CopyButton text={link()} label={words.copyLink} icon={Link} /></div>
+      <div className="row link-row"><CopyButton text={link()} label={words.copyLink} icon={Link} /><button type="button" className="btn ghost" onClick={() => saveFile('lowrank-setup.json', `${JSON.stringify(draft, null, 2)}\n`)}><Icon of={FileJson} size={13} />{words.saveConfig}</button></div>
       <details className="more">
         <summary><Icon of={Terminal} size={13} /> {words.command}</summary>
         <CopyLine text={commandOf(draft, catalogue)} />

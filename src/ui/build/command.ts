@@ -6,7 +6,7 @@ import { setting } from '../format';
 const quoted = (text: string) => (/^[\w./:=-]+$/.test(text) ? text : `'${text.replace(/'/g, `'\\''`)}'`);
 /** Flags of the training block that the command knows by default, and settings that it takes by --set. */
 const FLAGS = { schedule: 'schedule', warmup: 'warmup', weightDecay: 'weight-decay', clip: 'clip' } as const;
-const SETTINGS = ['beta1', 'beta2', 'eps'] as const;
+const SETTINGS = ['beta1', 'beta2', 'eps', 'stopAt', 'patience'] as const;
 
 export function commandOf({ model, data, method, targets, training, columns = {}, holdout, test = 0, pack = false }: RunConfig, catalogue: readonly BuiltinData[] = []): string {
   const changed = (name: keyof TrainingConfig) => training[name] !== defaultTraining[name];
@@ -20,7 +20,7 @@ export function commandOf({ model, data, method, targets, training, columns = {}
     ...(test > 0 ? [`--test ${test}`] : []),
     ...(pack ? ['--pack'] : []),
     `--method ${method.slug}`,
-    ...fields.map(([name, value]) => `--set ${quoted(`${name}=${typeof value === 'number' ? setting(value) : value}`)}`),
+    ...fields.map(([name, value = 0]) => `--set ${quoted(`${name}=${typeof value === 'number' ? setting(value) : value}`)}`),
     ...(targets === '' ? [] : [`--targets ${quoted(targets)}`]),
     `--steps ${training.steps} --batch ${training.batch} --seq ${training.seq} --lr ${setting(training.lr)} --seed ${training.seed}`,
     ...(Object.keys(FLAGS) as (keyof typeof FLAGS)[]).filter(changed).map((name) => `--${FLAGS[name]} ${training[name]}`),

@@ -27,6 +27,8 @@ export const moreFields: Fields = {
   clip: { kind: 'float', ...said('clip'), default: defaultTraining.clip, min: 0, max: 10 },
   seed: { kind: 'int', ...said('seed'), default: defaultTraining.seed, min: 0, max: 2 ** 32 - 1 },
   evalEvery: { kind: 'int', ...said('evalEvery'), default: defaultTraining.evalEvery, min: 0, max: 10_000 },
+  stopAt: { kind: 'float', ...said('stopAt'), default: 0, min: 0, max: 20 },
+  patience: { kind: 'int', ...said('patience'), default: 0, min: 0, max: 100 },
   beta1: { kind: 'float', ...said('beta1'), default: defaultTraining.beta1, min: 0, max: 0.999 },
   beta2: { kind: 'float', ...said('beta2'), default: defaultTraining.beta2, min: 0, max: 0.9999 },
 };

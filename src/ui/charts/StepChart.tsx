@@ -1,11 +1,11 @@
 // A streaming line chart over training steps: shared cursor and zoom, direct labels, events as verticals. uPlot draws it.
 import { type KeyboardEvent, useEffect, useLayoutEffect, useMemo, useRef } from 'react';
-import { useStore } from 'zustand';
+import { type StoreApi, useStore } from 'zustand';
 import uPlot from 'uplot';
 import { useStudio } from '../context';
 import { tickFormat } from '../format';
 import { strings } from '../strings';
-import { chartState } from './chart-state';
+import { type ChartState, chartState } from './chart-state';
 import { faded, type Palette, readPalette } from './palette';
 import { logTicks } from './ticks';
 
@@ -26,6 +26,8 @@ export interface Line {
   endLabel?: string;
   /** No dot under the cursor. */
   silent?: boolean;
+  /** The spread over seeds at each x: drawn as a band. */
+  band?: { low: readonly number[]; high: readonly number[] };
 }
 export interface StepChartProps {
   title: string;
@@ -41,6 +43,10 @@ export interface StepChartProps {
   padRight?: number;
   /** Drawn small: fewer ticks. */
   small?: boolean;
+  /** Another axis than steps; charts with the same key share the cursor. */
+  axis?: { key: string; format: (value: number) => string };
+  /** Whose cursor and zoom it shares. */
+  shared?: StoreApi<ChartState>;
   /** One sentence for who cannot see the chart. */
   summary: string;
 }
@@ -54,16 +60,17 @@ export function StepChart(props: StepChartProps) {
   const latest = useRef(props);
   latest.current = props;
   const theme = useStudio((state) => state.layout.theme);
-  const zoom = useStore(chartState, (state) => state.zoom);
+  const shared = props.shared ?? chartState;
+  const zoom = useStore(shared, (state) => state.zoom);
   const shape = props.lines.map((line) => [line.key, line.color, line.width, line.alpha, line.dash, line.rings].join()).join(';');
-  const structure = `${shape}|${props.log}|${props.fromZero}|${props.padRight}|${props.small}|${theme}`;
+  const structure = `${shape}|${props.log}|${props.fromZero}|${props.padRight}|${props.small}|${props.axis?.key}|${theme}`;
   const data = useMemo(() => joined(props.lines), [props.lines]);
 
   // biome-ignore lint/correctness/useExhaustiveDependencies: `structure` stands for everything that makes another chart; the rest is read through `latest`.
   useLayoutEffect(() => {
     const element = host.current;
     if (!element) return;
-    const chart = new uPlot(options(latest, readPalette(), element), joined(latest.current.lines), element);
+    const chart = new uPlot(options(latest, readPalette(), element, shared), joined(latest.current.lines), element);
     plot.current = chart;
     fit(chart, latest.current.steps);
     const observer = new ResizeObserver(() => {
@@ -94,19 +101,19 @@ export function StepChart(props: StepChartProps) {
   }, [props.marks, props.rules]);
 
   const onKeyDown = (event: KeyboardEvent) => {
-    const { hover } = chartState.getState();
+    const { hover } = shared.getState();
     const [low, high] = zoom ?? [0, props.steps];
-    const stride = event.shiftKey ? 10 : 1;
+    const stride = (event.shiftKey ? 10 : 1) * (props.axis ? (high - low) / 100 : 1);
     if (event.key === 'ArrowLeft' || event.key === 'ArrowRight') {
       event.preventDefault();
       const step = Math.min(high, Math.max(low, (hover ?? high) + (event.key === 'ArrowLeft' ? -stride : stride)));
       const chart = plot.current;
       chart?.setCursor({ left: chart.valToPos(step, 'x'), top: 0 });
-      chartState.setState({ hover: step });
+      shared.setState({ hover: step });
     }
     if (event.key === 'Escape') {
       plot.current?.setCursor({ left: -10, top: -10 });
-      chartState.setState({ hover: null });
+      shared.setState({ hover: null });
     }
   };
 
@@ -135,7 +142,7 @@ function joined(lines: readonly Line[]): uPlot.AlignedData {
 }
 
 function fit(chart: uPlot, steps: number, zoom: readonly [number, number] | null = null): void {
-  const [min, max] = zoom ?? [0, Math.max(1, steps)];
+  const [min, max] = zoom ?? [0, steps > 0 ? steps : 1];
   chart.setScale('x', { min, max });
 }
 
@@ -150,7 +157,7 @@ function yRange(low: number | null, high: number | null, { log, fromZero }: Step
   return [fromZero ? 0 : low - air, high + air];
 }
 
-function options(latest: { readonly current: StepChartProps }, palette: Palette, element: HTMLElement): uPlot.Options {
+function options(latest: { readonly current: StepChartProps }, palette: Palette, element: HTMLElement, shared: StoreApi<ChartState>): uPlot.Options {
   const props = latest.current;
   const { width, height } = element.getBoundingClientRect();
   const color = (token: string) => palette[token] ?? token;
@@ -171,7 +178,7 @@ function options(latest: { readonly current: StepChartProps }, palette: Palette,
     },
   };
   if (props.log) Object.assign(yAxis, { splits: (_: uPlot, __: number, low: number, high: number) => logTicks(low, high), filter: (_: uPlot, splits: number[]) => splits });
-  const pill = cursorPill(element);
+  const pill = cursorPill(element, shared, latest);
   return {
     width: Math.max(40, width),
     height: Math.max(40, height),
@@ -180,7 +187,7 @@ function options(latest: { readonly current: StepChartProps }, palette: Palette,
     scales: { x: { time: false, auto: false }, y: yScale },
     cursor: {
       y: false,
-      sync: { key: 'steps', scales: ['x', null] },
+      sync: { key: props.axis?.key ?? 'steps', scales: ['x', null] },
       drag: { x: true, y: false, setScale: false },
       points: {
         size: 7,
@@ -189,7 +196,7 @@ function options(latest: { readonly current: StepChartProps }, palette: Palette,
       },
       bind: {
         dblclick: () => () => {
-          chartState.setState({ zoom: null });
+          shared.setState({ zoom: null });
           return null;
         },
       },
@@ -198,7 +205,8 @@ function options(latest: { readonly current: StepChartProps }, palette: Palette,
       {
         ...axis, size: 26, gap: 5, space: props.small ? 60 : 90,
         grid: { show: false }, border: { show: true, stroke: color('line-2'), width: 1 }, ticks: { stroke: color('line-2'), width: 1, size: 4 },
-        incrs: [1, 2, 5, 10, 20, 25, 50, 100, 200, 250, 500, 1e3, 2e3, 2.5e3, 5e3, 1e4, 2e4, 5e4, 1e5, 2e5],
+        ...(props.axis ? { values: (_: uPlot, splits: number[]) => splits.map((value) => props.axis?.format(value) ?? '') } : {}),
+        ...(props.axis ? {} : { incrs: [1, 2, 5, 10, 20, 25, 50, 100, 200, 250, 500, 1e3, 2e3, 2.5e3, 5e3, 1e4, 2e4, 5e4, 1e5, 2e5] }),
       },
       yAxis,
     ],
@@ -227,10 +235,10 @@ function options(latest: { readonly current: StepChartProps }, palette: Palette,
         (u) => {
           const { left, width: span } = u.select;
           if (span < 6) return;
-          const low = Math.max(0, Math.floor(u.posToVal(left, 'x')));
-          const high = Math.ceil(u.posToVal(left + span, 'x'));
+          const ends = [u.posToVal(left, 'x'), u.posToVal(left + span, 'x')] as const;
+          const [low, high] = props.axis ? ends : [Math.max(0, Math.floor(ends[0])), Math.ceil(ends[1])];
           u.setSelect({ left: 0, width: 0, top: 0, height: 0 }, false);
-          if (high - low >= 2) chartState.setState({ zoom: [low, high] });
+          if (props.axis || high - low >= 2) shared.setState({ zoom: [low, high] });
         },
       ],
     },
@@ -246,36 +254,39 @@ function cursorPoint(_: uPlot, index: number, palette: Palette): HTMLElement {
 }
 
 /** The step under the cursor, in a pill on the axis; and the hover of all charts, told by the one that has the pointer. */
-function cursorPill(element: HTMLElement): { attach(u: uPlot): void; place(u: uPlot): void } {
+function cursorPill(element: HTMLElement, shared: StoreApi<ChartState>, latest: { readonly current: StepChartProps }): { attach(u: uPlot): void; place(u: uPlot): void } {
   const pill = document.createElement('div');
   pill.className = 'u-pill';
   pill.hidden = true;
   return {
     attach: (u) => {
       u.over.parentElement?.append(pill);
-      u.over.addEventListener('mouseleave', () => chartState.setState({ hover: null }));
+      u.over.addEventListener('mouseleave', () => shared.setState({ hover: null }));
     },
     place: (u) => {
       const left = u.cursor.left ?? -10;
       pill.hidden = left < 0;
       if (left < 0) return;
-      const step = Math.round(u.posToVal(left, 'x'));
-      pill.textContent = String(step);
+      const { axis } = latest.current;
+      const at = u.posToVal(left, 'x');
+      const step = axis ? at : Math.round(at);
+      pill.textContent = axis ? axis.format(at) : String(step);
       pill.style.left = `${u.over.offsetLeft + left}px`;
       pill.style.top = `${u.over.offsetTop + u.over.offsetHeight + 2}px`;
-      if (element.matches(':hover')) chartState.setState({ hover: step });
+      if (element.matches(':hover')) shared.setState({ hover: step });
     },
   };
 }
 
 /** Under the lines: horizontal rules and vertical marks. */
-function drawRules(u: uPlot, { marks = [], rules = [] }: StepChartProps, palette: Palette): void {
+function drawRules(u: uPlot, { lines, marks = [], rules = [] }: StepChartProps, palette: Palette): void {
   const { ctx, bbox } = u;
   const unit = devicePixelRatio;
   ctx.save();
   ctx.beginPath();
   ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
   ctx.clip();
+  for (const line of lines) if (line.band) drawBand(u, line.x, line.band, faded(palette[line.color] ?? '', 0.12));
   ctx.lineWidth = unit;
   for (const { y } of rules) {
     const at = Math.round(u.valToPos(y, 'y', true)) + 0.5;
@@ -300,6 +311,15 @@ function drawRules(u: uPlot, { marks = [], rules = [] }: StepChartProps, palette
     labelEnd = at + 5 * unit + ctx.measureText(label).width + 6 * unit;
   }
   ctx.restore();
+}
+
+function drawBand({ ctx, valToPos }: uPlot, x: readonly number[], { low, high }: { low: readonly number[]; high: readonly number[] }, fill: string): void {
+  ctx.beginPath();
+  x.forEach((at, i) => ctx.lineTo(valToPos(at, 'x', true), valToPos(low[i] as number, 'y', true)));
+  for (let i = x.length - 1; i >= 0; i--) ctx.lineTo(valToPos(x[i] as number, 'x', true), valToPos(high[i] as number, 'y', true));
+  ctx.closePath();
+  ctx.fillStyle = fill;
+  ctx.fill();
 }
 
 /** Over the lines: the names of rules, and of lines at their ends, pushed apart. */

@@ -10,7 +10,8 @@ export interface ChartState {
   sample: number | null;
 }
 
-export const chartState = createStore<ChartState>(() => ({ hover: null, zoom: null, sample: null }));
+export const newChartState = () => createStore<ChartState>(() => ({ hover: null, zoom: null, sample: null }));
+export const chartState = newChartState();
 
 export const resetZoom = () => chartState.setState({ zoom: null });
 

@@ -1,5 +1,6 @@
 // Explore: the adapter of a run, or one out of files, cut after training and measured; and what its method showed while training.
 import { useEffect, useRef, useState } from 'react';
+import type { Explore } from '../../store/explore';
 import { isActive, type RunRecord } from '../../store/slices/runs';
 import { useApp, useSelectedRun, useStudio } from '../context';
 import { FailureBanner } from '../controls/FailureBanner';
@@ -56,18 +57,21 @@ function Panel({ run, fromFiles }: { run: RunRecord | null; fromFiles: boolean }
 /** Whether a run's numbers stand still. */
 const stands = (run: RunRecord) => !isActive(run.status) || run.status === 'paused';
 
-/** Opens the chosen run when it stands still, and again when it stands at another step. A file that was opened stays until another run is chosen. */
+/** Opens the chosen run when it stands still, and again when it stands at another step; one of an earlier visit only when asked. A file that was opened stays until another run is chosen. */
 function useOpenRun(run: RunRecord | null): void {
   const { explore } = useApp();
   const wanted = run && run.step > 0 && stands(run) ? `${run.id}@${run.step}` : null;
   const asked = useRef<string | null>(explore.store.getState().source?.run === null ? wanted : null);
   useEffect(() => {
-    if (!run || wanted === null || asked.current === wanted) return;
+    if (run && !run.live) asked.current = null;
+    if (!run?.live || wanted === null || asked.current === wanted) return;
     asked.current = wanted;
     if (explore.store.getState().source?.key === wanted) return;
-    void explore.open({ kind: 'run', run: run.id }, { name: run.name, step: run.step, prompt: run.config.sample.prompt });
+    openRun(explore, run);
   }, [explore, run, wanted]);
 }
+
+const openRun = (explore: Explore, run: RunRecord) => void explore.open({ kind: 'run', run: run.id }, { name: run.name, step: run.step, prompt: run.config.sample.prompt });
 
 /** Whose adapter this is, and whether it is the newest of it. */
 function SourceLine({ run }: { run: RunRecord | null }) {
@@ -83,7 +87,7 @@ function SourceLine({ run }: { run: RunRecord | null }) {
 }
 
 function Session({ run, fromFiles }: { run: RunRecord | null; fromFiles: boolean }) {
-  const { ask } = useApp();
+  const { ask, explore } = useApp();
   const status = useExplore((state) => state.status);
   const source = useExplore((state) => state.source);
   const error = useExplore((state) => state.error);
@@ -94,7 +98,10 @@ function Session({ run, fromFiles }: { run: RunRecord | null; fromFiles: boolean
     <section className="pane explore-wait" aria-label={words.cutTab}>
       <div className="empty-inner">
         {mine && status === 'failed' && error ? (
-          <FailureBanner title={words.failed} failure={error} />
+          <>
+            <FailureBanner title={words.failed} failure={error} />
+            {run && !run.live && <button type="button" className="btn" onClick={() => openRun(explore, run)}>{words.wake}</button>}
+          </>
         ) : run && !fromFiles && !stands(run) ? (
           <>
             <h1>{words.moving}</h1>
@@ -103,6 +110,12 @@ function Session({ run, fromFiles }: { run: RunRecord | null; fromFiles: boolean
           </>
         ) : run && !fromFiles && run.step === 0 ? (
           <h1>{words.noStep}</h1>
+        ) : run && !fromFiles && !run.live && !(mine && status === 'opening') ? (
+          <>
+            <h1>{words.asleep}</h1>
+            <p className="dim">{words.asleepText}</p>
+            <button type="button" className="btn primary lg" data-testid="explore-wake" onClick={() => openRun(explore, run)}>{words.wake}</button>
+          </>
         ) : (
           <div role="status" className="opening">
             <h1>{words.opening}</h1>

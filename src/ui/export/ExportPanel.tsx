@@ -245,7 +245,7 @@ function Files({ run, name, written }: { run: RunRecord | null; name: string; wr
                 : <Preview text={shown ? textOf(shown) : ''} testid="file-preview" />}
             </>
           ) : (
-            <p className="pb hint">{words.notYet}</p>
+            <p className="pb hint receipt-wait">{words.notYet}</p>
           )}
         </Tabs.Content>
         {python && (

@@ -4,7 +4,7 @@ import { defaultRun } from '../../store/contract';
 import { newRun } from '../../store/slices/runs';
 import { type ReportInput, reportOf } from './report';
 
-const run = { ...newRun('r', 'a <run>', defaultRun, { method: 'LoRA', model: 'tale-1m', data: 'verses & <b>' }), status: 'finished' as const, step: 3, samples: [{ prompt: '<script>alert(1)</script>', off: 'off text', on: 'on text', step: 3 }] };
+const run = { ...newRun('r', { name: 'a <run>', config: defaultRun, labels: { method: 'LoRA', model: 'tale-1m', data: 'verses & <b>' } }), status: 'finished' as const, step: 3, samples: [{ prompt: '<script>alert(1)</script>', off: 'off text', on: 'on text', step: 3 }] };
 const input: ReportInput = {
   run, series: [{ name: 'loss', values: [3, Number.NaN, 2] }, { name: 'lr', values: [1e-3, 1e-3, 1e-3] }], evals: { steps: [0, 3], losses: [3.5, 2.25] }, device: null, model: null, method: null,
   receipts: [], curve: null,

@@ -1,13 +1,16 @@
 // The keyboard shortcuts, as a list that opens.
 import { CircleHelp } from 'lucide-react';
 import { Popover } from 'radix-ui';
+import { useStore } from 'zustand';
 import { Icon } from '../controls/Icon';
 import { strings } from '../strings';
+import { overlayChange, overlays } from './overlays';
 import { platformKeys } from './platform';
 
-export function KeysPanel({ open, onOpenChange }: { open: boolean; onOpenChange: (open: boolean) => void }) {
+export function KeysPanel() {
+  const open = useStore(overlays, (state) => state.open === 'keys');
   return (
-    <Popover.Root open={open} onOpenChange={onOpenChange}>
+    <Popover.Root open={open} onOpenChange={overlayChange('keys')}>
       <Popover.Trigger className="iconbtn" aria-label={strings.shell.keys} title={strings.shell.keys}><Icon of={CircleHelp} /></Popover.Trigger>
       <Popover.Portal>
         <Popover.Content className="pop keys-panel" align="end" sideOffset={7} collisionPadding={12} aria-label={strings.shell.keysTitle}>

@@ -1,7 +1,7 @@
 // The foot of every screen: the engine's state, or the run that goes on while one looks elsewhere.
 import { activeRun, totalSteps } from '../../store/slices/runs';
 import { useApp, useStudio, useVersion } from '../context';
-import { clock, count, loss, rate } from '../format';
+import { bytes, clock, count, loss, rate } from '../format';
 import { strings } from '../strings';
 import { lastValidation, secondsLeft } from './run-view';
 
@@ -13,6 +13,7 @@ export function StatusBar() {
   const word = status === 'starting' || status === 'ready' ? strings.engine[status] : (failure?.message ?? strings.engine[status]);
   return (
     <footer className="foot">
+      <QueueLine />
       <RunStatusLine fallback={<span className={status === 'ready' || status === 'starting' ? 'ell' : 'danger ell'}>{word}</span>} />
       {progress && (
         <span className="row">
@@ -24,6 +25,14 @@ export function StatusBar() {
       <span className="end">{strings.shell.seed} <span className="num">{seed}</span></span>
     </footer>
   );
+}
+
+function QueueLine() {
+  const { edit } = useApp();
+  const queue = useStudio((state) => state.queue);
+  const active = useStudio((state) => activeRun(state.runs) !== null);
+  if (queue.items.length === 0 && !(queue.total > 0 && active)) return null;
+  return <button type="button" className="foot-link" onClick={() => edit.open('compare')}>{strings.shell.queue(queue.total - queue.items.length, queue.total)}</button>;
 }
 
 function RunStatusLine({ fallback }: { fallback: React.ReactNode }) {
@@ -41,6 +50,7 @@ function RunStatusLine({ fallback }: { fallback: React.ReactNode }) {
       <span>{strings.train.step.toLowerCase()} <span className="num">{count(run.step)}</span> {strings.common.of} <span className="num">{count(steps)}</span></span>
       {validation !== null && <span className="desk">{strings.train.validationShort} <span className="num">{loss(validation)}</span></span>}
       {run.tokensPerSecond !== null && <span className="desk"><span className="num">{rate(run.tokensPerSecond)}</span> {strings.train.tokensPerSecond}</span>}
+      {run.saved && <span className="desk" title={bytes(run.saved.bytes)}>{strings.train.keptAt(run.saved.step)}</span>}
       {left !== null && <span><span className="num">{clock(left)}</span> {strings.train.left}</span>}
     </>
   );

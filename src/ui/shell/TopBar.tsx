@@ -1,7 +1,7 @@
-// Brand, stages, device, theme.
-import { Moon, ShieldCheck, Sun, TriangleAlert } from 'lucide-react';
+// Brand, stages, search, device, theme.
+import { Moon, Search, ShieldCheck, Sun, TriangleAlert } from 'lucide-react';
 import { activeRun } from '../../store/slices/runs';
-import { PANELS } from '../../store/slices/layout';
+import { NUMBERED, type Panel } from '../../store/slices/layout';
 import { useApp, useStudio } from '../context';
 import { Icon } from '../controls/Icon';
 import { Tip } from '../controls/Tip';
@@ -9,8 +9,10 @@ import { strings } from '../strings';
 import { DevicePanel } from './DevicePanel';
 import { KeysPanel } from './KeysPanel';
 import { Logo } from './Logo';
+import { openOverlay } from './overlays';
+import { platformKeys } from './platform';
 
-export function TopBar({ keysOpen, onKeysOpen }: { keysOpen: boolean; onKeysOpen: (open: boolean) => void }) {
+export function TopBar() {
   const { edit } = useApp();
   const theme = useStudio((state) => state.layout.theme);
   const status = useStudio((state) => state.engine.status);
@@ -19,10 +21,13 @@ export function TopBar({ keysOpen, onKeysOpen }: { keysOpen: boolean; onKeysOpen
       <div className="brand"><Logo /><span>{strings.common.name}</span></div>
       <Stages />
       <div className="tools">
+        <button type="button" className="find" aria-label={strings.shell.find} data-testid="find" onClick={() => openOverlay('palette')}>
+          <Icon of={Search} size={14} /><span className="desk">{strings.shell.find}</span><kbd className="kcap desk">{platformKeys('⌘K')}</kbd>
+        </button>
         <Tip side="bottom" content={<p>{strings.shell.localHelp}</p>}>
           <span className="chipbtn still desk"><Icon of={ShieldCheck} />{strings.shell.local}</span>
         </Tip>
-        {status === 'starting' && <span className="chipbtn still">{strings.engine.starting}</span>}
+        {(status === 'starting' || status === 'recovering') && <span className="chipbtn still">{strings.engine[status]}</span>}
         {(status === 'unsupported' || status === 'lost' || status === 'crashed') && (
           <span className="chipbtn still danger"><Icon of={TriangleAlert} />{strings.engine[status]}</span>
         )}
@@ -30,25 +35,29 @@ export function TopBar({ keysOpen, onKeysOpen }: { keysOpen: boolean; onKeysOpen
         <button type="button" className="iconbtn" aria-label={strings.shell.theme} title={strings.shell.theme} onClick={() => edit.layout({ theme: theme === 'dark' ? 'light' : 'dark' })}>
           <Icon of={theme === 'dark' ? Sun : Moon} />
         </button>
-        <KeysPanel open={keysOpen} onOpenChange={onKeysOpen} />
+        <KeysPanel />
       </div>
     </header>
   );
 }
 
-/** The four stages; at the top on a wide screen, at the thumb on a phone. */
+/** The five stages, and the methods and the playground beside them; at the top on a wide screen, at the thumb on a phone. */
 export function Stages({ phone = false }: { phone?: boolean }) {
   const { edit } = useApp();
   const panel = useStudio((state) => state.layout.panel);
   const live = useStudio((state) => activeRun(state.runs)?.status ?? null);
+  const tab = (id: Panel, key: string) => (
+    <button key={id} type="button" aria-current={panel === id ? 'page' : undefined} data-testid={phone ? undefined : `tab-${id}`} onClick={() => edit.open(id)}>
+      {strings.panels[id]}
+      {id === 'train' && live ? <i className={live === 'running' ? 'live-dot' : 'live-dot still'} title={strings.train.status[live]} /> : <kbd>{key}</kbd>}
+    </button>
+  );
   return (
     <nav className={phone ? 'phone-stages' : 'stages'} aria-label={strings.stages}>
-      {PANELS.map((id, index) => (
-        <button key={id} type="button" aria-current={panel === id ? 'page' : undefined} data-testid={phone ? undefined : `tab-${id}`} onClick={() => edit.open(id)}>
-          {strings.panels[id]}
-          {id === 'train' && live ? <i className={live === 'running' ? 'live-dot' : 'live-dot still'} title={strings.train.status[live]} /> : <kbd>{index + 1}</kbd>}
-        </button>
-      ))}
+      {NUMBERED.map((id, index) => tab(id, String(index + 1)))}
+      {!phone && <i className="divider" />}
+      {tab('methods', 'M')}
+      {tab('playground', 'P')}
     </nav>
   );
 }

@@ -1,22 +1,28 @@
 // What the page does to its surroundings: title, address, theme, and asking before it is left in the middle of a run.
-import { useEffect } from 'react';
+import { useEffect, useLayoutEffect } from 'react';
 import { toHash } from '../../store/link';
-import { activeRun, totalSteps } from '../../store/slices/runs';
+import { activeRun, isActive, type RunRecord, totalSteps } from '../../store/slices/runs';
 import { useApp, useStudio } from '../context';
+import { loss } from '../format';
 import { strings } from '../strings';
+import { lastValidation } from './run-view';
 
 export function usePage(): void {
-  const { store } = useApp();
-  const theme = useStudio((state) => state.layout.theme);
+  const { store, log, history: kept } = useApp();
   const percent = useStudio((state) => {
     const run = activeRun(state.runs);
     return run ? Math.floor((100 * run.step) / totalSteps(run)) : null;
   });
   const training = percent !== null;
 
-  useEffect(() => {
-    document.documentElement.dataset.theme = theme;
-  }, [theme]);
+  // Before anything is rendered again: canvases read their colours from it.
+  useLayoutEffect(() => {
+    const put = () => {
+      document.documentElement.dataset.theme = store.getState().layout.theme;
+    };
+    put();
+    return store.subscribe(put);
+  }, [store]);
 
   useEffect(() => {
     document.title = percent === null ? strings.common.name : strings.shell.title(percent);
@@ -32,6 +38,30 @@ export function usePage(): void {
     addEventListener('beforeunload', guard);
     return () => removeEventListener('beforeunload', guard);
   }, [training]);
+
+  // What waits to be written is written when the page is put away; a phone may never bring it back.
+  useEffect(() => {
+    const write = () => void (document.hidden && kept.flush());
+    document.addEventListener('visibilitychange', write);
+    addEventListener('pagehide', write);
+    return () => {
+      document.removeEventListener('visibilitychange', write);
+      removeEventListener('pagehide', write);
+    };
+  }, [kept]);
+
+  useEffect(
+    () =>
+      store.subscribe((state, before) => {
+        if (!state.layout.notify || !document.hidden || state.runs.byId === before.runs.byId) return;
+        const ended = (run: RunRecord) => !isActive(run.status) && isActive(before.runs.byId[run.id]?.status ?? run.status);
+        const run = Object.values(state.runs.byId).find(ended);
+        if (!run || typeof Notification === 'undefined' || Notification.permission !== 'granted') return;
+        const validation = lastValidation(log, run.id);
+        new Notification(strings.shell.ended(run.name, strings.train.status[run.status]), { body: strings.shell.endedBody(run.step, validation === null ? null : loss(validation)), tag: run.id });
+      }),
+    [store, log],
+  );
 
   useEffect(() => {
     let timer: ReturnType<typeof setTimeout> | undefined;

@@ -1,11 +1,12 @@
 // The keys of the whole page. They rest while one types.
 import { useEffect } from 'react';
-import { PANELS } from '../../store/slices/layout';
+import { NUMBERED } from '../../store/slices/layout';
 import { activeRun } from '../../store/slices/runs';
 import { resetZoom } from '../charts/chart-state';
 import { useApp } from '../context';
+import { openOverlay, overlays, toggleOverlay } from './overlays';
 
-export function useShortcuts(onKeys: () => void): void {
+export function useShortcuts(): void {
   const app = useApp();
   useEffect(() => {
     const { store, edit, ask } = app;
@@ -13,6 +14,11 @@ export function useShortcuts(onKeys: () => void): void {
       const { layout, runs } = store.getState();
       const active = activeRun(runs);
       const command = event.metaKey || event.ctrlKey;
+      if (command && event.key === 'k') {
+        event.preventDefault();
+        toggleOverlay('palette');
+        return;
+      }
       if (command && event.key === '.') {
         event.preventDefault();
         if (active) void ask.stop(active.id);
@@ -23,10 +29,16 @@ export function useShortcuts(onKeys: () => void): void {
         void ask.train();
         return;
       }
-      if (command || event.altKey || event.defaultPrevented || takesKeys(event.target)) return;
-      const panel = PANELS[Number(event.key) - 1];
+      // Under a dialog the page itself rests.
+      if (command || event.altKey || event.defaultPrevented || takesKeys(event.target) || overlays.getState().open === 'palette' || overlays.getState().open === 'arms') return;
+      const panel = NUMBERED[Number(event.key) - 1];
       if (panel) edit.open(panel);
-      else if (event.key === '?') onKeys();
+      else if (event.key === 'm') edit.open('methods');
+      else if (event.key === 'p') edit.open('playground');
+      else if (event.key === '/') {
+        event.preventDefault();
+        openOverlay('palette');
+      } else if (event.key === '?') toggleOverlay('keys');
       else if (event.key === 't') edit.layout({ theme: layout.theme === 'dark' ? 'light' : 'dark' });
       else if (event.key === 'l') edit.layout({ logLoss: !layout.logLoss });
       else if (event.key === '[' || event.key === ']') edit.layout({ smoothing: clampSmoothing(layout.smoothing + (event.key === '[' ? -0.05 : 0.05)) });
@@ -42,7 +54,7 @@ export function useShortcuts(onKeys: () => void): void {
     };
     document.addEventListener('keydown', onKeyDown);
     return () => document.removeEventListener('keydown', onKeyDown);
-  }, [app, onKeys]);
+  }, [app]);
 }
 
 export const clampSmoothing = (value: number) => Math.min(0.99, Math.max(0, Number(value.toFixed(2))));

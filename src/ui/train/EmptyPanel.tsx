@@ -1,9 +1,11 @@
-// A screen before there is anything to show: one sentence, and the way on.
-import { useApp } from '../context';
+// A screen before there is anything to show: one sentence, the way on, and questions that are whole setups.
+import { useApp, useStudio } from '../context';
 import { strings } from '../strings';
+import { Recipes } from './Recipes';
 
 export function EmptyPanel({ title, text, more }: { title: string; text: string; more?: React.ReactNode }) {
   const { edit } = useApp();
+  const ready = useStudio((state) => state.engine.status === 'ready');
   return (
     <main className="empty">
       <section className="pane">
@@ -17,6 +19,7 @@ export function EmptyPanel({ title, text, more }: { title: string; text: string;
           <p className="dim">{text}</p>
           <div className="row wrap"><button type="button" className="btn primary lg" onClick={() => edit.open('build')}>{strings.train.toBuild}</button>{more}</div>
         </div>
+        {ready && <Recipes />}
       </section>
     </main>
   );

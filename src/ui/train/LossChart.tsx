@@ -18,6 +18,9 @@ import { runColor } from './run-color';
 
 const words = strings.train;
 const POINTS = 1200;
+/** Letters of an event's sentence that an axis has room for; the list has all. */
+const MARK_LETTERS = 28;
+const clipped = (text: string) => (text.length > MARK_LETTERS ? `${text.slice(0, MARK_LETTERS).trimEnd()}…` : text);
 const readLoss = (value: number | undefined) => (value === undefined || Number.isNaN(value) ? words.noValue : loss(value));
 
 export function LossChart({ run }: { run: RunRecord }) {
@@ -51,8 +54,10 @@ export function LossChart({ run }: { run: RunRecord }) {
     () => [
       ...(training.warmup > 0 && training.warmup < training.steps ? [{ x: training.warmup, label: words.warmupEnds }] : []),
       ...run.phases.filter((phase) => phase.from > 0).map((phase) => ({ x: phase.from, label: phase.name })),
+      ...run.notes.filter((note) => note.step > 0).map((note) => ({ x: note.step, label: clipped(note.text) })),
+      ...(run.recovery ? [{ x: run.recovery.from, label: words.resumedHere }, { x: run.recovery.lostAt, label: words.deviceLost }] : []),
     ],
-    [training, run.phases],
+    [training, run.phases, run.notes, run.recovery],
   );
 
   const at = hover === null ? raw.length : Math.min(hover, raw.length);

@@ -1,16 +1,20 @@
 // Name, what it trains on, pause and stop, and how far it is: texts are rings on the time line.
-import { ClipboardCopy, Download, Pause, Play, Square } from 'lucide-react';
+import { Bell, BellRing, ClipboardCopy, Download, Pause, Play, Square, Trash2 } from 'lucide-react';
 import { toast } from 'sonner';
 import { useStore } from 'zustand';
-import { isActive, type RunRecord, totalSteps } from '../../store/slices/runs';
+import { canGoOn, isActive, type RunRecord, totalSteps } from '../../store/slices/runs';
 import { chartState } from '../charts/chart-state';
 import { useApp, useShallowStudio, useStudio } from '../context';
 import { Icon } from '../controls/Icon';
 import { SelectBox } from '../controls/SelectBox';
 import { clock, count } from '../format';
+import { setNotify } from '../shell/notify';
 import { platformKeys } from '../shell/platform';
 import { secondsLeft } from '../shell/run-view';
+import { tell } from '../shell/tell';
 import { strings } from '../strings';
+import { deleteRun } from './delete-run';
+import { GoOn } from './RunBanners';
 
 const words = strings.train;
 
@@ -22,7 +26,7 @@ export function RunHeader({ run }: { run: RunRecord }) {
         <span className="tag acc desk">{run.labels.method}</span>
         <RunMenu run={run} />
         <span className="dim fs12 ell grow desk">{words.what(run.labels.model, run.labels.data)}</span>
-        <span className="tag" data-testid="run-status" data-status={run.status}>{words.status[run.status]}</span>
+        <span className="tag" data-testid="run-status" data-status={run.status}>{run.interrupted ? words.interrupted : words.status[run.status]}</span>
         <span className="num fs12 phone-only">{words.stepOf(run.step, totalSteps(run))}</span>
         <span className="row desk"><Actions run={run} keys /></span>
       </div>
@@ -45,13 +49,11 @@ function RunMenu({ run }: { run: RunRecord }) {
 
 /** Buttons of a run; on a phone the same two stand at the thumb. */
 function Actions({ run, keys = false, testids = true }: { run: RunRecord; keys?: boolean; testids?: boolean }) {
-  const { ask, edit, log } = useApp();
+  const app = useApp();
+  const { ask, edit, log } = app;
+  const notify = useStudio((state) => state.layout.notify);
   const pictures = useStudio((state) => (state.engine.methods.find((method) => method.slug === run.config.method.slug)?.views.length ?? 0) > 0);
   const id = (name: string) => (testids ? name : undefined);
-  const tell = async (work: Promise<{ message: string; hint: string } | null>) => {
-    const failure = await work;
-    if (failure) toast.error(failure.message, { description: failure.hint });
-  };
   const copy = async () => {
     await navigator.clipboard.writeText(log.toCsv(run.id));
     toast(strings.common.copied);
@@ -59,9 +61,11 @@ function Actions({ run, keys = false, testids = true }: { run: RunRecord; keys?:
   if (!isActive(run.status)) {
     return (
       <>
+        {canGoOn(run) && !run.interrupted && !run.error && <GoOn run={run} />}
         {pictures && <button key="explore" type="button" className="btn" onClick={() => edit.open('explore')}>{words.toExplore}</button>}
         <button key="export" type="button" className="btn" disabled={run.step === 0} onClick={() => edit.open('export')}><Icon of={Download} size={14} />{words.toExport}</button>
         <button type="button" className="iconbtn" aria-label={words.copyMetrics} title={words.copyMetrics} onClick={() => void copy()}><Icon of={ClipboardCopy} /></button>
+        <button type="button" className="iconbtn" aria-label={words.delete} title={words.delete} data-testid={id('delete-run')} onClick={() => deleteRun(app, run)}><Icon of={Trash2} /></button>
       </>
     );
   }
@@ -73,6 +77,7 @@ function Actions({ run, keys = false, testids = true }: { run: RunRecord; keys?:
         <button type="button" className="btn" data-testid={id('pause-button')} disabled={run.status !== 'running'} onClick={() => void tell(ask.pause(run.id))}><Icon of={Pause} size={14} />{words.pause}{keys && <kbd className="kcap">Space</kbd>}</button>
       )}
       <button key="stop" type="button" className="btn" data-testid={id('stop-button')} onClick={() => void tell(ask.stop(run.id))}><Icon of={Square} size={13} />{words.stop}{keys && <kbd className="kcap">{platformKeys('⌘.')}</kbd>}</button>
+      {keys && <button type="button" className="iconbtn" aria-label={words.notify} title={notify ? words.notifyOn : words.notify} aria-pressed={notify} onClick={() => void setNotify(edit, !notify)}><Icon of={notify ? BellRing : Bell} /></button>}
       {keys && <button type="button" className="iconbtn" aria-label={words.copyMetrics} title={words.copyMetrics} onClick={() => void copy()}><Icon of={ClipboardCopy} /></button>}
     </>
   );
@@ -94,6 +99,7 @@ function Timeline({ run }: { run: RunRecord }) {
   return (
     <div className="timeline">
       <div className="bar" role="progressbar" aria-label={words.progress} aria-valuemin={0} aria-valuemax={steps} aria-valuenow={run.step}><i className={run.status === 'paused' ? 'still' : ''} style={{ width: share(run.step) }} /></div>
+      {run.notes.map(({ step, text }) => <i key={`${step} ${text}`} className="event" style={{ left: share(step) }} title={text} />)}
       {run.samples.map(({ step }) => (
         <button
           key={step} type="button" className="ring" style={{ left: share(step) }} aria-pressed={step === (picked ?? newest)} aria-label={words.sampleAt(step)} title={words.sampleAt(step)}

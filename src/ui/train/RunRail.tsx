@@ -1,9 +1,11 @@
-// The runs of this visit: which is shown, which are drawn with it, and what each came to.
+// The runs of this browser: which is shown, which are drawn with it, and what each came to. Below: what waits, and the room they take.
 import { Plus } from 'lucide-react';
-import { type RunRecord, totalSteps } from '../../store/slices/runs';
+import { canGoOn, type RunRecord, totalSteps } from '../../store/slices/runs';
 import { useApp, useShallowStudio, useStudio } from '../context';
+import { Banner } from '../controls/Banner';
 import { Icon } from '../controls/Icon';
-import { count, loss, setting } from '../format';
+import { saveFile } from '../controls/save-file';
+import { bytes, count, loss, setting } from '../format';
 import { lastValidation } from '../shell/run-view';
 import { strings } from '../strings';
 import { runColor } from './run-color';
@@ -22,9 +24,12 @@ export function RunRail({ children }: { children?: React.ReactNode }) {
       </div>
       <div className="rule" />
       <ul className="rail-list" aria-label={words.runs}>
-        {runs.map((run) => <RailRun key={run.id} run={run} selected={run.id === selected} onSelect={() => ask.select(run.id)} />)}
+        {runs.toReversed().map((run) => <RailRun key={run.id} run={run} selected={run.id === selected} onSelect={() => ask.select(run.id)} />)}
       </ul>
       {children}
+      <NextInLine />
+      <Unreadable />
+      <Room />
     </aside>
   );
 }
@@ -47,12 +52,66 @@ function RailRun({ run, selected, onSelect }: { run: RunRecord; selected: boolea
         aria-label={words.showRun(run.name)} title={words.showRun(run.name)}
         onClick={() => edit.layout({ hiddenRuns: off ? hidden.filter((id) => id !== run.id) : [...hidden, run.id] })}
       />
-      <b className="ell">{run.name}</b>
+      <b className="ell" title={run.name}>{run.name}</b>
       <span className="num">{validation === null ? '' : loss(validation)}</span>
       <span className="rail-note">
         <span className="ell">{[run.labels.method, ...Object.entries(run.config.method.fields).map(([name, value]) => `${name} ${typeof value === 'number' ? setting(value) : value}`)].join(', ')}</span>
-        <span>{run.status === 'running' ? `${count(run.step)}/${count(totalSteps(run))}` : words.status[run.status]}</span>
+        <span>{run.status === 'running' || (canGoOn(run) && run.status !== 'failed') ? `${count(run.step)}/${count(totalSteps(run))}` : words.status[run.status]}</span>
       </span>
     </li>
+  );
+}
+
+function NextInLine() {
+  const { edit } = useApp();
+  const queue = useStudio((state) => state.queue);
+  if (queue.items.length === 0) return null;
+  return (
+    <div className="rail-foot">
+      <b>{words.next}</b>
+      {queue.items.slice(0, 3).map((item) => <span key={item.config.name} className="ell hint">{item.config.name}</span>)}
+      <button type="button" className="btn" onClick={() => edit.open('compare')}>{strings.compare.queue.progress(queue.name, queue.total - queue.items.length, queue.total)}</button>
+    </div>
+  );
+}
+
+/** Entries of the history that this version cannot read: told, never thrown away. */
+function Unreadable() {
+  const { ask } = useApp();
+  const entries = useStudio((state) => state.history.unreadable);
+  if (entries.length === 0) return null;
+  const save = () => saveFile('lowrank-unreadable-runs.json', JSON.stringify(entries, (_key, value: unknown) => (ArrayBuffer.isView(value) ? [...(value as Float32Array)] : value), 1));
+  return (
+    <Banner
+      tone="warn" title={words.unreadable(entries.length)} testid="unreadable"
+      actions={
+        <>
+          <button type="button" className="btn" onClick={save}>{words.saveRaw}</button>
+          <button type="button" className="btn ghost" onClick={() => entries.forEach((entry) => void ask.removeEntry(entry.key))}>{words.deleteRaw}</button>
+        </>
+      }
+    >
+      <p>{words.unreadableText}</p>
+      {entries.slice(0, 3).map((entry) => <p key={entry.key} className="num breaks fs11">{entry.problem}</p>)}
+    </Banner>
+  );
+}
+
+function Room() {
+  const { store } = useApp();
+  const { status, problem, room } = useStudio((state) => state.history);
+  if (status === 'unavailable' || problem !== null) return <p className="rail-foot warn" data-testid="storage">{words.storageNone}: {problem}</p>;
+  if (!room) return null;
+  const keep = async () => {
+    const persisted = await navigator.storage.persist();
+    const { history } = store.getState();
+    store.setState({ history: { ...history, room: history.room && { ...history.room, persisted } } });
+  };
+  return (
+    <div className="rail-foot" data-testid="storage">
+      <span className="hint">{words.storage(bytes(room.used), bytes(room.quota))}</span>
+      <span className="hint">{room.persisted ? words.storageKept : words.storageRisk}</span>
+      {!room.persisted && <button type="button" className="btn ghost" onClick={() => void keep()}>{words.storageKeep}</button>}
+    </div>
   );
 }

@@ -2,13 +2,13 @@
 import { useEffect } from 'react';
 import { forgetRun } from '../charts/chart-state';
 import { useSelectedRun } from '../context';
-import { FailureBanner } from '../controls/FailureBanner';
 import { strings } from '../strings';
 import { Charts } from './Charts';
 import { EmptyPanel } from './EmptyPanel';
 import { Events } from './Events';
 import { LiveViews } from './LiveViews';
 import { PhoneActions, RunHeader } from './RunHeader';
+import { RunBanners } from './RunBanners';
 import { RunRail } from './RunRail';
 import { Samples } from './Samples';
 
@@ -25,9 +25,7 @@ export function TrainPanel() {
       <RunRail />
       <section className="pane run-pane" aria-label={run.name}>
         <RunHeader run={run} />
-        {run.error && (
-          <FailureBanner title={words.failed} failure={run.step > 0 ? { ...run.error, hint: [run.error.hint, words.failedKept(run.step)].filter(Boolean).join(' ') } : run.error} />
-        )}
+        <RunBanners run={run} />
         <Charts run={run} />
       </section>
       <aside className="pane texts" aria-label={words.before}>
