@@ -18,7 +18,8 @@ const run = promisify(execFile);
 
 const lowrank = async (...args) => {
   const { stdout } = await run('node', ['dist/cli.mjs', ...args.map(String), '--json', '--adapter-backend', values.backend], { maxBuffer: 2 ** 28 });
-  return stdout.trim().split('\n').map((line) => JSON.parse(line));
+  // Drivers may print warnings of their own between the lines.
+  return stdout.split('\n').filter((line) => line.startsWith('{')).map((line) => JSON.parse(line));
 };
 
 /** Contiguous parts of the text, so that no sentence stands on two sides: 80 % training, 10 % validation, 10 % test. */

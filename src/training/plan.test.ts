@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import type { Device } from '../engine/gpu/device';
 import { testDevice } from '../engine/testing/device';
 import { methods } from '../methods/registry';
-import { configOf, createRun, trained } from '../methods/testing/runs';
+import { configOf, createRun, randomBatch, trained } from '../methods/testing/runs';
 import { GPT2, LLAMA, loadTiny } from '../methods/testing/tiny';
 import { ConfigError, DeviceLimitError } from '../util/errors';
 import { bind } from './contract';
@@ -19,25 +19,28 @@ beforeAll(async () => {
 afterAll(() => freeWeights(device, loaded));
 
 const roomy = { largestBuffer: 2 ** 30 };
-const planOf = (slug: string, training: { batch: number; seq: number }, largestBuffer = roomy.largestBuffer, on = loaded) => planRun(on, bind(methods.get(slug)!, {}), configOf({ slug, training }), { largestBuffer });
+/** Defaults, where the tiny model has room for them. */
+const fieldsOf = (slug: string): Record<string, number> => (slug === 'nlora' ? { rank: 8 } : {});
+const planOf = (slug: string, training: { batch: number; seq: number }, largestBuffer = roomy.largestBuffer, on = loaded) => planRun(on, bind(methods.get(slug)!, fieldsOf(slug)), configOf({ slug, training, fields: fieldsOf(slug) }), { largestBuffer });
 const part = (plan: ReturnType<typeof planRun>, name: string) => plan.bytes.find((p) => p.part === name)!.bytes;
 
 test.each([...methods.keys()].flatMap((slug) => [{ slug, batch: 1, seq: 8 }, { slug, batch: 6, seq: 30 }]))('$slug, $batch rows of $seq: the parts add up to the peak, and a run takes just that', async ({ slug, batch, seq }) => {
   for (const config of [LLAMA, GPT2]) {
     const model = await loadTiny(device, config);
     const training = { batch, seq };
+    const data = { batch: (step: number) => randomBatch(`batch ${step % 4}`, [batch, seq]) };
     const plan = planOf(slug, training, roomy.largestBuffer, model);
     expect(plan.bytes.reduce((sum, p) => sum + p.bytes, 0)).toBe(plan.peakBytes);
     expect(part(plan, 'Base weights')).toBe(4 * model.network.parameters);
 
     // Tables of positions outlive runs: the first run of a shape leaves them on the device.
     const bare = device.bytes;
-    (await createRun({ device, loaded: model, slug, training })).run.dispose();
+    (await createRun({ device, loaded: model, slug, fields: fieldsOf(slug), training, data })).run.dispose();
     const tables = device.bytes - bare;
     const before = device.bytes;
-    await trained({ device, loaded: model, slug, training: { ...training, steps: 3 }, watch: (event) => { if (event.kind === 'metrics') expect(device.bytes - before).toBeLessThan(plan.peakBytes); } }, () => {});
+    await trained({ device, loaded: model, slug, fields: fieldsOf(slug), data, training: { ...training, steps: 3 }, watch: (event) => { if (event.kind === 'metrics') expect(device.bytes - before).toBeLessThan(plan.peakBytes); } }, () => {});
 
-    const { run } = await createRun({ device, loaded: model, slug, training });
+    const { run } = await createRun({ device, loaded: model, slug, fields: fieldsOf(slug), training, data });
     const taken = device.bytes - before;
     const planned = plan.peakBytes - part(plan, 'Base weights');
     // Beyond the parts: the optimiser's control block and settings, a method's scalars, roundings to 16 bytes. Of the tables, those

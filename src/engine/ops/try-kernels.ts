@@ -13,12 +13,13 @@ export interface GateRow {
 }
 
 /** Records a little of everything that has more than one kernel: products of all kinds, in f32 and with halves, attention and its gradients. */
-function usualWork(): Graph {
+function usualWork(matrices: boolean): Graph {
   const graph = new Graph();
   graph.record(() => {
     const [x, w, a, h, dy, q] = [tensor('x', [256, 256], 'param'), tensor('w', [256, 256], 'param'), tensor('a', [16, 256], 'param'), tensor('h', [256, 256], 'param', 'f16'), tensor('dy', [256, 256], 'param'), tensor('q', [1, 256, 256], 'param')];
     const y = matmul(matmul(x, a, { tb: true }), a, { c: matmul(x, w, { tb: true }) });
-    const z = matmul(x, h, { tb: true });
+    // Drivers warn aloud of matrix units while those are an experiment: they are tried when halves are first used.
+    const z = matrices ? y : matmul(x, h, { tb: true });
     const mixed = attention(q, q, q, { heads: 4, kvHeads: 4, causal: true });
     const loss = output('loss', [1]);
     node('probe', { y, z, mixed }, [loss], () => ({ y: dy, z: dy, mixed: q }));
@@ -29,7 +30,7 @@ function usualWork(): Graph {
 
 export async function tryKernels(device: Device): Promise<GateRow[]> {
   const rows = new Map<string, GateRow>();
-  for (const { family, params } of usualWork().commands) {
+  for (const { family, params } of usualWork(device.profile.matrices).commands) {
     if (!family.trial) continue;
     for (const kernel of family.candidates(device.profile, params)) {
       const passed = await passes(device, family, kernel, params);
