@@ -37,7 +37,7 @@ export interface ExploreHost {
   tell(event: EngineEvent): void;
 }
 
-interface Explored {
+export interface Explored {
   readonly api: ExploreApi & { exportAs(request: ExportRequest): Promise<ExportResult> };
   /** Closes what is open on this model, whose weights are about to go. */
   closeFor(loaded: LoadedModel): Promise<void>;

@@ -9,7 +9,6 @@ import type { PeftAdapter } from '../formats/peft';
 import { methodFor, methods } from '../methods/registry';
 import { checkKernels, timeStep } from '../training/bench';
 import { type BoundMethod, bind } from '../training/contract';
-import { formatsOf } from '../training/deliver';
 import { VALIDATION_BATCHES, defaultRun, parseRunConfig, type RunConfig } from '../training/config';
 import type { RunEvent } from '../training/events';
 import { type LoadedModel, describeModel, freeWeights, uploadWeights } from '../training/loaded';
@@ -20,7 +19,7 @@ import { CheckpointError, ConfigError, DataError, StudioError, toFailure } from 
 import type { Watch } from '../util/pace';
 import { type Catalogue, fetchCatalogue } from './builtin';
 import type { DataCard, DataOptions, DeviceCard, EngineApi, EngineEvent, Hello, ModelCard, RunId } from './protocol';
-import { type Bench, exploreCalls } from './explore';
+import type { Bench, Explored } from './explore';
 import type { RunStates } from './run-states';
 import { createSources } from './sources';
 import { createWriting, type Writing } from './write';
@@ -144,7 +143,9 @@ export function createEngine(gpu: GPU | undefined, tuneStore: () => Promise<Tune
     return run;
   };
 
-  const explored = exploreCalls({
+  // Cutting and exporting come after training: their code is fetched when it is first wanted.
+  let opened: Promise<Explored> | null = null;
+  const explored = () => (opened ??= import('./explore').then(({ exploreCalls }) => exploreCalls({
     device: wantDevice,
     run: runOf,
     current: () => {
@@ -153,7 +154,7 @@ export function createEngine(gpu: GPU | undefined, tuneStore: () => Promise<Tune
       return { loaded, baseName, data: data.set, shape: data.shape, sample: { ...defaultRun.sample, seed: defaultRun.training.seed } };
     },
     tell: (event) => tell(event),
-  });
+  })));
 
   const api: EngineApi = {
     async hello(listener): Promise<Hello> {
@@ -182,7 +183,7 @@ export function createEngine(gpu: GPU | undefined, tuneStore: () => Promise<Tune
       await current?.writing.dispose();
       const before = current?.loaded;
       if (before && ![...runs.values()].some((r) => r.bench.loaded === before)) {
-        await explored.closeFor(before);
+        await (await opened)?.closeFor(before);
         freeWeights(on, before);
       }
       current = { loaded, baseName, rate: null, writing: createWriting(on, loaded) };
@@ -267,7 +268,7 @@ export function createEngine(gpu: GPU | undefined, tuneStore: () => Promise<Tune
       // What stood on the lost device is gone with it; nothing of it can be freed.
       current = null;
       data = null;
-      explored.drop();
+      (await opened)?.drop();
       runs.clear();
       return openDevice();
     },
@@ -293,7 +294,15 @@ export function createEngine(gpu: GPU | undefined, tuneStore: () => Promise<Tune
       else runOf(id).run.stop();
     },
     async sample(id, prompt, maxTokens, temperature) { return runOf(id).run.sample(prompt, maxTokens, temperature); },
-    ...explored.api,
+    async exploreOpen(source) { return (await explored()).api.exploreOpen(source); },
+    async exploreEvaluate(cut) { return (await explored()).api.exploreEvaluate(cut); },
+    async exploreTexts(cut, prompt) { return (await explored()).api.exploreTexts(cut, prompt); },
+    async exploreDetail(module) { return (await explored()).api.exploreDetail(module); },
+    async exploreWeights(module) { return (await explored()).api.exploreWeights(module); },
+    async exploreImportance() { return (await explored()).api.exploreImportance(); },
+    async exploreOverlap(other) { return (await explored()).api.exploreOverlap(other); },
+    async exploreCancel() { await (await opened)?.api.exploreCancel(); },
+    async exportAs(request) { return (await explored()).api.exportAs(request); },
   };
   return withFailures(api);
 }
@@ -323,7 +332,8 @@ function deviceCard(device: Device): DeviceCard {
   return { vendor, architecture, description: description || product, software: device.profile.software, features: [...device.gpu.features].sort(), limits, kernels: [] };
 }
 
-function modelCard(loaded: LoadedModel): ModelCard {
+async function modelCard(loaded: LoadedModel): Promise<ModelCard> {
+  const { formatsOf } = await import('../training/deliver');
   const { name, model, task, info, network, fileBytes, dtype } = loaded;
   const sites = [...network.sites.values()].filter((site) => site.depth >= 0).map(({ name: site, depth, module, shape }) => ({ name: site, depth, module, shape: [...shape] as [number, number] }));
   return { name, formats: formatsOf(loaded), architecture: model.classes[task.kind] as string, parameters: network.parameters, bytes: fileBytes, dtype, ...info, sites };
