@@ -1,7 +1,7 @@
 // Every shader in shaders/, in every tuning that the engine makes of it: the real compiler takes it, and sees what reflection sees.
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { PROFILES } from '../testing/check';
-import { tileBytes } from '../ops/matmul';
+import { invocations, tileBytes } from '../ops/matmul';
 import { testDevice } from '../testing/device';
 import { INCLUDE_FILES, KERNEL_FILES, SHADERS, plainKernel } from '../testing/shaders';
 import type { Device } from './device';
@@ -56,7 +56,7 @@ describe('the real compiler takes', () => {
   });
 
   it('every tuning that the engine makes', async () => {
-    const tunings = [...made.values()].filter((kernel) => kernel.name in SHADERS && !lacks(kernel.source) && tileBytes(kernel) <= device.profile.workgroupBytes);
+    const tunings = [...made.values()].filter((kernel) => kernel.name in SHADERS && !lacks(kernel.source) && tileBytes(kernel) <= device.profile.workgroupBytes && invocations(kernel) <= device.profile.invocations);
     expect(tunings.length).toBeGreaterThan(KERNEL_FILES.length);
     const failures = await Promise.all(tunings.map((tuned) => device.pipeline(tuned).then(() => [], (error: Error) => [`${tuned.key}: ${error.message}`])));
     expect(failures.flat()).toEqual([]);

@@ -62,7 +62,7 @@ export function tileBytes({ tuning: { constants } }: Kernel): number {
   return BM === undefined ? 4 * (BK as number) * (16 * ((TM as number) + (TN as number)) + 2) : 4 * 16 * (S as number) * (BM + (BN as number) + 8);
 }
 /** Invocations of a workgroup. */
-function invocations({ tuning: { constants } }: Kernel): number {
+export function invocations({ tuning: { constants } }: Kernel): number {
   const { BM, BN, TM, TN, S } = constants ?? {};
   return BM === undefined ? 256 : ((BM * (BN as number)) / ((TM as number) * (TN as number))) * (S as number);
 }
