@@ -43,3 +43,14 @@ export function grid1d(groups: number): Grid {
 }
 
 export const ceilDiv = (a: number, b: number) => Math.ceil(a / b);
+
+/** Bytes of a Params block: what a uniform binding may be a multiple of on every device. */
+export const PARAM_BLOCK = 256;
+
+/** The Params struct of a kernel, four bytes a scalar, in order. */
+export function paramBlock({ params: declared }: Reflection, values: ParamValues): ArrayBuffer {
+  const block = new ArrayBuffer(PARAM_BLOCK);
+  const views = { u32: new Uint32Array(block), i32: new Int32Array(block), f32: new Float32Array(block) };
+  declared.forEach(({ name, type }, i) => { views[type][i] = values[name] as number; });
+  return block;
+}

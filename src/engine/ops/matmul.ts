@@ -11,6 +11,7 @@ import splitSource from '../../../shaders/matmul/thin_split.wgsl?raw';
 import tiledSource from '../../../shaders/matmul/tiled.wgsl?raw';
 import tiledVec4Source from '../../../shaders/matmul/tiled_vec4.wgsl?raw';
 import { ShapeError, StudioError } from '../../util/errors';
+import type { Profile } from '../gpu/device';
 import { type Grid, type Kernel, type ParamValues, ceilDiv, grid1d, kernel } from '../gpu/kernel';
 import type { Family } from '../tensor/family';
 import type { Trial } from '../tensor/gate';
@@ -66,6 +67,7 @@ export function invocations({ tuning: { constants } }: Kernel): number {
   const { BM, BN, TM, TN, S } = constants ?? {};
   return BM === undefined ? 256 : ((BM * (BN as number)) / ((TM as number) * (TN as number))) * (S as number);
 }
+const fitting = (profile: Profile) => (kernel: Kernel) => tileBytes(kernel) <= profile.workgroupBytes && invocations(kernel) <= profile.invocations;
 /** Columns up to which a product is a way into a low rank, and the terms from which sharing them out pays. */
 const NARROW = { columns: 64, terms: 64 };
 
@@ -79,9 +81,8 @@ export const matmulFamily: Family = {
     if (!profile.software) {
       // It adds up in another order than the others, so shapes alone decide on it.
       if (!ta && !k2 && (n as number) <= NARROW.columns && (k as number) >= NARROW.terms && profile.workgroupBytes > NARROW_BYTES) return [!tb && (n as number) % 4 === 0 ? narrowRows : narrowColumns];
-      const fits = (kernel: Kernel) => tileBytes(kernel) <= profile.workgroupBytes && invocations(kernel) <= profile.invocations;
-      const fast = fours ? (hardwareVec4.get(slicesOf(m as number, n as number, (k as number) + (k2 as number))) ?? []).filter(fits) : [];
-      return fast.length > 0 ? fast : hardware.filter(fits);
+      const fast = fours ? (hardwareVec4.get(slicesOf(m as number, n as number, (k as number) + (k2 as number))) ?? []).filter(fitting(profile)) : [];
+      return fast.length > 0 ? fast : hardware.filter(fitting(profile));
     }
     const byFlags = softwareVec4[2 * (ta as number) + (tb as number)];
     if (![k, ta ? m : k, tb ? k : n].every((size) => (size as number) % 4 === 0) || !byFlags) return software;
@@ -107,8 +108,7 @@ export const halfFamily: Family = {
     if (profile.software || (n as number) % 4 !== 0) return [direct];
     // Matrix units round the left factor to f16: no other kernel may stand in for them, whatever is measured.
     if (profile.matrices) return matrixKernels[tb as number] as Kernel[];
-    const fits = (kernel: Kernel) => tileBytes(kernel) <= profile.workgroupBytes && invocations(kernel) <= profile.invocations;
-    const tiled = (halfTiled.get(slicesOf(m as number, n as number, (k as number) + (k2 as number))) ?? []).filter(fits);
+    const tiled = (halfTiled.get(slicesOf(m as number, n as number, (k as number) + (k2 as number))) ?? []).filter(fitting(profile));
     return tiled.length > 0 ? tiled : [direct];
   },
 };

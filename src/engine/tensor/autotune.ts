@@ -1,7 +1,7 @@
 // Picks a kernel of a family by measurement: the candidates run on scratch buffers of the real sizes, and the fastest is kept
 // under (device, family, size class). All variants of a family add up in the same order, so a choice never changes a result.
 import type { Device, KernelChoice } from '../gpu/device';
-import type { Kernel, ParamValues } from '../gpu/kernel';
+import { type Kernel, type ParamValues, paramBlock } from '../gpu/kernel';
 import type { Family } from './family';
 import { passes } from './gate';
 import { type Tensor, byteLength } from './tensor';
@@ -55,12 +55,7 @@ async function measure(device: Device, candidates: readonly Kernel[], params: Pa
     : null;
   const runs = await Promise.all(candidates.map(async (kernel) => {
     const { pipeline, tensors: layout } = await device.pipeline(kernel);
-    const block = new ArrayBuffer(256);
-    kernel.reflection.params.forEach(({ name, type }, i) => {
-      if (type === 'f32') new Float32Array(block)[i] = params[name] as number;
-      else new Uint32Array(block)[i] = params[name] as number;
-    });
-    gpu.queue.writeBuffer(uniform, 0, block);
+    gpu.queue.writeBuffer(uniform, 0, paramBlock(kernel.reflection, params));
     const group = gpu.createBindGroup({ layout, entries: buffers.map((buffer, binding) => ({ binding, resource: { buffer } })) });
     const [x, y = 1, z = 1] = kernel.grid(params);
     const time = async (repeats: number) => {

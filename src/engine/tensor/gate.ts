@@ -2,7 +2,7 @@
 // plain kernel. One that gives other numbers, or does not compile, is switched off with a note; the outcome is kept by device and version.
 import { normal } from '../../util/random';
 import type { Device } from '../gpu/device';
-import type { Kernel, ParamValues } from '../gpu/kernel';
+import { type Kernel, type ParamValues, paramBlock } from '../gpu/kernel';
 import type { Family } from './family';
 
 /** What one binding holds in a trial. */
@@ -80,9 +80,7 @@ async function run(device: Device, kernel: Kernel, { params, bindings }: Trial):
   const step = gpu.createBuffer({ size: 32, usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST });
   try {
     names.forEach(({ name, access }, slot) => { if (access === 'read') gpu.queue.writeBuffer(buffers[slot] as GPUBuffer, 0, numbers(bindings[name], slot)); });
-    const block = new ArrayBuffer(256);
-    kernel.reflection.params.forEach(({ name, type }, i) => { (type === 'f32' ? new Float32Array(block) : new Uint32Array(block))[i] = params[name] as number; });
-    gpu.queue.writeBuffer(uniform, 0, block);
+    gpu.queue.writeBuffer(uniform, 0, paramBlock(kernel.reflection, params));
     const encoder = gpu.createCommandEncoder();
     const pass = encoder.beginComputePass();
     pass.setPipeline(pipeline);

@@ -2,8 +2,8 @@
 // command buffer with one compute pass, submits it, and never waits.
 import { StudioError } from '../../util/errors';
 import { type Device, type Pipeline, type Slice, roundUp } from '../gpu/device';
-import type { Kernel, ParamValues } from '../gpu/kernel';
-import type { Scalar } from '../gpu/wgsl';
+import { type Kernel, PARAM_BLOCK, type ParamValues, paramBlock } from '../gpu/kernel';
+import type { Reflection } from '../gpu/wgsl';
 import { choose } from './autotune';
 import type { Command, Graph } from './graph';
 import { readBytes, sliceOf, write } from './memory';
@@ -43,7 +43,6 @@ interface Dispatch {
   readonly grid: readonly [number, number, number];
 }
 
-const PARAM_BLOCK = 256;
 /** Dispatches handed over first, and at most at a time: the GPU starts early, and never waits for the next part to be encoded. */
 const SUBMIT = { first: 32, most: 256 };
 /** Ends of the parts in which so many dispatches are submitted. */
@@ -87,7 +86,7 @@ export class Step {
     this.parts = partsOf(memory.commands.length);
     this.buffers = memory.sizes.map((size, i) => device.allocate(size, `step buffer ${i}`));
 
-    const { offsets, data } = packParams(memory.commands.map((command, i) => ({ values: command.params, types: (pipelines[i] as Pipeline).kernel.reflection.params })));
+    const { offsets, data } = packParams(memory.commands.map((command, i) => ({ values: command.params, reflection: (pipelines[i] as Pipeline).kernel.reflection })));
     this.paramBlock = gpu.createBuffer({ label: 'params', size: data.byteLength, usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST });
     gpu.queue.writeBuffer(this.paramBlock, 0, data);
     // A bind group a block: dynamic offsets cost more to encode.
@@ -231,18 +230,11 @@ function checkWrites({ family, tensors }: Command, slices: readonly Slice[]): vo
 }
 
 /** Every command's Params in one uniform buffer, 256 bytes a block; equal blocks are stored once. */
-function packParams(commands: readonly { values: ParamValues; types: readonly { name: string; type: Scalar }[] }[]): { offsets: number[]; data: ArrayBuffer } {
+function packParams(commands: readonly { values: ParamValues; reflection: Reflection }[]): { offsets: number[]; data: ArrayBuffer } {
   const blocks = new Map<string, number>();
   const packed: ArrayBuffer[] = [];
-  const offsets = commands.map(({ values, types }) => {
-    const block = new ArrayBuffer(PARAM_BLOCK);
-    const [u32, i32, f32] = [new Uint32Array(block), new Int32Array(block), new Float32Array(block)];
-    types.forEach(({ name, type }, i) => {
-      const value = values[name] as number;
-      if (type === 'u32') u32[i] = value;
-      else if (type === 'i32') i32[i] = value;
-      else f32[i] = value;
-    });
+  const offsets = commands.map(({ values, reflection }) => {
+    const block = paramBlock(reflection, values);
     const key = new Uint32Array(block).join();
     let number = blocks.get(key);
     if (number === undefined) {

@@ -1,6 +1,6 @@
 // How long one kernel takes on given buffers: many dispatches in one pass, so that neither submitting nor the coarse clock counts.
 import type { Device, Slice } from '../gpu/device';
-import type { Kernel, ParamValues } from '../gpu/kernel';
+import { type Kernel, type ParamValues, paramBlock } from '../gpu/kernel';
 
 export interface Timing {
   /** Milliseconds a dispatch, the median of the passes. */
@@ -18,7 +18,7 @@ export async function timeKernel(device: Device, kernel: Kernel, params: ParamVa
   const { gpu } = device;
   const { pipeline, tensors } = await device.pipeline(kernel);
   const [block, scalars] = [uniform(device, 256), uniform(device, 32)];
-  gpu.queue.writeBuffer(block, 0, packed(kernel, params));
+  gpu.queue.writeBuffer(block, 0, paramBlock(kernel.reflection, params));
   // Step 1, seed 1, then the rate and the bias corrections: what AdamW divides by must not be zero.
   gpu.queue.writeBuffer(scalars, 0, new Uint32Array([1, 1]));
   gpu.queue.writeBuffer(scalars, 8, new Float32Array([1e-4, 1, 1]));
@@ -64,13 +64,6 @@ export async function timeKernel(device: Device, kernel: Kernel, params: ParamVa
 }
 
 const uniform = ({ gpu }: Device, size: number) => gpu.createBuffer({ size, usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST });
-
-function packed({ reflection }: Kernel, params: ParamValues): ArrayBuffer {
-  const block = new ArrayBuffer(256);
-  const views = { u32: new Uint32Array(block), i32: new Int32Array(block), f32: new Float32Array(block) };
-  reflection.params.forEach(({ name, type }, i) => { views[type][i] = params[name] as number; });
-  return block;
-}
 
 /** Timestamps at both ends of a pass. */
 class PassClock {
