@@ -279,6 +279,10 @@ export function recordedEngine({ pace, device, states }: Script): EngineApi {
       configs.set(run, config);
       steps.set(run, await kept(run));
     },
+    kept: async (run) => {
+      const step = await kept(run).catch(() => null);
+      return step === null ? null : { step, bytes: 0 };
+    },
     forget: async (run) => {
       configs.delete(run);
       await states?.remove(run);

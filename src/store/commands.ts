@@ -117,6 +117,15 @@ export function commands(store: StudioStore, client: EngineClient, connection: C
       await client.restore(run, record.config);
       connection.update(run, (now) => ({ ...now, live: true }));
     });
+  /** The page may have ended between the keeping of a state and the writing of the entry that names it: what lies in storage counts. */
+  const lookAfterInterrupted = async () => {
+    for (const { id, interrupted, live } of Object.values(store.getState().runs.byId)) {
+      if (!interrupted || live) continue;
+      const found = await client.kept(id).catch(() => null);
+      if (recordOf(id).live) continue;
+      connection.update(id, (run) => ({ ...run, saved: found && { ...found, problem: null }, step: Math.max(run.step, found?.step ?? 0) }));
+    }
+  };
   const again = (run: RunId, loading: (config: RunConfig) => Promise<void> = load) =>
     attempt(async () => {
       const before = recordOf(run);
@@ -161,7 +170,10 @@ export function commands(store: StudioStore, client: EngineClient, connection: C
         // The draft first: the moment the engine is ready, what the draft names is loaded.
         patch(store, 'project', { draft: fit.draft });
         connection.hello(hello);
-        void kept.then((gone) => gone.forEach((run) => void client.forget(run).catch(() => {})));
+        void kept.then((gone) => {
+          for (const run of gone) void client.forget(run).catch(() => {});
+          return lookAfterInterrupted();
+        });
         return fit.replaced;
       } catch (error) {
         connection.crashed(readFailure(error));

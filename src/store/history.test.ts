@@ -121,6 +121,19 @@ describe('an interrupted run', () => {
     expect(second.app.log.column(run, 'loss').length).toBe(21);
   });
 
+  it('is offered from what lies in storage, whatever its entry says', async () => {
+    const name = freshName();
+    const first = await visit(name);
+    const run = await someRun(first, 10, false);
+    await first.app.history.flush();
+    for (const [found, step] of [[{ step: 30, bytes: 99 }, 30], [null, 30]] as const) {
+      const next = await visit(name, { kept: async () => found });
+      await vi.waitFor(() => expect(next.calls).toContain(`kept ${run}`));
+      await vi.waitFor(() => expect(next.state().runs.byId[run]).toMatchObject({ interrupted: true, step, saved: found && { ...found, problem: null } }));
+      await next.app.history.flush();
+    }
+  });
+
   it('stands as it stood when it cannot go on', async () => {
     const name = freshName();
     const first = await visit(name);

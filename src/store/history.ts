@@ -9,8 +9,9 @@ import { isActive, type RunRecord } from './slices/runs';
 import { patch, type StudioStore } from './studio';
 import type { RunId } from './contract';
 
-/** Rest before a change is written: numbers of a run that trains come all the time, anything else seldom. */
-const WRITE_MS = { numbers: 4000, other: 250 };
+/** Rest before a change is written: numbers of a run that trains come all the time, words are typed letter by letter, and what the
+ *  page says of a run's life must be true after a reload. */
+const WRITE_MS = { numbers: 4000, words: 250, life: 0 };
 
 /** Runs of earlier visits that are drawn at once. */
 const DRAWN = 6;
@@ -31,6 +32,8 @@ export function keepHistory(store: StudioStore, log: MetricLog, openBox: () => P
   let writing = Promise.resolve();
   const dirty = new Set<RunId>();
   let queueDirty = false;
+  /** The problem shown is one of writing, which the next write that goes well ends; one of reading stays. */
+  let notWritten = false;
 
   const problem = (error: unknown) => patch(store, 'history', { problem: error instanceof Error ? error.message : String(error) });
   const write = async () => {
@@ -46,8 +49,10 @@ export function keepHistory(store: StudioStore, log: MetricLog, openBox: () => P
       }
       if (queueDirty) await box?.putQueue(queue);
       queueDirty = false;
-      if (history.problem !== null) patch(store, 'history', { problem: null });
+      if (notWritten) patch(store, 'history', { problem: null });
+      notWritten = false;
     } catch (error) {
+      notWritten = true;
       problem(error);
     }
     await lookAtRoom(store);
@@ -69,15 +74,15 @@ export function keepHistory(store: StudioStore, log: MetricLog, openBox: () => P
       const touch = (id: RunId, run: RunRecord | undefined) => {
         dirty.add(id);
         const was = before.runs.byId[id];
-        const onlyNumbers = run && isActive(run.status) && was?.status === run.status && was.saved === run.saved;
-        schedule(onlyNumbers ? WRITE_MS.numbers : WRITE_MS.other);
+        const lives = run !== undefined && (was?.status !== run.status || was.saved !== run.saved);
+        schedule(lives ? WRITE_MS.life : run && isActive(run.status) ? WRITE_MS.numbers : WRITE_MS.words);
       };
       if (state.runs.byId !== before.runs.byId) for (const [id, run] of Object.entries(state.runs.byId)) if (run !== before.runs.byId[id]) touch(id, run);
       if (state.metrics.version !== before.metrics.version) for (const [id, version] of Object.entries(state.metrics.version)) if (version !== before.metrics.version[id]) touch(id, state.runs.byId[id]);
       if (state.history.trash !== before.history.trash) for (const id of Object.keys(state.history.trash)) if (!before.history.trash[id]) touch(id, undefined);
       if (state.queue !== before.queue) {
         queueDirty = true;
-        schedule(WRITE_MS.other);
+        schedule(WRITE_MS.words);
       }
     });
 

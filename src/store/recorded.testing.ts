@@ -71,6 +71,7 @@ export function recordedClient(answers: Partial<EngineClient> = {}) {
     plan: said('plan', answers.plan ?? (async () => plan), (config: RunConfig) => `lr ${config.training.lr}`),
     start: said('start', answers.start ?? (async (_config, { again } = {}) => again ?? `run-${++runs}`), (config: RunConfig, { from, again } = {}) => (again ? `again ${again}` : from ? `from ${from}` : (config.name.match(/-s\d+$/) ? config.name : ''))),
     restore: said('restore', answers.restore ?? (async () => {}), (run) => run),
+    kept: said('kept', answers.kept ?? (async () => ({ step: 20, bytes: 1234 })), (run) => run),
     forget: said('forget', async (_run: string) => {}, (run) => run),
     recover: said('recover', answers.recover ?? (async () => hello.device as DeviceCard)),
     deviceState: async () => ({ bytes: 0, peakBytes: 0, pipelines: 0, kernels: [] }),

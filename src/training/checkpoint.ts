@@ -81,13 +81,22 @@ export interface Checkpoint {
 
 /** Opens a checkpoint and checks that it belongs to these data. */
 export async function openCheckpoint(source: ByteSource, dataHash: string): Promise<Checkpoint> {
+  const { file, step } = await readHead(source);
+  const where = source.name;
+  if (file.metadata.data_hash !== dataHash) throw new CheckpointError(`${where}: the run was trained on other data (${file.metadata.data_hash?.slice(0, 12)}…, now ${dataHash.slice(0, 12)}…)`, 'Give the same data file to resume.');
+  return { file, where, step, state: stateOf(where, file.metadata.state), stopping: { ...unseen, ...(objectOf(where, 'what the stopping rules had seen', file.metadata.stopping) as Partial<StoppingState>) } };
+}
+
+/** The step at which a checkpoint was written, whatever its data. */
+export const stepOf = async (source: ByteSource): Promise<number> => (await readHead(source)).step;
+
+async function readHead(source: ByteSource): Promise<{ file: SafetensorsFile; step: number }> {
   const file = await openSafetensors(source);
   const where = source.name;
   if (file.metadata.format !== FORMAT) throw new CheckpointError(`${where}: not a checkpoint of a run: format is ${JSON.stringify(file.metadata.format ?? null)}`, 'Choose the checkpoint.safetensors that a run wrote.');
-  if (file.metadata.data_hash !== dataHash) throw new CheckpointError(`${where}: the run was trained on other data (${file.metadata.data_hash?.slice(0, 12)}…, now ${dataHash.slice(0, 12)}…)`, 'Give the same data file to resume.');
   const step = Number(file.metadata.step);
   if (!Number.isInteger(step) || step < 0) throw new CheckpointError(`${where}: step is ${JSON.stringify(file.metadata.step)}`);
-  return { file, where, step, state: stateOf(where, file.metadata.state), stopping: { ...unseen, ...(objectOf(where, 'what the stopping rules had seen', file.metadata.stopping) as Partial<StoppingState>) } };
+  return { file, step };
 }
 
 const stateOf = (where: string, text: string | undefined) => objectOf(where, 'what the method remembers', text) as RunState;

@@ -35,6 +35,7 @@ export function connectWorker(): EngineClient {
     plan: (config) => remote.plan(config),
     start: (config, options) => remote.start(config, options),
     restore: (run, config) => remote.restore(run, config),
+    kept: (run) => remote.kept(run),
     forget: (run) => remote.forget(run),
     recover: () => remote.recover(),
     deviceState: () => remote.deviceState(),

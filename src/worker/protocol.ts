@@ -213,6 +213,8 @@ export interface EngineApi extends ExploreApi {
   start(config: RunConfig, options?: { from?: string; again?: RunId }): Promise<RunId>;
   /** Makes a run of an earlier visit whole again from its kept state, for samples and export, without training it. */
   restore(run: RunId, config: RunConfig): Promise<void>;
+  /** The state that this browser keeps of a run; null where there is none, or none that can be read. */
+  kept(run: RunId): Promise<{ step: number; bytes: number } | null>;
   /** Frees a run and deletes its kept state. */
   forget(run: RunId): Promise<void>;
   /** After the device was lost: a new one. Models, data and runs have to be loaded again. */

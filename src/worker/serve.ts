@@ -8,6 +8,7 @@ import { openHfFolder } from '../formats/hf-folder';
 import type { PeftAdapter } from '../formats/peft';
 import { methodFor, methods } from '../methods/registry';
 import { checkKernels, timeStep } from '../training/bench';
+import { stepOf } from '../training/checkpoint';
 import { type BoundMethod, bind } from '../training/contract';
 import { VALIDATION_BATCHES, defaultRun, parseRunConfig, type RunConfig } from '../training/config';
 import type { RunEvent } from '../training/events';
@@ -258,6 +259,11 @@ export function createEngine(gpu: GPU | undefined, tuneStore: () => Promise<Tune
       if (runs.has(id)) return;
       if (!(await states.read(id))) throw new CheckpointError(`the state of run ${id} is not in this browser's storage`, 'It was never kept, or the browser cleared it. Its curves and settings are still here: train it again.');
       (await createRun(id, json, { again: true })).standStill();
+    },
+    async kept(id) {
+      const state = await states.read(id).catch(() => null);
+      const step = state && (await stepOf(state).catch(() => null));
+      return state && step !== null ? { step, bytes: state.size } : null;
     },
     async forget(id) {
       runs.get(id)?.run.dispose();
