@@ -145,8 +145,10 @@ function countVitest(file) {
 function countPlaywright(file) {
   const { stats, errors, suites } = JSON.parse(readFileSync(file, 'utf8'));
   const slowest = (suites ?? []).map((suite) => ({ name: join('e2e', suite.file), ms: duration(suite) })).sort((a, b) => b.ms - a.ms);
-  const failures = specs({ suites }).filter(({ ok }) => !ok).map(({ file: path, title }) => `${join('e2e', path)}: ${title}`);
-  return { passed: stats.expected, failed: stats.unexpected + stats.flaky + errors.length, skipped: stats.skipped, slowest, failures };
+  const named = (wanted) => specs({ suites }).filter(wanted).map(({ file: path, title }) => `${join('e2e', path)}: ${title}`);
+  const failures = named(({ ok }) => !ok);
+  const unsteady = named(({ ok, tests }) => ok && tests.some(({ status }) => status === 'flaky'));
+  return { passed: stats.expected + stats.flaky, failed: stats.unexpected + errors.length, skipped: stats.skipped, slowest, failures, unsteady };
 }
 
 /** The tests of a suite and of those inside it. */
@@ -164,6 +166,9 @@ function report(started) {
   const failures = stages.flatMap((row) => row.failures ?? []);
   if (failures.length > 0) say('\nFailed');
   for (const failure of failures) say(`  ${failure}`);
+  const unsteady = stages.flatMap((row) => row.unsteady ?? []);
+  if (unsteady.length > 0) say('\nUnsteady: failed once, then passed');
+  for (const name of unsteady) say(`  ${name}`);
   say('\nStages');
   for (const { name, passed, failed, skipped, took, trouble } of stages) {
     say(`  ${name.padEnd(9)} ${took.padStart(12)}   passed ${passed}, failed ${failed}, skipped ${skipped}${trouble ? `: ${name} ${trouble}` : ''}`);
