@@ -10,7 +10,7 @@ import { mergedWeights } from '../training/export';
 import { type LoadedModel, freeWeights, transpose } from '../training/loaded';
 import { full } from './full';
 import { weightsOf } from './testing/logits';
-import { type RunSetup, createRun, numbersOf, trained } from './testing/runs';
+import { type RunSetup, createRun, numbersOf, randomBatch, trained } from './testing/runs';
 import { GPT2, loadTiny } from './testing/tiny';
 
 const method = full as unknown as Method;
@@ -85,6 +85,24 @@ test('the merged file is the trained copies, number for number; a stand-in that 
   expect(await mergesExactly(gpt2, setup(gpt2, { fields: { norms: false } }))).toBe(true);
   const deaf: Method = { ...method, attach: (...args) => { const adapter = method.attach(...args); return adapter && { ...adapter, weight: () => args[0].weight }; } };
   expect(await mergesExactly(llama, setup(llama, { method: deaf }))).toBe(false);
+});
+
+test('from nothing: random weights by the seed, the loss of a guess at first, and less than it after training', async () => {
+  const batch = randomBatch('batch 0');
+  const data = { batch: () => batch, validation: () => [batch] };
+  for (const loaded of [llama, gpt2]) {
+    const before = await weightsOf(device, loaded);
+    const at = (seed: number, steps = 40): RunSetup => setup(loaded, { data, fields: { start: 'fresh' }, training: { steps, seed, lr: 1e-2 } });
+    const first = await trained(at(7), ({ series, events }) => {
+      expect(Math.abs(series.loss![0]! - Math.log(loaded.info.vocab))).toBeLessThan(0.05);
+      expect(series.loss!.at(-1)!).toBeLessThan(0.7 * series.loss![0]!);
+      expect(events.filter((event) => event.kind === 'note').map(({ text }) => text).join()).toMatch(/began at random/);
+      return series.loss!;
+    });
+    expect(await trained(at(7, 1), ({ series }) => series.loss![0])).toBe(first[0]);
+    expect(await trained(at(8, 1), ({ series }) => series.loss![0])).not.toBe(first[0]);
+    expect(await weightsOf(device, loaded)).toEqual(before);
+  }
 });
 
 test('it costs what the plan says, and gives all of it back', async () => {

@@ -2,9 +2,11 @@
 import type { Adapter, LinearSite, NamedWeight, Param } from '../engine/nn/site';
 import type { Tensor } from '../engine/tensor/tensor';
 import { defineMethod } from '../training/contract';
+import { fineTune } from '../training/recipes/fine-tune';
+import { fresh, pretrain } from '../training/recipes/pretrain';
 
 const elementsOf = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1);
-const copyOf = (at: LinearSite | NamedWeight, name: string, of: Tensor): Param => at.param(name, of.shape, { kind: 'copy', of });
+const standIn = (at: LinearSite | NamedWeight, name: string, of: Tensor, start: string): Param => at.param(name, of.shape, start === 'fresh' ? fresh(of) : { kind: 'copy', of });
 
 export const full = defineMethod({
   info: {
@@ -18,26 +20,32 @@ export const full = defineMethod({
     exports: 'native',
     fields: {
       norms: { kind: 'bool', label: 'Norms', help: 'Weights and biases of the normalisation layers train, too.', default: true },
+      start: {
+        kind: 'choice', label: 'Weights begin', default: 'checkpoint', help: 'As the checkpoint has them; or at random, to train a model of this layout from nothing.',
+        options: [{ value: 'checkpoint', label: 'as in the checkpoint' }, { value: 'fresh', label: 'at random' }],
+      },
       embeddings: { kind: 'bool', label: 'Embeddings and head', help: 'Tables of tokens and positions, and an output layer outside the blocks, train too.', default: true },
     },
     series: [],
     views: [],
   },
 
-  attach(site): Adapter {
-    const weight = copyOf(site, 'full_weight', site.weight);
-    const bias = site.bias && copyOf(site, 'full_bias', site.bias);
+  attach(site, { start }): Adapter {
+    const weight = standIn(site, 'full_weight', site.weight, start);
+    const bias = site.bias && standIn(site, 'full_bias', site.bias, start);
     return { params: { weight, ...(bias ? { bias } : {}) }, weight: () => weight.tensor, ...(bias ? { bias: () => bias.tensor } : {}) };
   },
 
-  attachWeight(weight, { norms, embeddings }) {
+  attachWeight(weight, { norms, embeddings, start }) {
     // A layer of the blocks that was not chosen stays as it is.
     const inside = weight.depth >= 0;
     const isNorm = !weight.linear && weight.shape.length === 1;
     if (isNorm ? !norms : inside || !embeddings) return null;
-    const value = copyOf(weight, 'full_value', weight.tensor);
+    const value = standIn(weight, 'full_value', weight.tensor, start);
     return { params: { value }, weight: () => value.tensor };
   },
+
+  recipe: (run, { start }) => (start === 'fresh' ? pretrain : fineTune)(run),
 
   trainable: ([out, inn], _, biased) => out * inn + (biased ? out : 0),
   trainableWeight: elementsOf,
