@@ -91,8 +91,6 @@ test('on a phone nothing is wider than the screen, on any panel', async ({ brows
 });
 
 test('the first screen takes at most 400 kB of compressed scripts', async ({ page, baseURL }) => {
-  // Known to be missed by 10 kB since there are nineteen methods and ten architectures; docs/studio.md says what would help.
-  test.fail();
   // The product's own build, served by the suite: with the engine's worker and all it imports.
   const sizes = new Map<string, number>();
   page.on('response', async (response) => {

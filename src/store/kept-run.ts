@@ -1,5 +1,5 @@
 // A run as it lies in storage, and the way back. What was written by another version, or damaged, is refused by name; nobody deletes it.
-import { z } from 'zod';
+import * as z from 'zod/mini';
 import { parseRunConfig } from '../training/config';
 import type { KeptLog } from './metric-log';
 import { isActive, type RunRecord } from './slices/runs';
@@ -7,20 +7,20 @@ import { isActive, type RunRecord } from './slices/runs';
 const FORMAT = 'lowrank-run-1';
 
 const number = z.number();
-const step = z.number().int().min(0);
+const step = z.int().check(z.minimum(0));
 const failure = z.object({ name: z.string(), message: z.string(), hint: z.string() });
 const sample = z.object({ prompt: z.string(), off: z.string(), on: z.string(), step });
 const record = z.object({
-  id: z.string().min(1), name: z.string(), config: z.unknown(), labels: z.object({ method: z.string(), model: z.string(), data: z.string() }),
-  status: z.enum(['preparing', 'running', 'paused', 'finished', 'stopped', 'failed']), step, seconds: number.nullable(), tokensPerSecond: number.nullable(),
+  id: z.string().check(z.minLength(1)), name: z.string(), config: z.unknown(), labels: z.object({ method: z.string(), model: z.string(), data: z.string() }),
+  status: z.enum(['preparing', 'running', 'paused', 'finished', 'stopped', 'failed']), step, seconds: z.nullable(number), tokensPerSecond: z.nullable(number),
   samples: z.array(sample), own: z.array(sample), notes: z.array(z.object({ step, text: z.string() })), phases: z.array(z.object({ name: z.string(), from: step, steps: step })),
-  error: failure.nullable(), created: number, facts: z.object({ trainable: number, peakBytes: number, flopsPerStep: number }).nullable(), tags: z.array(z.string()), remark: z.string(),
-  interrupted: z.boolean(), saved: z.object({ step, bytes: number, problem: z.string().nullable() }).nullable(),
+  error: z.nullable(failure), created: number, facts: z.nullable(z.object({ trainable: number, peakBytes: number, flopsPerStep: number })), tags: z.array(z.string()), remark: z.string(),
+  interrupted: z.boolean(), saved: z.nullable(z.object({ step, bytes: number, problem: z.nullable(z.string()) })),
 });
 const floats = z.custom<Float32Array>((value) => value instanceof Float32Array, 'not a column of numbers');
 const log = z.object({
   length: step, columns: z.record(z.string(), floats), evals: z.object({ steps: z.array(step), losses: z.array(number) }), times: z.object({ steps: z.array(step), seconds: z.array(number) }),
-  snapshots: z.record(z.string(), z.array(z.object({ step, data: z.object({ rows: z.array(z.string()), columns: z.number().int().min(0), values: floats }) }))),
+  snapshots: z.record(z.string(), z.array(z.object({ step, data: z.object({ rows: z.array(z.string()), columns: step, values: floats }) }))),
 });
 const kept = z.object({ format: z.literal(FORMAT), record, log, trashed: z.boolean() });
 

@@ -1,5 +1,7 @@
 // The whole configuration of a run: what a shareable link, run.json and the command line all say. Plain data, no engine.
-import { z } from 'zod';
+// zod in its functional form: what is not used stays out of the first screen.
+import { en } from 'zod/locales';
+import * as z from 'zod/mini';
 import { ConfigError } from '../util/errors';
 
 /** Where a model comes from. `files` are the files of a Hugging Face folder, by name; a hub name is `owner/model@revision`. */
@@ -7,67 +9,74 @@ export type ModelSource = { kind: 'builtin'; id: string } | { kind: 'files' | 'h
 /** Where the data come from. A file's text is never part of the configuration, only its name and hash; a hub name is `owner/data@revision:path`. */
 export type DataSource = { kind: 'builtin'; id: string } | { kind: 'file' | 'hub'; name: string };
 
+z.config(en());
+
+const whole = (low: number, high = Number.MAX_SAFE_INTEGER) => z.int().check(z.minimum(low), z.maximum(high));
+const between = (low: number, high: number) => z.number().check(z.minimum(low), z.maximum(high));
+const notNegative = () => z.number().check(z.minimum(0));
+const named = () => z.string().check(z.minLength(1));
+
 const source = z.union([
-  z.object({ kind: z.literal('builtin'), id: z.string().min(1) }),
-  z.object({ kind: z.enum(['files', 'file', 'hub']), name: z.string().min(1) }),
+  z.object({ kind: z.literal('builtin'), id: named() }),
+  z.object({ kind: z.enum(['files', 'file', 'hub']), name: named() }),
 ]);
 
 /** The column of a table that plays each role; see src/data/rows.ts. Empty: found by their usual names. */
 const columns = z.partialRecord(z.enum(['text', 'second', 'label', 'prompt', 'context', 'completion', 'system', 'messages']), z.string());
 
 const training = z.object({
-  steps: z.number().int().min(1).max(1_000_000),
+  steps: whole(1, 1_000_000),
   /** Rows in a batch. */
-  batch: z.number().int().min(1).max(4096),
+  batch: whole(1, 4096),
   /** Tokens in a row. */
-  seq: z.number().int().min(2).max(131_072),
+  seq: whole(2, 131_072),
   /** Far beyond any use: a rate that diverges is stopped by name. What f32 cannot hold would leave nothing to keep. */
-  lr: z.number().positive().max(1e30),
+  lr: z.number().check(z.positive(), z.maximum(1e30)),
   schedule: z.enum(['constant', 'linear', 'cosine']),
   /** Steps of linear warm-up from 0. */
-  warmup: z.number().int().min(0),
-  weightDecay: z.number().min(0).max(1),
+  warmup: whole(0),
+  weightDecay: between(0, 1),
   /** Largest global gradient norm; 0 turns clipping off. */
-  clip: z.number().min(0),
-  beta1: z.number().min(0).lt(1),
-  beta2: z.number().min(0).lt(1),
-  eps: z.number().positive(),
-  seed: z.number().int().min(0).max(2 ** 32 - 1),
+  clip: notNegative(),
+  beta1: z.number().check(z.minimum(0), z.lt(1)),
+  beta2: z.number().check(z.minimum(0), z.lt(1)),
+  eps: z.number().check(z.positive()),
+  seed: whole(0, 2 ** 32 - 1),
   /** Steps between evaluations on held-out data; 0 = only at the start and the end. */
-  evalEvery: z.number().int().min(0),
+  evalEvery: whole(0),
   /** Steps between saved checkpoints; 0 = only at the end. */
-  saveEvery: z.number().int().min(0),
+  saveEvery: whole(0),
   /** The run ends at an evaluation whose loss is not above this; 0 = never. */
-  stopAt: z.number().min(0).optional(),
+  stopAt: z.optional(notNegative()),
   /** The run ends after this many evaluations without a new lowest loss; 0 = never. */
-  patience: z.number().int().min(0).optional(),
+  patience: z.optional(whole(0)),
 });
 export type TrainingConfig = z.infer<typeof training>;
 
 const schema = z.object({
   version: z.literal(1),
-  name: z.string().max(120),
+  name: z.string().check(z.maxLength(120)),
   /** What the model learns: to go on with a text, to guess hidden tokens, to name the class of a text. */
-  task: z.enum(['causal-lm', 'masked-lm', 'sequence-classification', 'image-classification', 'image-text']).default('causal-lm'),
+  task: z._default(z.enum(['causal-lm', 'masked-lm', 'sequence-classification', 'image-classification', 'image-text']), 'causal-lm'),
   model: source,
   data: source,
   /** Share of rows (or of the text) held out for validation, unless a validation file is given. */
-  holdout: z.number().min(0).max(0.5),
+  holdout: between(0, 0.5),
   /** Share kept for a test, apart from training and validation; 0 where it is left out. */
-  test: z.number().min(0).max(0.5).optional(),
-  columns: columns.optional(),
+  test: z.optional(between(0, 0.5)),
+  columns: z.optional(columns),
   /** Several short rows in one; not where it is left out. */
-  pack: z.boolean().optional(),
-  method: z.object({ slug: z.string().min(1), fields: z.record(z.string(), z.union([z.number(), z.boolean(), z.string()])) }),
+  pack: z.optional(z.boolean()),
+  method: z.object({ slug: named(), fields: z.record(z.string(), z.union([z.number(), z.boolean(), z.string()])) }),
   /** Regular expression over site names ('model.layers.0.self_attn.q_proj'); a site is adapted when it matches anywhere in the name. Empty = every linear site of the blocks. */
   targets: z.string(),
   training,
   sample: z.object({
     prompt: z.string(),
-    maxTokens: z.number().int().min(1).max(2048),
-    temperature: z.number().min(0).max(5),
+    maxTokens: whole(1, 2048),
+    temperature: between(0, 5),
     /** Steps between generations with adapters off and on; 0 = only at the start and the end. */
-    every: z.number().int().min(0),
+    every: whole(0),
   }),
 });
 
