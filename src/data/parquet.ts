@@ -9,24 +9,30 @@ export function asyncBufferFrom(bytes: Uint8Array<ArrayBuffer>): AsyncBuffer {
   return { byteLength: length, slice: (start, end) => buffer.slice(byteOffset + start, byteOffset + Math.min(end ?? length, length)) };
 }
 
-async function metadataOf(name: string, file: AsyncBuffer): Promise<FileMetaData> {
+/** The footer, and the names of the columns. What is damaged may be read as a footer that lacks parts, so those are asked for here. */
+async function openParquet(name: string, file: AsyncBuffer): Promise<{ metadata: FileMetaData; columns: string[] }> {
   const head = new Uint8Array(await file.slice(0, 4));
   if (String.fromCharCode(...head) !== 'PAR1') {
     const text = String.fromCharCode(...head);
     const hint = text.startsWith('vers') ? 'This is a Git LFS pointer, not the file: fetch it with git lfs pull.' : 'The file is damaged or of another kind: download it again.';
     throw new DataError(`${name}: not a parquet file: it begins with ${JSON.stringify(text)}, not with "PAR1"`, hint);
   }
-  return await parquetMetadataAsync(file).catch((error: Error) => {
-    throw new DataError(`${name}: the parquet footer cannot be read: ${error.message}`, 'The file was not fully downloaded or is damaged: download it again.');
-  });
+  try {
+    const metadata = await parquetMetadataAsync(file);
+    const columns = parquetSchema(metadata).children.map(({ element }) => element.name);
+    if (!Array.isArray(metadata.row_groups)) throw new Error('it names no row groups');
+    return { metadata, columns };
+  } catch (error) {
+    throw new DataError(`${name}: the parquet footer cannot be read: ${(error as Error).message}`, 'The file was not fully downloaded or is damaged: download it again.');
+  }
 }
 
 export async function parquetColumns(name: string, file: AsyncBuffer): Promise<string[]> {
-  return parquetSchema(await metadataOf(name, file)).children.map(({ element }) => element.name);
+  return (await openParquet(name, file)).columns;
 }
 
 export async function parquetRows(name: string, file: AsyncBuffer, watch: Watch): Promise<Record<string, unknown>[]> {
-  const metadata = await metadataOf(name, file);
+  const { metadata } = await openParquet(name, file);
   const total = Number(metadata.num_rows);
   if (total === 0) throw new DataError(`${name}: there is nothing to learn: the table has no row`, 'Choose a file with rows in it.');
   const step = pacer(watch);
