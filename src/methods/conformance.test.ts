@@ -34,6 +34,8 @@ const cases: Readonly<Record<string, Omit<Case, 'method'>>> = {
   // At b = 1 the scale is alpha: more of it, and the loss bends within the differences that gradients are held to.
   dylora: { fields: { rank: 2, alpha: 1, update: 'prefix' }, draws: true, spread: 0.1, lr: 8e-2 },
   lamda: { fields: { rank: 16, alpha: 16 }, start: 'close', unseeded: true, spread: 0.05, lr: 1e-2 },
+  // Over sixty steps of a planted change it grows twice.
+  triadaptlora: { fields: { reference: 4, initRank: 2, step: 2, maxRank: 4, alpha: 8, events: 2 }, lr: 3e-2 },
   mos: { fields: { equivalentRank: 2, alpha: 6 } },
   hydra: { fields: { scale: 2, dropout: 0 } },
   'test-delta': { start: 'close' },

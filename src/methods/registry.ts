@@ -20,9 +20,10 @@ import { rslora } from './rslora';
 import { salt } from './salt';
 import { mos } from './mos';
 import { sora } from './sora';
+import { triadaptlora } from './triadaptlora';
 import { vera } from './vera';
 
-const registered = [lora, loraPlus, rslora, pissa, dora, vera, adalora, bitfit, full, sora, loraGa, loldu, nlora, salt, loraPro, hydra, dylora, mos, lamda] as unknown as readonly Method[];
+const registered = [lora, loraPlus, rslora, pissa, dora, vera, adalora, bitfit, full, sora, loraGa, loldu, nlora, salt, loraPro, hydra, dylora, mos, lamda, triadaptlora] as unknown as readonly Method[];
 
 export const methods: ReadonlyMap<string, Method> = new Map(registered.map((method) => [validated(method).info.slug, method]));
 

@@ -77,6 +77,8 @@ export interface Forward {
   readonly adapters: Adapters;
   /** Of the call that the task's loss is made of; recorded when asked for, since large vocabularies do without. */
   logits(): Tensor;
+  /** An input by the name it was attached under; made here if it was not. */
+  input(name: string): Tensor;
   /** The logits of the same batch with other adapters: `noAdapters` is the base as a teacher. */
   again(adapters: Adapters): Tensor;
 }

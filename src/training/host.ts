@@ -2,7 +2,7 @@
 import type { Device } from '../engine/gpu/device';
 import type { LinearSite, Param } from '../engine/nn/site';
 import type { HostData, Tensor } from '../engine/tensor/tensor';
-import type { Phase, SiteValues } from './contract';
+import type { Phase, SiteParams, SiteValues } from './contract';
 
 type Json = number | string | boolean | null | readonly Json[] | { readonly [key: string]: Json };
 /** What a method remembers from step to step beside its parameters: ranks, counters, a growth log. Plain data; stands in checkpoints. */
@@ -54,6 +54,8 @@ export interface BeforeStep {
 
 /** `step`, `phase` … are those of the step just handed over. Reading waits for the GPU, so read at a rhythm. */
 export interface AfterStep extends BeforeStep {
+  /** Adapted sites with their parameters, in order. */
+  readonly adapted: readonly SiteParams[];
   /** Numbers of every parameter. */
   values(): Promise<SiteValues[]>;
   read(param: Param): Promise<Float32Array>;

@@ -229,6 +229,7 @@ export class Run {
     return {
       step, phase: phase.number, phaseStep: phase.step, phaseSteps: phase.steps, lrShare: phase.lrShare, state: this.state,
       sites: this.attachment.sites.map(({ name }) => name),
+      adapted: this.attachment.sites.map((site) => ({ site, params: this.attachment.adapters.get(site.name)?.params ?? {} })),
       random: randomOf(config.training.seed),
       set: (name, values) => writeInput(device, this.input(name), values),
       setMask: (name, open) => this.live.adamw.setMask(device, name, open),

@@ -35,10 +35,10 @@ export const groupSettings = ({ method, config }: BoundMethod, training: Trainin
 });
 
 /** The loss [1] that is minimised on a batch, the task's own, and how many labels carry it. Recorded. */
-export function recordLoss(loaded: LoadedModel, bound: BoundMethod, { adapters, heads }: Pick<Attachment, 'adapters' | 'heads'>, inputs: BatchTensors) {
+export function recordLoss(loaded: LoadedModel, bound: BoundMethod, { adapters, heads, inputs: written }: Pick<Attachment, 'adapters' | 'heads' | 'inputs'>, inputs: BatchTensors) {
   const call = callOf(inputs, { training: true, heads });
   const { loss, count, logits } = taskLoss(loaded, adapters, call, inputs.labels, bound);
-  const forward = { adapters, logits, again: (others: Adapters) => callModel(loaded, others, call) };
+  const forward = { adapters, logits, input: (name: string) => inputNamed(written, name), again: (others: Adapters) => callModel(loaded, others, call) };
   return { total: bound.method.loss?.(loss, forward, bound.config) ?? loss, loss, count };
 }
 
@@ -55,7 +55,7 @@ export function recordTraining(loaded: LoadedModel, bound: BoundMethod, attachme
     sites: attachment.sites.map((site) => ({ site, params: attachment.adapters.get(site.name)?.params ?? {} })),
     group: (name) => adamw.groups.indexOf(name),
     at: (param) => starts[trained.indexOf(param)] as number,
-    input: (name) => attachment.inputs.get(name)?.tensor ?? inputOf(attachment.inputs, name, [1], 0),
+    input: (name) => inputNamed(attachment.inputs, name),
     report: (series, x) => ring.record(series, x),
     lasting: (name, size) => lastingTensor(lasting, name, size),
     keep: (target, value) => keep(target, value, adamw.control),
@@ -77,6 +77,8 @@ export function recordTraining(loaded: LoadedModel, bound: BoundMethod, attachme
     return { graph, inputs, adamw, ring, gradients, directions, lasting };
   });
 }
+
+const inputNamed = (inputs: Attachment['inputs'], name: string): Tensor => inputs.get(name)?.tensor ?? inputOf(inputs, name, [1], 0);
 
 function lastingTensor(all: Map<string, Tensor>, name: string, shape: Shape): Tensor {
   const found = all.get(name) ?? tensor(name, shape, 'param');

@@ -16,3 +16,4 @@ export { relu } from './relu';
 export { reshape } from './reshape';
 export { NO_SLOT, gatherRows, placeRows } from './pool';
 export { inverseRowNorms, scaleRows } from './rows';
+export { type Strips, coreFromStrips, stripsFromCore, stripsSize } from './strips';

@@ -23,6 +23,7 @@ import { relu } from './relu.reference';
 import * as pools from './pool.reference';
 import { reshape } from './reshape.reference';
 import * as rows from './rows.reference';
+import * as strips from './strips.reference';
 
 const SIZES = [1, 3, 63, 65, 257];
 /** [rows, columns] of row-wise ops: one row, one column, and sizes beside the 4 rows and 64 lanes of a workgroup. */
@@ -90,6 +91,15 @@ const rowCases = MATRICES.flatMap(([n, c]) => [
   ...[1, 5].map((r) => testCase(`inverse_norms ${n}×${c + 2} rank ${r}`, { W: normals([n, c + 2]), B: normals([n, r]), A: normals([r, c + 2]) }, ({ W, B, A }) => ops.inverseRowNorms(W, B, A, 0.7, false), ({ W, B, A }) => rows.inverseRowNorms(W, B, A, 0.7), { wrt: ['B', 'A'] })),
 ]);
 const zeroRows = testCase('inverse_norms of zeros', { W: normals([3, 5], 0), B: normals([3, 2], 0), A: normals([2, 5]) }, ({ W, B, A }) => ops.inverseRowNorms(W, B, A, 1, true), ({ W, B, A }) => rows.inverseRowNorms(W, B, A, 1), { wrt: [] });
+
+/** One block; blocks of one width; a first block of another width; more numbers than a workgroup has. The last third is closed. */
+const stripCases = [{ n: 1, first: 1, step: 1 }, { n: 6, first: 2, step: 2 }, { n: 9, first: 1, step: 4 }, { n: 19, first: 3, step: 2 }].flatMap((form) => {
+  const gate = floats([form.n], range(form.n).map((i) => (i > 0 && i >= (2 * form.n) / 3 ? 0 : 0.5 + i)));
+  return [
+    testCase(`core_from_strips ${form.first} + ${form.step} … ${form.n}`, { p: normals([ops.stripsSize(form)]), gate }, ({ p, gate }) => ops.coreFromStrips(p, gate, form), ({ p, gate }) => strips.coreFromStrips(p, gate, form), { wrt: ['p'] }),
+    testCase(`strips_from_core ${form.first} + ${form.step} … ${form.n}`, { c: normals([form.n, form.n]), gate }, ({ c, gate }) => ops.stripsFromCore(c, gate, form), ({ c, gate }) => strips.stripsFromCore(c, gate, form), { wrt: ['c'] }),
+  ];
+});
 
 const offCases = [1, 3, 9].map((n) => testCase(`off_identity ${n}`, { g: normals([n, n]) }, ({ g }) => ops.offIdentity(g), ({ g }) => offIdentity(g)));
 
@@ -233,7 +243,7 @@ const attentionCases = [
 ];
 
 const CASES = [
-  ...sumCases, ...l1Cases, ...l2Cases, ...reluCases, ...otherSums, ...activationCases, ...extremeCases, ...columnCases, ...rowCases, zeroRows, ...offCases, positionCase, ...sliceCases, ...patchCases, ...normCases, ...otherNorms,
+  ...sumCases, ...l1Cases, ...l2Cases, ...reluCases, ...otherSums, ...activationCases, ...extremeCases, ...columnCases, ...rowCases, zeroRows, ...offCases, ...stripCases, positionCase, ...sliceCases, ...patchCases, ...normCases, ...otherNorms,
   ...embeddingCases, ...poolCases, ...lossCases, extremeLoss, ...headCases, ...ropeCases, ...ropeBothCases, ...attentionCases,
 ];
 

@@ -21,6 +21,7 @@ import * as products from './matmul.reference';
 import * as norms from './norms.reference';
 import { patches } from './patches.reference';
 import { relu } from './relu.reference';
+import { coreFromStrips } from './strips.reference';
 
 /** Changes the text of every kernel called `name`; a family's other kernels stay sound. */
 const text = (name: string, from: string, to: string): Change => (command) => {
@@ -63,6 +64,8 @@ const embed = testCase('embedding', { ids: u32([9], (i) => i % 4), table: normal
 const gate = testCase('scale_columns', { x: normals([9, 5]), g: normals([5]) }, ({ x, g }) => ops.scaleColumns(x, g), ({ x, g }) => columns.scaleColumns(x, g));
 const rowGate = testCase('scale_rows', { x: normals([9, 5]), s: normals([9]) }, ({ x, s }) => ops.scaleRows(x, s), ({ x, s }) => rowOps.scaleRows(x, s));
 const norm = testCase('inverse_norms', { W: normals([9, 7]), B: normals([9, 3]), A: normals([3, 7]) }, ({ W, B, A }) => ops.inverseRowNorms(W, B, A, 0.7, false), ({ W, B, A }) => rowOps.inverseRowNorms(W, B, A, 0.7), { wrt: ['B', 'A'] });
+const form = { n: 7, first: 1, step: 2 };
+const strips = testCase('core_from_strips', { p: normals([ops.stripsSize(form)]), gate: normals([7]) }, ({ p, gate }) => ops.coreFromStrips(p, gate, form), ({ p, gate }) => coreFromStrips(p, gate, form), { wrt: ['p'] });
 const off = testCase('off_identity', { g: normals([7, 7]) }, ({ g }) => ops.offIdentity(g), ({ g }) => offIdentity(g));
 const slice = testCase('slice_columns', { x: normals([3, 9]) }, ({ x }) => ops.sliceColumns(x, 2, 4), ({ x }) => columns.sliceColumns(x, 2, 4));
 const sum = testCase('axpby', { x: normals([65]), y: normals([65]) }, ({ x, y }) => ops.axpby(x, y, 0.3, 0.7), ({ x, y }) => sums.axpby(x, y, 0.3, 0.7));
@@ -112,6 +115,9 @@ const FAULTS: [what: string, test: Case, change: Change][] = [
   ['norms without the scale of the branch', norm, text('lowrank/inverse_norms', 'params.scale * low', 'low')],
   ['norms without the last rank', norm, text('lowrank/inverse_norms', 'j < params.rank', 'j + 1u < params.rank')],
   ['norms’ backward without a power of the norm', norm, backwardParams('elementwise/axpby', (params) => ({ ...params, alpha: 0.5 * (params.alpha as number) }))],
+  ['a diagonal block of a core that one strip alone has', strips, text('lowrank/core_from_strips', 'by_column >= by_row', 'by_column > by_row')],
+  ['a core whose columns are scaled instead of its rows', strips, text('lowrank/core_from_strips', 'gate[row], gate[column]', 'gate[column], gate[row]')],
+  ['strips of a core packed without room for the block on the diagonal', strips, text('lowrank/core_from_strips', '(block - 1u) * params.step * params.step', '0u')],
   ['a distance from zero instead of the identity', off, text('reduce/off_identity', '% (params.n + 1u) == 0u', '>= params.n * params.n')],
   ['slice backward one column off', slice, backwardParams('elementwise/slice_columns', (params) => ({ ...params, start: 3 }))],
   ['a sum with a wrong sign', sum, text('elementwise/axpby', 'v += params.beta', 'v -= params.beta')],

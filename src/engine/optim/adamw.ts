@@ -72,6 +72,7 @@ export class AdamW {
   private readonly settings: Tensor;
   private readonly arenas: Arena[] = [];
   private readonly entries: number;
+  private readonly written = new Map<string, Uint32Array>();
   private plainSteps: ReadonlySet<Tensor> = new Set();
   private redirected = false;
 
@@ -167,6 +168,10 @@ export class AdamW {
     const range = this.maskRanges.get(name);
     if (!range) throw new StudioError(`there is no mask '${name}'`, `The masks are: ${[...this.maskRanges.keys()].join(', ') || 'none'}.`);
     if (open.length !== range.size) throw new ShapeError(`mask '${name}' has ${range.size} entries, got ${open.length}`);
+    // Methods set their masks before every step; most of the time nothing is new.
+    const last = this.written.get(name);
+    if (last && open.every((x, i) => x === last[i])) return;
+    this.written.set(name, open.slice());
     const { buffer } = sliceOf(device, this.masks);
     device.gpu.queue.writeBuffer(buffer, 4 * range.first, open as GPUAllowSharedBufferSource);
   }

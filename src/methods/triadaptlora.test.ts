@@ -1,0 +1,213 @@
+// TriAdaptLoRA against its specification: the core and its strips, what grows when and by how much, and what growth leaves alone.
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Device } from '../engine/gpu/device';
+import { testDevice } from '../engine/testing/device';
+import { stripsSize } from '../engine/ops';
+import { bytesSource, openSafetensors } from '../formats/safetensors';
+import { type LoadedModel, freeWeights } from '../training/loaded';
+import { assembled, growingLayers, overThreshold } from './triadaptlora';
+import { logitsOf, share } from './testing/logits';
+import { type RunSetup, createRun, numbersOf, randomBatch, startOf, trained } from './testing/runs';
+import { loadTiny } from './testing/tiny';
+
+const SITE = 'model.layers.0.self_attn.q_proj';
+const SIDE = 32;
+
+let device: Device;
+let loaded: LoadedModel;
+beforeAll(async () => {
+  device = await testDevice();
+  loaded = await loadTiny(device);
+});
+afterAll(() => freeWeights(device, loaded));
+
+type Settings = Record<string, number | boolean | string>;
+/** Every fourth step of sixteen is an event; the last step is none. */
+const setup = (fields: Settings = {}, more: Partial<RunSetup> = {}): RunSetup => ({
+  device, loaded, slug: 'triadaptlora', ...more,
+  fields: { reference: 4, initRank: 1, step: 2, maxRank: 7, alpha: 4, events: 4, warmup: 0, ...fields },
+  training: { steps: 16, saveEvery: 1, ...more.training },
+});
+const LAYERS = 14;
+const most = 7;
+
+interface Growth { step: number; k: number; threshold: number; scores: Record<string, number>; ranks: Record<string, number> }
+interface Whole { saved: Map<number, ReadonlyMap<string, Float32Array>>; log: Growth[]; series: number[]; notes: string[]; receiptRanks: Record<string, number> }
+
+async function logOf(checkpoint: Uint8Array): Promise<Growth[]> {
+  const { metadata } = await openSafetensors(bytesSource('checkpoint.safetensors', checkpoint));
+  return (JSON.parse(metadata.state as string) as { log?: Growth[] }).log ?? [];
+}
+
+/** A run with the numbers of every step. */
+async function whole(fields: Settings = {}, more: Partial<RunSetup> = {}): Promise<Whole> {
+  const bytes = new Map<number, Uint8Array>();
+  return trained(setup(fields, { ...more, save: (b, step) => { bytes.set(step, b); } }), async ({ run, series, checkpoint, events }) => {
+    bytes.set(16, checkpoint);
+    const saved = new Map<number, ReadonlyMap<string, Float32Array>>();
+    for (const [step, b] of bytes) saved.set(step, await numbersOf(b));
+    return {
+      saved, series: [...series.ranks!], log: await logOf(checkpoint),
+      notes: events.flatMap((event) => (event.kind === 'note' ? [event.text] : [])), receiptRanks: (await run.exportPeft('tiny')).receipt.ranks,
+    };
+  });
+}
+const total = (ranks: Record<string, number>) => Object.values(ranks).reduce((a, b) => a + b, 0);
+
+test('a core is the sum of its strips, which hold n² and the squares of their widths; a prefix is the smaller core', () => {
+  const form = { n: 8, first: 2, step: 3 };
+  expect(stripsSize(form)).toBe(64 + 4 + 9 + 9);
+  const numbers = Float32Array.from({ length: stripsSize(form) }, (_, i) => i + 1);
+  const core = assembled(numbers, form);
+  // First block: rows 1 2 / 3 4 and columns 5 6 / 7 8 in the same place.
+  expect([core[0], core[1], core[8], core[9]]).toEqual([1 + 5, 2 + 6, 3 + 7, 4 + 8]);
+  // Second block: its rows [3, 5] begin with 9, its columns [5, 3] with 24; on the diagonal both add up.
+  expect([core[2 * 8], core[2], core[2 * 8 + 2]]).toEqual([9, 24, 11 + 30]);
+  // The first strips alone are the core of side 2, in the same numbers.
+  expect([...assembled(numbers, { n: 2, first: 2, step: 3 })]).toEqual([6, 8, 10, 12]);
+});
+
+test('k and the threshold of a table worked out by hand; ties all grow', () => {
+  expect(growingLayers('linear', 64 - 24, 0.5, 24)).toBe(20);
+  expect(growingLayers('exponential', 64 - 24, 0.5, 24)).toBe(6);
+  expect([growingLayers('linear', 40, 0, 24), growingLayers('linear', 40, 1, 24), growingLayers('exponential', 1, 1, 24)]).toEqual([1, 24, 1]);
+  const scores = { a: 0.1, b: 0.5, c: 0.5, d: -0.2, e: 0.4 };
+  expect(overThreshold(Object.keys(scores), 1, scores)).toEqual({ growing: ['b', 'c'], threshold: 0.5 });
+  expect(overThreshold(Object.keys(scores), 3, scores)).toEqual({ growing: ['b', 'c', 'e'], threshold: 0.4 });
+  expect(overThreshold(['a', 'd'], 2, scores)).toEqual({ growing: ['a', 'd'], threshold: -0.2 });
+});
+
+describe('a run that grows', () => {
+  let run: Whole;
+  beforeAll(async () => { run = await whole({ orthogonality: 0.1 }); });
+
+  test('starts as the base with gradients at once, in the strips of the first block alone', async () => {
+    const start = await numbersOf(await startOf(setup(), (_, was) => was));
+    const [A, B, C] = ['A', 'B', 'C'].map((part) => start.get(`param.${SITE}.lora_${part}`)!) as [Float32Array, Float32Array, Float32Array];
+    expect(C.every((x) => x === 0)).toBe(true);
+    expect(A.subarray(0, SIDE).every((x) => x !== 0) && A.subarray(SIDE).every((x) => x === 0)).toBe(true);
+    expect(B.every((x, at) => (at % most === 0) === (x !== 0))).toBe(true);
+    const deviation = Math.sqrt(A.reduce((sum, x) => sum + x * x, 0) / SIDE);
+    expect(Math.abs(deviation - 0.02)).toBeLessThan(0.008);
+    const after = run.saved.get(1)!;
+    const moment = after.get(`adam.m.${SITE}.lora_C`)!;
+    // n² + a² = 2 numbers of a core of side 1.
+    expect([...moment].map((x) => x !== 0)).toEqual(Array.from(moment, (_, i) => i < 2));
+  });
+
+  test('grows the layers at or above the k-th largest score, and no others', () => {
+    expect(run.log.map(({ step }) => step)).toEqual(run.log.map((_, i) => 4 * (i + 1)));
+    let ranks: Record<string, number> = Object.fromEntries(Object.keys(run.log[0]!.ranks).map((name) => [name, 1]));
+    expect(Object.keys(ranks)).toHaveLength(LAYERS);
+    let varied = false;
+    for (const { step, k, threshold, scores, ranks: now } of run.log) {
+      const able = Object.keys(ranks).filter((name) => ranks[name]! + 2 <= most);
+      expect(k).toBe(growingLayers('linear', 4 * LAYERS - total(ranks), step / 16, able.length));
+      expect(threshold).toBe(able.map((name) => scores[name]!).sort((a, b) => b - a)[k - 1]);
+      for (const name of able) expect(now[name]! - ranks[name]!, `${name} at ${step}`).toBe(scores[name]! >= threshold ? 2 : 0);
+      ranks = now;
+      varied ||= new Set(Object.values(now)).size > 1;
+    }
+    expect(varied).toBe(true);
+  });
+
+  test('scores are increases of ‖C‖ / blocks, from the numbers of the cores', () => {
+    const before = new Map<string, number>();
+    let ranks: Record<string, number> = {};
+    for (const { step, scores, ranks: now } of run.log) {
+      for (const [name, score] of Object.entries(scores)) {
+        const n = ranks[name] ?? 1;
+        const strips = run.saved.get(step)!.get(`param.${name}.lora_C`)!;
+        const q = Math.hypot(...assembled(strips, { n, first: 1, step: 2 })) / (1 + (n - 1) / 2);
+        // The saved numbers are those after the event, which leaves old strips as they are and new ones at zero.
+        expect(Math.abs(score - (q - (before.get(name) ?? 0)))).toBeLessThan(1e-6);
+        before.set(name, q);
+      }
+      ranks = now;
+    }
+  });
+
+  test('ranks in use never fall, growth ends at the first sum that reaches the budget, and what is exported is what is logged', () => {
+    const sums = [LAYERS, ...run.log.map(({ ranks }) => total(ranks))];
+    expect(sums.every((x, i) => i === 0 || x > sums[i - 1]!)).toBe(true);
+    expect(sums.slice(0, -1).every((x) => x < 4 * LAYERS)).toBe(true);
+    expect(run.series[0]).toBe(LAYERS);
+    expect(run.series.at(-1)).toBe(sums.at(-1));
+    expect(run.receiptRanks).toEqual(run.log.at(-1)!.ranks);
+    expect(run.notes.filter((text) => / layers grow by 2: /.test(text))).toHaveLength(run.log.length);
+  });
+
+  test('at growth, old numbers and moments stay bit for bit, what is new is drawn in A and B and zero in C, and trains in the next step', () => {
+    const { step, ranks } = run.log[0]!;
+    const [was, now, next] = [run.saved.get(step - 1)!, run.saved.get(step)!, run.saved.get(step + 1)!];
+    const grown = Object.keys(ranks).filter((name) => ranks[name] === 3);
+    expect(grown.length).toBeGreaterThan(0);
+    for (const name of Object.keys(ranks)) {
+      const [C, later] = [now.get(`param.${name}.lora_C`)!, next.get(`param.${name}.lora_C`)!];
+      const filled = grown.includes(name);
+      // Side 1: 2 numbers; side 3: 9 + 1 + 4.
+      expect(C.subarray(2).every((x) => x === 0)).toBe(true);
+      expect(C.subarray(0, 2).some((x) => x !== was.get(`param.${name}.lora_C`)![0])).toBe(true);
+      expect(later.subarray(2, 14).some((x) => x !== 0)).toBe(filled);
+      expect(later.subarray(14).every((x) => x === 0)).toBe(true);
+      const A = now.get(`param.${name}.lora_A`)!;
+      const width = A.length / most;
+      expect(A.subarray(width, 3 * width).every((x) => (x !== 0) === filled)).toBe(true);
+      expect(now.get(`adam.m.${name}.lora_A`)!.subarray(width).every((x) => x === 0)).toBe(true);
+    }
+    // The step of the event itself was taken at the old side: what the event adds changes nothing that was there.
+    const other = Object.keys(ranks).find((name) => ranks[name] === 1)!;
+    expect(now.get(`mask.ranks of ${other}`)![0]).toBe(1);
+  });
+
+  test('a new block has its own count of steps', () => {
+    const { step, ranks } = run.log[0]!;
+    const name = Object.keys(ranks).find((site) => ranks[site] === 3)!;
+    const mask = run.saved.get(step + 1)!.get(`mask.core of ${name}`)!;
+    const half = mask.length / 2;
+    // (may move; steps taken): old strips have all steps, new ones the one since.
+    expect([mask[half], mask[half + 2], mask[half + 14]]).toEqual([step + 1, 1, 0]);
+  });
+});
+
+test('at growth the logits stay where the update keeps its size, and move where it does not; without growth they are those of the step before', async () => {
+  const at = async (fields: Settings) => {
+    const given = setup({ orthogonality: 0, ...fields });
+    let bytes = new Uint8Array();
+    await trained({ ...given, save: (b, step) => { if (step === 4) bytes = b as Uint8Array<ArrayBuffer>; } }, () => {});
+    const { run } = await createRun({ ...given, resume: bytes });
+    const logits = await logitsOf(device, loaded, run.attachment.adapters, randomBatch('any'));
+    run.dispose();
+    return logits;
+  };
+  // One event a run falls on the last step, which is none: the same four steps, nothing grown.
+  const before = await at({ events: 1 });
+  expect(share(await at({ preserve: true }), before)).toBeLessThan(1e-6);
+  expect(share(await at({ preserve: false }), before)).toBeGreaterThan(1e-5);
+});
+
+test('old strips are scaled by (n + a + 10⁻⁵)/(n + 10⁻⁵) where the size is kept', async () => {
+  const [off, on] = [await whole({ orthogonality: 0 }), await whole({ orthogonality: 0, preserve: true })];
+  const name = Object.entries(off.log[0]!.ranks).find(([, n]) => n === 3)![0];
+  const core = ({ saved }: Whole, step: number) => saved.get(step)!.get(`param.${name}.lora_C`)!.slice(0, 2);
+  expect(core(on, 3)).toEqual(core(off, 3));
+  expect(share(core(on, 4), core(off, 4).map((x) => (x * (3 + 1e-5)) / (1 + 1e-5)))).toBeLessThan(1e-6);
+});
+
+test('by lot, as many layers grow, and others', async () => {
+  const [score, lot] = [await whole({ step: 1 }), await whole({ step: 1, choice: 'lot' })];
+  expect(Object.values(lot.log[0]!.ranks).filter((n) => n > 1)).toHaveLength(Object.values(score.log[0]!.ranks).filter((n) => n > 1).length);
+});
+
+test('a run resumed after growth is the whole one, bit for bit', async () => {
+  let half = new Uint8Array();
+  const sha = (more: Partial<RunSetup>) => trained(setup({}, { training: { steps: 16, saveEvery: 9 }, ...more }), async ({ run }) => (await run.exportPeft('tiny')).receipt.sha256);
+  const uninterrupted = await sha({ save: (bytes, step) => { if (step === 9) half = bytes as Uint8Array<ArrayBuffer>; } });
+  expect(await sha({ resume: half })).toBe(uninterrupted);
+});
+
+test('what cannot be: a start above the reference, a budget that no layer can spend, a rank above the matrix', async () => {
+  await expect(createRun(setup({ initRank: 5 }))).rejects.toThrow(/initRank: 5 is above the reference rank, 4/);
+  await expect(createRun(setup({ maxRank: 2 }))).rejects.toThrow(/maxRank: from 1 in steps of 2 a layer gets to 1 at most, and the budget is 4 a layer/);
+  await expect(createRun(setup({ maxRank: 64 }))).rejects.toThrow(/maxRank: 64 is above the rank/);
+});
