@@ -18,7 +18,7 @@ const LAYERS = {
   formats: [['util'], '^src/formats/'],
   onnx: [['util'], '^src/onnx/'],
   // The vocabulary of a run: its settings, what it reports, what describes models and methods. Pure, so page and worker share it.
-  'training/vocabulary': [['util'], String.raw`^src/training/(config|fields|card|events|cut|explore-card)\.ts$`],
+  'training/vocabulary': [['util'], String.raw`^src/training/(config|tasks|fields|card|events|cut|explore-card)\.ts$`],
   training: [['engine', 'models', 'data', 'formats', 'onnx', 'util'], '^src/training/'],
   methods: [['training', 'engine', 'util', 'shaders'], '^src/methods/'],
   'worker/protocol': [['training/vocabulary', 'util'], String.raw`^src/worker/protocol\.ts$`],

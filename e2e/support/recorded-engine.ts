@@ -108,7 +108,7 @@ export function recordedEngine({ pace, device, states }: Script): EngineApi {
     const began = Date.now();
     const evaluate = (step: number) => {
       const noise = mixed(config.training.seed, -step)();
-      tellLiving({ kind: 'eval', run, step, loss: floorOf(config) + 1.9 * Math.exp(-step / (total * 0.22)) + noise * 0.03 });
+      tellLiving({ kind: 'eval', run, step, loss: floorOf(config) + 1.9 * Math.exp(-step / (total * 0.22)) + noise * 0.03, metrics: {} });
     };
     const view = (step: number) => sora && tellLiving({ kind: 'view', run, id: 'gates', step, data: { rows: sites.map((site) => site.name), columns: r, values: gates.slice() } });
     tell({ kind: 'status', run, status: 'preparing', step: 0 });

@@ -1,4 +1,5 @@
 // The command line's composition root: picks a verb, and turns what goes wrong into one line and an exit code.
+import { TASK_NAMES } from '../training/tasks';
 import { NoDeviceError, StudioError } from '../util/errors';
 import { closeNodeGpu } from './node-gpu';
 import { UsageError } from './options';
@@ -19,7 +20,8 @@ const verbs: Readonly<Record<string, (args: readonly string[]) => Promise<number
 const HELP = `lowrank: fine-tune small models with low-rank adapters on WebGPU
 
   lowrank finetune --model DIR --data FILE --method SLUG --steps N --batch B --seq T --lr X --seed S --out DIR
-                   [--task causal-lm|masked-lm|sequence-classification] [--set key=value]... [--targets REGEX] [--val FILE] [--eval-every N] [--save-every N] [--resume DIR]
+                   [--task ${TASK_NAMES.join('|')}]
+                   [--set key=value]... [--targets REGEX] [--val FILE] [--eval-every N] [--save-every N] [--resume DIR]
                    [--columns role=column,...] [--pack] [--held-out SHARE] [--test SHARE] [--from ADAPTER]
                    [--schedule constant|linear|cosine] [--warmup N] [--weight-decay X] [--clip X]
   lowrank data     --model DIR [--task TASK] --data FILE [--columns role=column,...] [--seq T] [--seed S] [--held-out SHARE] [--test SHARE] [--pack]

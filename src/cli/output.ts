@@ -1,4 +1,6 @@
 // What the command line prints: one JSON object a line, or words for people. Results go to stdout, everything else to stderr.
+import { METRICS, type Metric, type Metrics } from '../training/tasks';
+
 export interface Output {
   /** One event: a JSON line with --json, otherwise `text` (nothing when it is absent). */
   event(event: Record<string, unknown>, text?: string): void;
@@ -36,4 +38,4 @@ export function createOutput(json: boolean): Output {
 export const bytesText = (bytes: number): string => (bytes < 2 ** 20 ? `${(bytes / 1024).toFixed(1)} KiB` : bytes < 2 ** 30 ? `${(bytes / 2 ** 20).toFixed(1)} MiB` : `${(bytes / 2 ** 30).toFixed(2)} GiB`);
 
 /** ', accuracy 0.91, macro F1 0.90, MCC 0.80' */
-export const metricsText = (metrics: Readonly<Record<string, number>> = {}): string => Object.entries(metrics).map(([name, value]) => `, ${name.replace('macro_f1', 'macro F1').replace('mcc', 'MCC')} ${value.toFixed(4)}`).join('');
+export const metricsText = (metrics: Metrics): string => Object.entries(metrics).map(([name, value]) => `, ${METRICS[name as Metric].title} ${value.toFixed(4)}`).join('');

@@ -7,22 +7,28 @@ import type { Columns } from '../data/rows';
 import type { Tokenizer } from '../data/tokenizer';
 import { openPeftFolder } from '../formats/peft-form';
 import type { Task, TaskKind } from '../models/model';
-import { taskOf } from '../models/registry';
+import { modelFor, taskOf } from '../models/registry';
+import { TASK_NAMES, type TaskName, columnsText, hasColumns, taskCard, tasks, tasksFor } from '../training/tasks';
+import { ColumnsError, ConfigError } from '../util/errors';
 import type { Watch } from '../util/pace';
 import { UsageError } from './options';
 import type { Output } from './output';
 import { adapterSources } from './sources';
 
-const KINDS: readonly TaskKind[] = ['causal-lm', 'masked-lm', 'sequence-classification', 'image-classification', 'image-text'];
+/** A --task by its name in the table of tasks. */
+export function taskNamed(verb: string, name: string | undefined): TaskName | undefined {
+  if (name === undefined || TASK_NAMES.includes(name as TaskName)) return name as TaskName | undefined;
+  throw new UsageError(`${verb}: --task ${name}: the tasks are ${TASK_NAMES.join(', ')}`);
+}
 
 /** The task called `name`, by default what the checkpoint was made for; classes are those of the data, in the checkpoint's or the adapter's order. */
 export async function chooseTask(verb: string, name: string | undefined, config: unknown, data: readonly DataFile[], columns: Columns = {}, adapted?: Task): Promise<Task> {
   const made = adapted ?? taskOf(config);
-  const kind = KINDS.find((known) => known === (name ?? made.kind));
-  if (!kind) throw new UsageError(`${verb}: --task ${name}: the tasks are ${KINDS.join(', ')}`);
+  const kind: TaskKind = tasks[taskNamed(verb, name) ?? made.kind].kind;
+  const model = modelFor(config);
+  if (!taskCard(kind).models.includes(model.kind)) throw new ConfigError(`--task ${name}: ${model.id} models do not learn it`, `They can learn: ${tasksFor(model.kind).join(', ')}.`);
   if (kind === 'image-classification' || kind === 'image-text') {
     if (data.length > 0) throw new UsageError(`${verb}: --data: files of texts are read, and this model is for pictures: the command line reads no pictures yet`);
-    if (made.kind !== kind) throw new UsageError(`${verb}: --task ${kind}: the model is not made for it`);
     return made;
   }
   if (kind !== 'sequence-classification') return { kind };
@@ -38,7 +44,7 @@ export async function taskOfAdapters(directories: readonly string[], output: Out
   for (const directory of directories) {
     try {
       const { task } = JSON.parse(readFileSync(join(directory, 'run.json'), 'utf8')) as { task?: Task };
-      if (task && KINDS.includes(task.kind)) return task;
+      if (task && taskCard(task.kind)) return task;
     } catch {
       // An adapter from elsewhere has none.
     }
@@ -51,7 +57,14 @@ export async function taskOfAdapters(directories: readonly string[], output: Out
 }
 
 /** Training and held-out batches; `validation` is a file of its own for the latter. */
-export function datasetFor(task: Task, train: DataFile, validation: DataFile | null, tokenizer: Tokenizer, options: DatasetOptions, columns: Columns = {}, watch: Watch = {}): Promise<FileDataset> {
+export async function datasetFor(task: Task, train: DataFile, validation: DataFile | null, tokenizer: Tokenizer, options: DatasetOptions, columns: Columns = {}, watch: Watch = {}, name: TaskName = task.kind): Promise<FileDataset> {
+  const data = await readFor(task, train, validation, tokenizer, options, columns, watch);
+  const used = data.summary.format === 'text' ? { text: '' } : data.summary.used;
+  if (!hasColumns(name, used)) throw new ColumnsError(`${train.name}: the task ${name} wants ${columnsText(name)}; got ${Object.keys(used).join(' and ')}`, 'Say which column is what, or choose another task.', data.summary.columns);
+  return data;
+}
+
+function readFor(task: Task, train: DataFile, validation: DataFile | null, tokenizer: Tokenizer, options: DatasetOptions, columns: Columns, watch: Watch): Promise<FileDataset> {
   if (task.kind === 'sequence-classification') return classificationDataset(train, validation, task.labels, tokenizer, options, columns);
   if (task.kind === 'masked-lm') return maskedDataset(train, validation, tokenizer, options, columns);
   return validation ? datasetFromSplit(train, validation, tokenizer, options, columns) : datasetFromFile(train, tokenizer, options, columns, watch);

@@ -91,7 +91,12 @@ export interface Dataset {
   batch(step: number): Batch;
   /** Fresh arrays at every call, always the same rows in the same order; rows that fill up the last batch have no loss. */
   validation(): Batch[];
+  /** What stands in row `row` of the held-out batches. */
+  shown?(row: number): ShownRow;
 }
+
+/** A row as people see it: its text, or its picture [rgba] and the name of its file. */
+export interface ShownRow { name?: string; text?: string; picture?: { width: number; height: number; rgba: Uint8ClampedArray<ArrayBuffer> } }
 
 export interface FileDataset extends Dataset {
   readonly summary: DataSummary;

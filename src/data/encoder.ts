@@ -135,8 +135,10 @@ async function assemble(file: DataFile, validationFile: DataFile | null, { forma
   };
   const collate = (rows: readonly Row[], stream: number, first: number) => collateRows(rows, task, tokenizer, options, stream, first);
   const fileHash = ({ content }: DataFile) => sha256(typeof content === 'string' ? new TextEncoder().encode(content) : content);
+  const chosenOf = (side: readonly Row[], chosen: number) => Array.from({ length: chosen }, (_, i) => side[Math.floor((i * side.length) / chosen)] as Row);
+  const looked = Math.min(validation.length, (options.validationBatches ?? 16) * size);
   const held = (side: readonly Row[], chosen: number) => {
-    const rows = Array.from({ length: chosen }, (_, i) => side[Math.floor((i * side.length) / chosen)] as Row);
+    const rows = chosenOf(side, chosen);
     return Array.from({ length: Math.ceil(chosen / size) }, (_, i) => collate(rows.slice(i * size, (i + 1) * size), MASK_HELD_STREAM, i * size));
   };
   const words = (side: readonly Row[]) => side.map(({ ids, types, label }) => [ids, types, [label]]);
@@ -163,7 +165,8 @@ async function assemble(file: DataFile, validationFile: DataFile | null, { forma
       });
       return collate(rows, MASK_STREAM, step * size);
     },
-    validation: () => held(validation, Math.min(validation.length, (options.validationBatches ?? 16) * size)),
+    validation: () => held(validation, looked),
+    shown: (row) => ({ text: chosenOf(validation, looked)[row]?.signed.text ?? '' }),
     test: () => held(test, test.length),
   };
 }

@@ -219,7 +219,7 @@ describe('a run', () => {
     let renders = 0;
     app.store.subscribe(() => renders++);
     send({ kind: 'status', run, status: 'running', step: 0 });
-    send({ kind: 'eval', run, step: 0, loss: 5 });
+    send({ kind: 'eval', run, step: 0, loss: 5, metrics: {} });
     for (let step = 1; step <= 1000; step++) send({ kind: 'metrics', run, from: step, series: ['loss'], values: new Float32Array([5 - step / 1000]), seconds: step / 100, tokensPerSecond: 1000 });
     expect(renders).toBe(0);
     expect(pending()).toBe(1);
@@ -242,7 +242,7 @@ describe('a run', () => {
     const engine = recordedClient({
       start: async () => {
         engine.send({ kind: 'status', run: 'r', status: 'preparing', step: 0 });
-        engine.send({ kind: 'eval', run: 'r', step: 0, loss: 5 });
+        engine.send({ kind: 'eval', run: 'r', step: 0, loss: 5, metrics: {} });
         return 'r';
       },
     });

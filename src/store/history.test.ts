@@ -24,12 +24,12 @@ async function someRun({ app, send, state, tick }: Visit, steps = 40, ends = tru
   await app.ask.train();
   const run = state().runs.selected as string;
   send({ kind: 'status', run, status: 'running', step: 0 });
-  send({ kind: 'eval', run, step: 0, loss: 5 });
+  send({ kind: 'eval', run, step: 0, loss: 5, metrics: {} });
   send({ kind: 'sample', run, sample: { prompt: 'p', off: 'a', on: 'a', step: 0 } });
   send({ kind: 'metrics', run, from: 1, series: ['loss', 'lr'], values: Float32Array.from({ length: 2 * steps }, (_, i) => i / 7), seconds: 4, tokensPerSecond: 10 });
   send({ kind: 'view', run, id: 'gates', step: 20, data: { rows: ['a'], columns: 2, values: new Float32Array([1, 0]) } });
   send({ kind: 'note', run, step: 21, text: 'a gate closed' });
-  send({ kind: 'eval', run, step: steps, loss: 4 });
+  send({ kind: 'eval', run, step: steps, loss: 4, metrics: {} });
   send({ kind: 'saved', run, step: 20, bytes: 1234 });
   tick();
   if (ends) send({ kind: 'ended', run, reason: 'finished', step: steps, seconds: 4 });

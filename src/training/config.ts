@@ -3,6 +3,7 @@
 import { en } from 'zod/locales';
 import * as z from 'zod/mini';
 import { ConfigError } from '../util/errors';
+import { ROLES, TASK_NAMES } from './tasks';
 
 /** Where a model comes from. `files` are the files of a Hugging Face folder, by name; a hub name is `owner/model@revision`. */
 export type ModelSource = { kind: 'builtin'; id: string } | { kind: 'files' | 'hub'; name: string };
@@ -22,7 +23,7 @@ const source = z.union([
 ]);
 
 /** The column of a table that plays each role; see src/data/rows.ts. Empty: found by their usual names. */
-const columns = z.partialRecord(z.enum(['text', 'second', 'label', 'prompt', 'context', 'completion', 'system', 'messages']), z.string());
+const columns = z.partialRecord(z.enum(ROLES), z.string());
 
 const training = z.object({
   steps: whole(1, 1_000_000),
@@ -56,8 +57,8 @@ export type TrainingConfig = z.infer<typeof training>;
 const schema = z.object({
   version: z.literal(1),
   name: z.string().check(z.maxLength(120)),
-  /** What the model learns: to go on with a text, to guess hidden tokens, to name the class of a text. */
-  task: z._default(z.enum(['causal-lm', 'masked-lm', 'sequence-classification', 'image-classification', 'image-text']), 'causal-lm'),
+  /** What the model learns: an entry of tasks.ts. */
+  task: z._default(z.enum(TASK_NAMES), 'causal-lm'),
   model: source,
   data: source,
   /** Share of rows (or of the text) held out for validation, unless a validation file is given. */

@@ -10,9 +10,12 @@ import { labelsOf } from '../models/model';
 import { StudioError } from '../util/errors';
 import type { BoundMethod } from './contract';
 import type { LoadedModel } from './loaded';
-import { type ClassMetrics, classMetrics, confusion } from './metrics';
+import type { RowInsight } from './events';
+import { classInsights } from './insights';
+import { confusion, metricsOf } from './metrics';
 import { type BatchTensors, type TokenBatch, batchTensors, callOf, hostInputs } from './task';
 import { callModel, lossOf, taskLoss } from './task-loss';
+import type { Metrics } from './tasks';
 
 export type { TokenBatch } from './task';
 
@@ -47,8 +50,12 @@ export interface Evaluation {
   readonly loss: number;
   /** Labels that took part: tokens of language models, rows of classification. */
   readonly tokens: number;
-  /** Of classification. */
-  readonly metrics?: ClassMetrics;
+  /** Those of the task; none where nothing carried loss. */
+  readonly metrics: Metrics;
+  /** Of classification: every row with a label. */
+  readonly rows: readonly RowInsight[];
+  /** Of classification: counts [wanted, given]. */
+  readonly counts: Float64Array | null;
 }
 
 /** A compiled forward pass for batches of one shape. */
@@ -73,16 +80,24 @@ export class Evaluator {
 
   /** Over all labels of all batches. */
   async mean(batches: readonly TokenBatch[]): Promise<Evaluation> {
-    const classes = labelsOf(this.loaded.task)?.length ?? 0;
-    const counts = new Float64Array(classes ** 2);
-    let [sum, tokens] = [0, 0];
+    const { task } = this.loaded;
+    const names = labelsOf(task);
+    const counts = names && new Float64Array(names.length ** 2);
+    const rows: RowInsight[] = [];
+    let [sum, tokens, first] = [0, 0, 0];
     for (const batch of batches) {
       const part = await this.one(batch);
       sum += part.loss * part.tokens;
       tokens += part.tokens;
-      if (classes > 0) confusion(await this.step.read(this.logits as Tensor), batch.labels, classes).forEach((n, i) => { counts[i] = (counts[i] as number) + n; });
+      if (names && counts) {
+        const logits = await this.step.read(this.logits as Tensor);
+        confusion(logits, batch.labels, names.length).forEach((n, i) => { counts[i] = (counts[i] as number) + n; });
+        rows.push(...classInsights(logits, batch.labels, names, first));
+      }
+      first += batch.labels.length;
     }
-    return { loss: sum / Math.max(tokens, 1), tokens, ...(classes > 0 && tokens > 0 ? { metrics: classMetrics(counts) } : {}) };
+    const loss = sum / Math.max(tokens, 1);
+    return { loss, tokens, rows, counts, metrics: tokens > 0 ? metricsOf(task, loss, counts) : {} };
   }
 
   /** The same with the mean loss and the labelled tokens of each row; without `rows` at creation there are none. */

@@ -1,18 +1,28 @@
 // What a run tells whoever started it. Plain data.
 import type { Failure } from '../util/errors';
 import type { HeatmapData } from './card';
+import type { Metrics } from './tasks';
 
 export type RunStatus = 'preparing' | 'running' | 'paused' | 'finished' | 'stopped' | 'failed';
 /** The same prompt written with adapters off and on, same seed. */
 export interface SampleResult { prompt: string; off: string; on: string; step: number }
+
+/** A picture as it is drawn: rgba, 4 · width · height bytes. */
+export interface Picture { width: number; height: number; rgba: Uint8ClampedArray<ArrayBuffer> }
+/** What stands in a held-out row: its text, or its picture and the name of its file. */
+export interface Shown { name?: string; text?: string; picture?: Picture }
+/** A held-out row by its number, its loss in nats, and of classification the class wanted, the class given, and the probability of the latter. */
+export interface RowInsight { row: number; loss: number; wanted?: string; given?: string; share?: number }
 
 export type RunEvent =
   | { kind: 'status'; status: RunStatus; step: number }
   | { kind: 'phase'; name: string; steps: number; from: number }
   /** Columns: `values[i * series.length + j]` is series j at step `from + i`. Steps count from 1. */
   | { kind: 'metrics'; from: number; series: string[]; values: Float32Array; seconds: number; tokensPerSecond: number }
-  /** `metrics`: of classification: accuracy, macro_f1, mcc. */
-  | { kind: 'eval'; step: number; loss: number; metrics?: { accuracy: number; macro_f1: number; mcc: number } }
+  /** `metrics`: those that the task names in tasks.ts. */
+  | { kind: 'eval'; step: number; loss: number; metrics: Metrics }
+  /** Every held-out row that an evaluation looks at, in their order, and what stands in the best, the worst and an even spread of them. */
+  | { kind: 'insights'; step: number; rows: RowInsight[]; shown: Record<number, Shown> }
   | { kind: 'sample'; sample: SampleResult }
   | { kind: 'view'; id: string; step: number; data: HeatmapData }
   | { kind: 'note'; step: number; text: string }

@@ -17,7 +17,7 @@ import { Evaluator, type TokenBatch } from './evaluate';
 import type { RunState } from './host';
 import { attachFolder } from './import';
 import { type LoadedModel, transpose } from './loaded';
-import { peftTask } from './task';
+import { taskCard } from './tasks';
 
 export interface Receipt {
   /** Largest |logit difference| between the trained adapter and the written file attached afresh, over `tokens` tokens. */
@@ -87,7 +87,7 @@ export async function exportAdapter(device: Device, loaded: LoadedModel, exporte
       const saved = await headsOf(device, loaded, attachment);
       const form = { type, config: method.peft.config(sites, config), tensors: method.peft.tensors(sites, config), saved, adapted: names };
       const transposed = names.some((name) => loaded.network.weights.get(`${name}.weight`)?.transposed);
-      return { files: writePeftForm({ ...form, transposed, allModules: modulesOf(loaded), baseModel, taskType: peftTask(loaded.task) }), dropped: [], ranks: {} };
+      return { files: writePeftForm({ ...form, transposed, allModules: modulesOf(loaded), baseModel, taskType: taskCard(loaded.task.kind).peft }), dropped: [], ranks: {} };
     }
     default: return exportLora(device, loaded, attachment, baseModel);
   }
@@ -101,7 +101,7 @@ async function exportLora(device: Device, loaded: LoadedModel, attachment: Attac
 /** The PEFT folder of a plain LoRA, with the heads that were trained whole. */
 export function peftOf(loaded: LoadedModel, modules: readonly LoraModule[], baseModel: string, saved: readonly SavedWeight[] = []): PeftFolder {
   const baseClass = loaded.model.classes[loaded.task.kind];
-  return writePeft({ modules, saved: [...saved], allModules: modulesOf(loaded), baseModel, ...(baseClass ? { baseClass } : {}), taskType: peftTask(loaded.task) });
+  return writePeft({ modules, saved: [...saved], allModules: modulesOf(loaded), baseModel, ...(baseClass ? { baseClass } : {}), taskType: taskCard(loaded.task.kind).peft });
 }
 
 /** The weights of heads as they were trained. */

@@ -1,4 +1,12 @@
-// How good answers are, from counts of (wanted, given) class.
+// How good answers are: from the loss, and from counts of (wanted, given) class.
+import type { Task } from '../models/model';
+import { type Metrics, taskCard } from './tasks';
+
+/** What the task names, of the mean loss in nats and of counts [classes, classes] where there are classes. */
+export function metricsOf({ kind }: Task, loss: number, counts: Float64Array | null): Metrics {
+  const found: Metrics = { perplexity: Math.exp(loss), ...(counts ? classMetrics(counts) : {}) };
+  return Object.fromEntries(taskCard(kind).metrics.filter((name) => found[name] !== undefined).map((name) => [name, found[name]]));
+}
 
 /** Counts by [wanted, given] class, of logits [rows, classes]; rows with a negative label do not count. */
 export function confusion(logits: Float32Array, labels: Int32Array, classes: number): Float64Array {

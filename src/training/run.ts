@@ -18,6 +18,7 @@ import type { BoundMethod, Phase, SiteValues } from './contract';
 import type { RunEvent, SampleResult } from './events';
 import { type Receipt, exportAdapter, readSites, receiptOf } from './export';
 import { Generator, promptIds } from './generate';
+import { insightsOf } from './insights';
 import type { AfterStep, RunState, Trainer } from './host';
 import { type LiveRun, goLive, releaseNumbers, releaseStep } from './live';
 import type { LoadedModel } from './loaded';
@@ -26,6 +27,7 @@ import { prepare, randomOf } from './prepare';
 import { fineTune } from './recipes/fine-tune';
 import { afterEvaluation, reasonToStop, unseen } from './stopping';
 import { hostInputs } from './task';
+import { taskCard } from './tasks';
 
 /** Steps handed to the GPU but not done. Enough to keep it busy, few enough that pausing feels immediate. */
 const IN_FLIGHT = 3;
@@ -295,8 +297,8 @@ export class Run {
   private async lookAround(always: boolean): Promise<void> {
     const { config, samples } = this.options;
     const every = (n: number) => n > 0 && this.step > 0 && this.step % n === 0 && this.step < this.totalSteps;
-    if (always || every(config.training.evalEvery)) this.judge(await this.evaluate());
-    if (samples && this.options.loaded.task.kind === 'causal-lm' && (always || every(config.sample.every))) await this.sampleNow();
+    if (always || every(config.training.evalEvery)) this.judge(await this.evaluate(always));
+    if (samples && taskCard(this.options.loaded.task.kind).writes && (always || every(config.sample.every))) await this.sampleNow();
     if (always) await this.look();
     else this.lookSoon();
     const overdue = this.step > 0 && performance.now() - this.lastSave > (this.options.saveMs ?? Number.POSITIVE_INFINITY);
@@ -323,12 +325,13 @@ export class Run {
     this.stop();
   }
 
-  /** Mean loss on the held-out batches; null where there are none. */
-  async evaluate(): Promise<number | null> {
+  /** Mean loss on the held-out batches; null where there are none. `insights`: tells of each row too. */
+  async evaluate(insights = false): Promise<number | null> {
     const batches = this.options.data.validation();
     if (batches.length === 0) return null;
-    const { loss, metrics } = await this.live.evaluator.mean(batches);
-    this.options.listener({ kind: 'eval', step: this.step, loss, ...(metrics ? { metrics } : {}) });
+    const { loss, metrics, rows } = await this.live.evaluator.mean(batches);
+    this.options.listener({ kind: 'eval', step: this.step, loss, metrics });
+    if (insights && rows.length > 0) this.options.listener({ kind: 'insights', step: this.step, ...insightsOf(rows, this.options.data) });
     return loss;
   }
 

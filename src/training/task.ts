@@ -1,7 +1,6 @@
 // The batches of a task: on the host, and the tensors that a recorded step reads.
 import { type HostData, type Tensor, tensor } from '../engine/tensor/tensor';
-import { type Task, labelsOf } from '../models/model';
-import type { PeftTask } from '../formats/peft';
+import { labelsOf } from '../models/model';
 import { DataError } from '../util/errors';
 import type { LoadedModel } from './loaded';
 import type { Call } from './task-loss';
@@ -81,6 +80,3 @@ export function textEnds(ids: Uint32Array, time: number, end: number | 'largest'
 
 /** A call of the model on these tensors. */
 export const callOf = ({ ids, pixels, ends, mask, types }: BatchTensors, more: Pick<Call, 'training' | 'heads'>): Call => ({ ...(ids ? { ids } : {}), ...(pixels ? { pixels } : {}), ...(ends ? { ends } : {}), ...(mask ? { mask } : {}), ...(types ? { types } : {}), ...more });
-
-/** `task_type` of adapter_config.json; PEFT has none for masked language models and pictures. */
-export const peftTask = ({ kind }: Task): PeftTask | null => ({ 'causal-lm': 'CAUSAL_LM', 'masked-lm': null, 'sequence-classification': 'SEQ_CLS', 'image-classification': null, 'image-text': null } as const)[kind];

@@ -11,13 +11,14 @@ import type { BoundMethod } from '../training/contract';
 import type { LoadedModel } from '../training/loaded';
 import type { Run } from '../training/run';
 import { overlapOf } from '../training/overlap';
+import { taskCard } from '../training/tasks';
 import { decompose } from '../training/truncate';
 import { ConfigError } from '../util/errors';
 import type { EngineEvent, ExportResult } from './protocol';
 
 /** Heads that are trained whole have no ranks. */
 function causal({ loaded }: Bench): void {
-  if (loaded.task.kind !== 'causal-lm') throw new ConfigError(`${loaded.name}: adapters are cut for models that write text; this one's task is ${loaded.task.kind}`, 'Export writes its adapter with its head.');
+  if (!taskCard(loaded.task.kind).writes) throw new ConfigError(`${loaded.name}: adapters are cut for models that write text; this one's task is ${loaded.task.kind}`, 'Export writes its adapter with its head.');
 }
 
 /** A model with the data that a loss on it is measured with. */

@@ -5,7 +5,7 @@ import { need, parse } from '../options';
 import { createOutput } from '../output';
 import { configOf, describeFolder } from '../session';
 import { columnsOf, dataSource } from '../sources';
-import { chooseTask, datasetFor } from '../task';
+import { chooseTask, datasetFor, taskNamed } from '../task';
 
 export async function data(args: readonly string[]): Promise<number> {
   const { values: v } = parse('data', args, { model: 'text', task: 'text', data: 'text', columns: 'text', seq: 'number', batch: 'number', seed: 'number', 'held-out': 'number', test: 'number', pack: 'flag' });
@@ -20,7 +20,7 @@ export async function data(args: readonly string[]): Promise<number> {
     seq: v.seq ?? defaultTraining.seq, batch: v.batch ?? defaultTraining.batch, seed: v.seed ?? defaultTraining.seed, holdout: v['held-out'] ?? 0.1, test: v.test ?? 0, pack: v.pack ?? false, context: loaded.info.context,
   };
   const progress = (done: number, total: number) => output.progress(`tokenising ${Math.round((100 * done) / total)} %`);
-  const { summary } = await datasetFor(task, file, null, loaded.tokenizer, options, columns, { progress });
+  const { summary } = await datasetFor(task, file, null, loaded.tokenizer, options, columns, { progress }, taskNamed('data', v.task));
   const { preview, cells: _, ...facts } = summary;
   const used = Object.entries(summary.used).map(([role, column]) => `${role}=${column}`).join(', ');
   const rows = preview.map((row, i) => `  ${String(i + 1).padStart(2)}  ${row.tokens.map((token, t) => (row.loss[t] ? token : `·${token}`)).join('').replace(/\s+/g, ' ').slice(0, 160)}`);

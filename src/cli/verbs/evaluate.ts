@@ -4,6 +4,7 @@ import { writeSafetensors } from '../../formats/safetensors';
 import { labelsOf } from '../../models/model';
 import { type Evaluation, Evaluator } from '../../training/evaluate';
 import { VALIDATION_BATCHES, defaultTraining } from '../../training/config';
+import { taskCard } from '../../training/tasks';
 import { ConfigError } from '../../util/errors';
 import { UsageError, need, parse } from '../options';
 import { createOutput, metricsText } from '../output';
@@ -50,10 +51,10 @@ export async function evaluate(args: readonly string[]): Promise<number> {
     const evaluator = await Evaluator.create(device, loaded, adapters, [batch, seq], through);
     result = await evaluator.mean(part === 'test' ? all.test() : all.validation());
   }
-  if (result.metrics) {
-    output.event({ event: 'eval', loss: result.loss, ...result.metrics, rows: result.tokens, ...(v.logits ? { logits: v.logits } : {}) }, `loss ${result.loss.toFixed(6)}${metricsText({ ...result.metrics })}, over ${result.tokens} rows`);
-    return 0;
-  }
-  output.event({ event: 'eval', loss: result.loss, perplexity: Math.exp(result.loss), tokens: result.tokens, ...(v.logits ? { logits: v.logits } : {}) }, `loss ${result.loss.toFixed(6)} nats a token, perplexity ${Math.exp(result.loss).toFixed(3)}, over ${result.tokens} tokens`);
+  const { unit } = taskCard(loaded.task.kind);
+  output.event(
+    { event: 'eval', loss: result.loss, ...result.metrics, [unit === 'token' ? 'tokens' : 'rows']: result.tokens, ...(v.logits ? { logits: v.logits } : {}) },
+    `loss ${result.loss.toFixed(6)} nats a ${unit}${metricsText(result.metrics)}, over ${result.tokens} ${unit}s`,
+  );
   return 0;
 }

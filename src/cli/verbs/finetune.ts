@@ -6,8 +6,10 @@ import { readPeft } from '../../formats/peft';
 import { VALIDATION_BATCHES } from '../../training/config';
 import type { RunEvent } from '../../training/events';
 import type { Receipt } from '../../training/export';
+import { extremes } from '../../training/insights';
 import { planRun, wantFits } from '../../training/plan';
 import { Run } from '../../training/run';
+import type { Metrics } from '../../training/tasks';
 import { ConfigError, NonFiniteError } from '../../util/errors';
 import { fileSource } from '../files';
 import { need } from '../options';
@@ -30,7 +32,7 @@ export async function finetune(args: readonly string[]): Promise<number> {
   const device = await openDevice(flags.backend, output);
   const [file, validation] = [await dataSource(dataPath, output), flags.validation ? await dataSource(flags.validation, output) : null];
   const task = await chooseTask('finetune', flags.task, await configOf(flags.model, output), validation ? [file, validation] : [file], flags.config.columns);
-  const config = { ...flags.config, task: task.kind };
+  const config = { ...flags.config, task: flags.task ?? task.kind };
   const loaded = await loadFolder(device, flags.model, output, task);
   if (!loaded.tokenizer) throw new ConfigError(`${flags.model}: tokenizer.json is missing`, 'Add the tokenizer of this model to its folder.');
   const plan = planRun(loaded, bound, config, device);
@@ -38,7 +40,7 @@ export async function finetune(args: readonly string[]): Promise<number> {
   const { batch, seq, seed } = config.training;
   const { holdout, test = 0, pack = false, columns = {} } = config;
   const options = { batch, seq, seed, holdout, test, pack, context: loaded.info.context, validationBatches: VALIDATION_BATCHES };
-  const data = await datasetFor(task, file, validation, loaded.tokenizer, options, columns, { progress: (done, total) => output.progress(`tokenising ${Math.round((100 * done) / total)} %`) });
+  const data = await datasetFor(task, file, validation, loaded.tokenizer, options, columns, { progress: (done, total) => output.progress(`tokenising ${Math.round((100 * done) / total)} %`) }, config.task);
   for (const warning of data.summary.warnings) output.note(`data: ${warning}`);
 
   const metrics = createWriteStream(join(out, 'metrics.jsonl'), { flags: flags.resume ? 'a' : 'w' });
@@ -46,7 +48,7 @@ export async function finetune(args: readonly string[]): Promise<number> {
     metrics.write(`${JSON.stringify(event)}\n`);
     output.event(event, text);
   };
-  const last = { loss: Number.NaN, validation: null as number | null, metrics: {} as Record<string, number>, seconds: 0 };
+  const last = { loss: Number.NaN, validation: null as number | null, metrics: {} as Metrics, seconds: 0 };
   const save = async (bytes: Uint8Array) => {
     // Written beside and moved over: a crash while writing leaves the checkpoint before.
     await writeFile(join(out, `${CHECKPOINT}.part`), bytes);
@@ -65,9 +67,10 @@ export async function finetune(args: readonly string[]): Promise<number> {
       output.progress(`step ${step}/${run.totalSteps}  loss ${last.loss.toFixed(4)}  ${Math.round(event.tokensPerSecond)} tokens/s  ${left} s left`);
     } else if (event.kind === 'eval') {
       last.validation = event.loss;
-      last.metrics = event.metrics ?? {};
+      last.metrics = event.metrics;
       record({ event: 'eval', step: event.step, loss: event.loss, ...event.metrics }, `step ${event.step}: validation loss ${event.loss.toFixed(4)}${metricsText(event.metrics)}`);
-    } else if (event.kind === 'phase') record({ event: 'phase', name: event.name, from: event.from, steps: event.steps }, run.phases.length > 1 ? event.name : undefined);
+    } else if (event.kind === 'insights') record({ event: 'insights', step: event.step, ...extremes(event.rows, event.shown) });
+    else if (event.kind === 'phase') record({ event: 'phase', name: event.name, from: event.from, steps: event.steps }, run.phases.length > 1 ? event.name : undefined);
     else if (event.kind === 'note') record({ event: 'note', step: event.step, text: event.text }, `step ${event.step}: ${event.text}`);
     else if (event.kind === 'ended') last.seconds = event.seconds;
   };

@@ -4,6 +4,8 @@ import { type BoundMethod, bind } from '../../training/contract';
 import { methodFor } from '../../methods/registry';
 import { type Flags, need, pairs, parse } from '../options';
 import { columnsOf, isHub, sourceOf } from '../sources';
+import { taskNamed } from '../task';
+import type { TaskName } from '../../training/tasks';
 
 const flags = {
   model: 'text', task: 'text', data: 'text', method: 'text', set: 'list', targets: 'text', steps: 'number', batch: 'number', seq: 'number', lr: 'number', seed: 'number',
@@ -17,7 +19,7 @@ export interface RunFlags {
   readonly bound: BoundMethod;
   readonly model: string;
   /** Name of the task, where one is given. */
-  readonly task: string | undefined;
+  readonly task: TaskName | undefined;
   readonly data: string | undefined;
   readonly validation: string | undefined;
   readonly out: string | undefined;
@@ -51,5 +53,5 @@ export function runFlags(verb: string, args: readonly string[]): RunFlags {
     method: { slug: method.info.slug, fields }, targets: v.targets ?? '', training,
     sample: { ...defaultRun.sample, every: 0 },
   });
-  return { config, bound: bind(method, fields), model, task: v.task, data: v.data, validation: v.val, out: v.out, resume: v.resume, from: v.from, json: v.json ?? false, backend: v['adapter-backend'] };
+  return { config, bound: bind(method, fields), model, task: taskNamed(verb, v.task), data: v.data, validation: v.val, out: v.out, resume: v.resume, from: v.from, json: v.json ?? false, backend: v['adapter-backend'] };
 }

@@ -1,5 +1,6 @@
 // lowrank sample: writes on from a prompt.
 import { Generator, promptIds } from '../../training/generate';
+import { taskCard } from '../../training/tasks';
 import { ConfigError } from '../../util/errors';
 import { need, parse } from '../options';
 import { createOutput } from '../output';
@@ -12,7 +13,7 @@ export async function sample(args: readonly string[]): Promise<number> {
   const max = v.max ?? 64;
   const device = await openDevice(v['adapter-backend'], output);
   const loaded = await loadFolder(device, need('sample', 'model', v.model), output);
-  if (loaded.task.kind !== 'causal-lm') throw new ConfigError(`${loaded.name}: ${loaded.model.classes[loaded.task.kind]} writes no text`, 'Sampling wants a causal language model.');
+  if (!taskCard(loaded.task.kind).writes) throw new ConfigError(`${loaded.name}: ${loaded.model.classes[loaded.task.kind]} writes no text`, 'Sampling wants a causal language model.');
   const { attachment: { adapters }, bound } = await attachFolders(device, loaded, v.adapter ?? [], output);
   const ids = promptIds(loaded, prompt, false);
   const generator = await Generator.create(device, loaded, adapters, ids.length + max, bound);

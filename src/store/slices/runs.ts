@@ -120,6 +120,7 @@ export function afterEvent(run: RunRecord, event: Extract<EngineEvent, { run: Ru
       // A state that could not be written leaves the one before.
       return { ...run, saved: event.problem === undefined ? { step: event.step, bytes: event.bytes, problem: null } : { step: run.saved?.step ?? 0, bytes: run.saved?.bytes ?? 0, problem: event.problem } };
     case 'eval':
+    case 'insights':
     case 'view':
       return run;
   }

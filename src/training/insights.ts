@@ -1,0 +1,40 @@
+// What a model makes of each held-out row: its loss, and the class that it gives.
+import type { Dataset } from '../data/dataset';
+import type { RowInsight, Shown } from './events';
+
+/** Rows of which the content is told: of the best, of the worst, and of an even spread that is the same at every look. */
+const [EXTREMES, SPREAD] = [6, 24];
+
+/** Rows by their loss, the worst first. */
+const byLoss = (rows: readonly RowInsight[]): RowInsight[] => [...rows].sort((a, b) => b.loss - a.loss || a.row - b.row);
+
+/** The insights of a look: all rows, and what stands in some of them. A data set that does not tell has no content. */
+export function insightsOf(rows: readonly RowInsight[], { shown }: Pick<Dataset, 'shown'>): { rows: RowInsight[]; shown: Record<number, Shown> } {
+  const sorted = byLoss(rows);
+  const spread = Array.from({ length: Math.min(SPREAD, rows.length) }, (_, i) => rows[Math.floor((i * rows.length) / Math.min(SPREAD, rows.length))] as RowInsight);
+  const chosen = shown ? new Set([...sorted.slice(0, EXTREMES), ...sorted.slice(-EXTREMES), ...spread].map(({ row }) => row)) : [];
+  return { rows: [...rows], shown: Object.fromEntries([...chosen].map((row) => [row, shown?.(row) as Shown])) };
+}
+
+/** Loss and given class of each row of logits [rows, classes]; rows with a negative label do not count. `first` is the number of the first. */
+export function classInsights(logits: Float32Array, labels: Int32Array, names: readonly string[], first: number): RowInsight[] {
+  const classes = names.length;
+  return [...labels].flatMap((label, i) => {
+    if (label < 0) return [];
+    const row = logits.subarray(i * classes, (i + 1) * classes);
+    const best = row.indexOf(row.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY));
+    const top = row[best] as number;
+    const sum = row.reduce((total, x) => total + Math.exp(x - top), 0);
+    return [{ row: first + i, loss: Math.log(sum) + top - (row[label] as number), wanted: names[label] as string, given: names[Math.max(0, best)] as string, share: 1 / sum }];
+  });
+}
+
+/** Best and worst as a log says them: the numbers with what stands in the row, without pixels. */
+export function extremes(rows: readonly RowInsight[], shown: Readonly<Record<number, Shown>>): { best: object[]; worst: object[] } {
+  const sorted = byLoss(rows);
+  const words = (row: RowInsight) => {
+    const { name, text } = shown[row.row] ?? {};
+    return { ...row, ...(name === undefined ? {} : { name }), ...(text === undefined ? {} : { text }) };
+  };
+  return { worst: sorted.slice(0, EXTREMES).map(words), best: sorted.slice(-EXTREMES).reverse().map(words) };
+}
