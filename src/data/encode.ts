@@ -34,7 +34,7 @@ export async function encodeRows(name: string, rows: readonly DataRow[], tokeniz
   const encoded: EncodedRow[] = [];
   for (const row of rows) {
     try {
-      const { ids, spans } = encodeRow(row, tokenizer);
+      const { ids, spans } = await encodeRow(row, tokenizer);
       encoded.push({ place: row.place, ids: Uint32Array.from(ids), spans });
     } catch (error) {
       // The template or the vocabulary failed on this row: say on which.
@@ -46,7 +46,7 @@ export async function encodeRows(name: string, rows: readonly DataRow[], tokeniz
   return encoded;
 }
 
-function encodeRow(row: DataRow, tokenizer: Tokenizer): { ids: number[]; spans: Spans } {
+async function encodeRow(row: DataRow, tokenizer: Tokenizer): Promise<{ ids: number[]; spans: Spans }> {
   switch (row.kind) {
     case 'text': {
       const { bos, eos } = tokenizer;
@@ -60,7 +60,7 @@ function encodeRow(row: DataRow, tokenizer: Tokenizer): { ids: number[]; spans: 
   }
 }
 
-function encodePair(prompt: string, completion: string, system: string | undefined, tokenizer: Tokenizer, glue = ''): { ids: number[]; spans: Spans } {
+async function encodePair(prompt: string, completion: string, system: string | undefined, tokenizer: Tokenizer, glue = ''): Promise<{ ids: number[]; spans: Spans }> {
   const asked: ChatMessage[] = [...(system === undefined ? [] : [{ role: 'system', content: system } as const]), { role: 'user', content: prompt }];
   if (tokenizer.hasChat) return encodeChat([...asked, { role: 'assistant', content: completion }], tokenizer);
   const { bos, eos } = tokenizer;
@@ -74,20 +74,20 @@ function encodePair(prompt: string, completion: string, system: string | undefin
  * Loss on what the assistant says, from the first token that the model itself would write to the token that ends its turn. What
  * comes before each turn is rendered as it is at inference, and must be how the whole conversation begins.
  */
-function encodeChat(messages: readonly ChatMessage[], tokenizer: Tokenizer): { ids: number[]; spans: Spans } {
+async function encodeChat(messages: readonly ChatMessage[], tokenizer: Tokenizer): Promise<{ ids: number[]; spans: Spans }> {
   const { eos } = tokenizer;
   const encode = (text: string) => tokenizer.encode(text, { addSpecial: false });
-  const write = (part: readonly ChatMessage[], addGenerationPrompt = false) => {
-    const text = tokenizer.chat(part, { addGenerationPrompt });
+  const write = async (part: readonly ChatMessage[], addGenerationPrompt = false) => {
+    const text = await tokenizer.chat(part, { addGenerationPrompt });
     if (text === null) throw new ConfigError('conversations need a chat template, and this model has none', 'Choose a model made for chat, or columns with a prompt and a completion.');
     return text;
   };
-  const render = (part: readonly ChatMessage[], addGenerationPrompt = false) => encode(write(part, addGenerationPrompt));
+  const render = async (part: readonly ChatMessage[], addGenerationPrompt = false) => encode(await write(part, addGenerationPrompt));
   const turns = messages.flatMap(({ role }, i) => (role === 'assistant' ? [i] : []));
   const last = turns.at(-1) as number;
   const said = messages.slice(0, last + 1);
   const answer = (said[last] as ChatMessage).content;
-  const opening = write(said.slice(0, -1), true), whole = write(said);
+  const opening = await write(said.slice(0, -1), true), whole = await write(said);
   const head = encode(opening);
   // Byte tokens say the same alone as in the whole: what is known need not be encoded again.
   let ids = tokenizer.bytes && whole.startsWith(opening) ? [...head, ...encode(whole.slice(opening.length))] : encode(whole);
@@ -101,7 +101,7 @@ function encodeChat(messages: readonly ChatMessage[], tokenizer: Tokenizer): { i
 
   const spans: [number, number][] = [];
   for (const turn of turns.slice(0, -1)) {
-    const start = render(messages.slice(0, turn), true), through = render(messages.slice(0, turn + 1));
+    const start = await render(messages.slice(0, turn), true), through = await render(messages.slice(0, turn + 1));
     // Some templates drop earlier thoughts or markers as the talk goes on: such a turn is only read.
     if (!begins(start) || !begins(through) || through.length <= start.length) continue;
     const end = eos === null ? -1 : through.lastIndexOf(eos);

@@ -73,29 +73,29 @@ describe('tale-1m', () => {
     expect(stream.end()).toBe('\ufffd');
   });
 
-  it('renders a conversation as the model was trained on it', () => {
+  it('renders a conversation as the model was trained on it', async () => {
     const question = { role: 'user', content: 'What is a heron?' } as const;
-    expect(tale.chat([question], { addGenerationPrompt: true })).toBe('<|bos|><|user|>What is a heron?<|assistant|>');
-    expect(tale.chat([{ role: 'system', content: 'Be brief.' }, question, { role: 'assistant', content: 'A bird.' }]))
+    expect(await tale.chat([question], { addGenerationPrompt: true })).toBe('<|bos|><|user|>What is a heron?<|assistant|>');
+    expect(await tale.chat([{ role: 'system', content: 'Be brief.' }, question, { role: 'assistant', content: 'A bird.' }]))
       .toBe('<|bos|><|system|>Be brief.<|user|>What is a heron?<|assistant|>A bird.<|eos|>');
   });
 });
 
 describe('chat templates', () => {
   const messages = [{ role: 'user', content: 'Hi' }] as const;
-  it('are none, inline, one of several, or a file that wins', () => {
+  it('are none, inline, one of several, or a file that wins', async () => {
     const none = { ...config, chat_template: undefined };
-    expect(loadTokenizer(json, none, null).chat(messages)).toBeNull();
+    expect(await loadTokenizer(json, none, null).chat(messages)).toBeNull();
     expect(loadTokenizer(json, none, null).hasChat).toBe(false);
-    expect(loadTokenizer(json, config, null).chat(messages)).toBe('<|bos|><|user|>Hi');
+    expect(await loadTokenizer(json, config, null).chat(messages)).toBe('<|bos|><|user|>Hi');
     const several = { ...config, chat_template: [{ name: 'tool_use', template: 'no' }, { name: 'default', template: '{{ eos_token }}yes' }] };
-    expect(loadTokenizer(json, several, null).chat(messages)).toBe('<|eos|>yes');
-    expect(loadTokenizer(json, config, '{{ messages[0].content }}').chat(messages)).toBe('Hi');
+    expect(await loadTokenizer(json, several, null).chat(messages)).toBe('<|eos|>yes');
+    expect(await loadTokenizer(json, config, '{{ messages[0].content }}').chat(messages)).toBe('Hi');
   });
 
-  it('that are broken or refuse are errors with what to do', () => {
-    expect(() => loadTokenizer(json, config, '{% for %}').chat(messages)).toThrow(/^chat template: cannot be rendered: /);
-    expect(() => loadTokenizer(json, config, "{{ raise_exception('no system role') }}").chat(messages)).toThrow('chat template: cannot be rendered: no system role');
+  it('that are broken or refuse are errors with what to do', async () => {
+    await expect(loadTokenizer(json, config, '{% for %}').chat(messages)).rejects.toThrow(/^chat template: cannot be rendered: /);
+    await expect(loadTokenizer(json, config, "{{ raise_exception('no system role') }}").chat(messages)).rejects.toThrow('chat template: cannot be rendered: no system role');
   });
 });
 

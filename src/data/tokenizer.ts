@@ -1,6 +1,6 @@
 // A model's own tokenizer: text to ids and back, special tokens, chat template. The algorithm is @huggingface/tokenizers;
 // this file adds what training and a preview need: the text of single tokens, and decoding that never shows half a character.
-import { Template } from '@huggingface/jinja';
+import type { Template } from '@huggingface/jinja';
 import { Tokenizer as Algorithm } from '@huggingface/tokenizers';
 import { ConfigError } from '../util/errors';
 import type { ChatMessage } from './rows';
@@ -37,7 +37,7 @@ export interface Tokenizer {
   pieces(ids: readonly number[]): string[];
   stream(options?: { skipSpecial?: boolean }): TextStream;
   /** The conversation as the model was taught to read it, special tokens spelled out (encode it with addSpecial false); null without a template. */
-  chat(messages: readonly ChatMessage[], options?: { addGenerationPrompt?: boolean }): string | null;
+  chat(messages: readonly ChatMessage[], options?: { addGenerationPrompt?: boolean }): Promise<string | null>;
 }
 
 type Json = Record<string, unknown>;
@@ -117,10 +117,12 @@ export function loadTokenizer(tokenizerJson: unknown, tokenizerConfig: unknown, 
       return pieces;
     },
     stream,
-    chat(messages, { addGenerationPrompt = false } = {}) {
+    async chat(messages, { addGenerationPrompt = false } = {}) {
       if (template === null) return null;
+      // Plain text never needs the reader of templates: it is fetched with the first conversation.
+      const { Template: Reader } = await import('@huggingface/jinja');
       try {
-        parsed ??= new Template(template);
+        parsed ??= new Reader(template);
         return parsed.render({ ...strings, tools: null, documents: null, messages, add_generation_prompt: addGenerationPrompt });
       } catch (error) {
         throw new ConfigError(`chat template: cannot be rendered: ${(error as Error).message}`, 'Correct chat_template.jinja, or remove it (and "chat_template" in tokenizer_config.json) to join prompt and completion as they stand.');

@@ -174,7 +174,7 @@ describe('the tokenizer inside', () => {
     const [a, b] = [folder, own].map(({ tokenizer, tokenizerConfig, chatTemplate }) => loadTokenizer(tokenizer, tokenizerConfig, chatTemplate));
     expect(a?.encode(text)).toEqual(b?.encode(text));
     expect([a?.bos, a?.eos, a?.pad, a?.vocabSize]).toEqual([b?.bos, b?.eos, b?.pad, b?.vocabSize]);
-    expect(a?.chat([{ role: 'user', content: 'Hi' }], { addGenerationPrompt: true })).toBe(b?.chat([{ role: 'user', content: 'Hi' }], { addGenerationPrompt: true }));
+    expect(await a?.chat([{ role: 'user', content: 'Hi' }], { addGenerationPrompt: true })).toBe(await b?.chat([{ role: 'user', content: 'Hi' }], { addGenerationPrompt: true }));
     expect(a?.decode(a.encode(text, { addSpecial: false }))).toBe(text);
   });
 

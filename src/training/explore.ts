@@ -250,7 +250,7 @@ export class Explorer {
     if (kept) return kept;
     if (!mine()) return null;
     const { loaded, sample, chat } = this.options;
-    const ids = promptIds(loaded, prompt, chat);
+    const ids = await promptIds(loaded, prompt, chat);
     const generator = await this.generator(cut ? 'on' : 'off', ids.length + sample.maxTokens);
     if (cut) this.write(cut);
     const written = await generator.generate(ids, { ...sample, topP: 0.9, onText: () => mine() });

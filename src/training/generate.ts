@@ -124,10 +124,10 @@ function nucleus(weights: Float64Array, topP: number, topK: number): number[] {
 }
 
 /** The ids of a prompt. With `chat`, a prompt without the model's own markers becomes a user's turn that the model is to answer. */
-export function promptIds({ tokenizer, name }: LoadedModel, prompt: string, chat: boolean): number[] {
+export async function promptIds({ tokenizer, name }: LoadedModel, prompt: string, chat: boolean): Promise<number[]> {
   if (!tokenizer) throw new ConfigError(`${name}: the model has no tokenizer.json`, 'Add tokenizer.json to its folder.');
   const plain = tokenizer.encode(prompt, { addSpecial: false });
   const marked = tokenizer.decode(plain, { skipSpecial: true }) !== tokenizer.decode(plain);
-  const turn = chat && !marked ? tokenizer.chat([{ role: 'user', content: prompt }], { addGenerationPrompt: true }) : null;
+  const turn = chat && !marked ? await tokenizer.chat([{ role: 'user', content: prompt }], { addGenerationPrompt: true }) : null;
   return turn === null ? tokenizer.encode(prompt) : tokenizer.encode(turn, { addSpecial: false });
 }

@@ -350,7 +350,7 @@ export class Run {
 
   private async write(prompt: string, maxTokens: number, temperature: number): Promise<SampleResult> {
     const { loaded, config, data } = this.options;
-    const ids = promptIds(loaded, prompt, data.summary.format === 'rows');
+    const ids = await promptIds(loaded, prompt, data.summary.format === 'rows');
     const settings = { maxTokens, temperature, topP: 0.9, seed: config.training.seed };
     const step = this.step;
     const one = async (which: 'off' | 'on') => {

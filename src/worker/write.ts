@@ -85,7 +85,7 @@ export function createWriting(device: Device, loaded: LoadedModel): Writing {
       const result = writing.then(async () => {
         if (ended) throw new ConfigError('another model was loaded', 'Write again.');
         stopped = false;
-        const prompt = promptIds(loaded, request.prompt, request.chat);
+        const prompt = await promptIds(loaded, request.prompt, request.chat);
         const written: Written[] = [];
         for (const [i, voice] of request.voices.entries()) if (!stopped) written.push(await one(request, voice, prompt, attachedOf, (piece) => onText(i, piece)));
         return written;

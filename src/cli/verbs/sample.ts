@@ -15,7 +15,7 @@ export async function sample(args: readonly string[]): Promise<number> {
   const loaded = await loadFolder(device, need('sample', 'model', v.model), output);
   if (!taskCard(loaded.task.kind).writes) throw new ConfigError(`${loaded.name}: ${loaded.model.classes[loaded.task.kind]} writes no text`, 'Sampling wants a causal language model.');
   const { attachment: { adapters }, bound } = await attachFolders(device, loaded, v.adapter ?? [], output);
-  const ids = promptIds(loaded, prompt, false);
+  const ids = await promptIds(loaded, prompt, false);
   const generator = await Generator.create(device, loaded, adapters, ids.length + max, bound);
   const live = !v.json && process.stdout.isTTY === true;
   let text = '';

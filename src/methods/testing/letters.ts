@@ -15,6 +15,6 @@ export function letters(eos: number | null = null): Tokenizer {
       const ids = [...first, ...(second ?? [])];
       return { ids, types: ids.map((_, i) => Number(i >= first.length)), special: ids.map(() => false) };
     },
-    chat: () => null,
+    chat: async () => null,
   };
 }
