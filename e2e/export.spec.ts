@@ -192,13 +192,17 @@ test('on the real engine every file reads back; others read it too', async ({ pa
   const project = await unpacked((await written(page, 'cluster', 120_000)).bytes, 'cluster');
   expect(Object.keys(project).sort()).toEqual(expect.arrayContaining(['README.md', 'adapter/adapter_model.safetensors', 'base/model.safetensors', 'continue.py', 'data/king-james.txt', 'requirements.txt', 'run.json']));
   const python = process.env.LOWRANK_PYTHON;
-  test.skip(!python, 'LOWRANK_PYTHON names no Python that has the requirements');
+  if (python) await goesOnInPython(python, join(folder, 'cluster'));
+  else test.info().annotations.push({ type: 'not run', description: 'continue.py: LOWRANK_PYTHON names no Python that has the requirements' });
+});
+
+async function goesOnInPython(python: string, project: string): Promise<void> {
   const told = (out: string) => out.trim().split('\n').filter((line) => line.startsWith('{')).map((line) => JSON.parse(line) as Record<string, number | string>);
-  const run = async (...args: string[]) => told((await promisify(execFile)(python as string, ['continue.py', ...args], { cwd: join(folder, 'cluster') })).stdout);
+  const run = async (...args: string[]) => told((await promisify(execFile)(python, ['continue.py', ...args], { cwd: project })).stdout);
   const check = await run('--check');
   // The same rows, the same loss: PyTorch sums in another order.
   expect(Math.abs(Number(check[1]?.loss) - Number(check[1]?.studio))).toBeLessThan(1e-4);
   const goneOn = await run('--steps', '8', '--out', 'continued');
   expect(Number(goneOn.filter((event) => event.event === 'eval').at(-1)?.loss)).toBeLessThan(Number(check[1]?.loss));
-  await readFile(join(folder, 'cluster', 'continued', 'adapter_model.safetensors'));
-});
+  await readFile(join(project, 'continued', 'adapter_model.safetensors'));
+}
