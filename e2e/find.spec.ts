@@ -74,13 +74,19 @@ test('the device panel: memory, self-test, a timed step, kernels and why', async
   await open(page, site.url);
   await page.getByTestId('device-button').click();
   await expect(page.getByTestId('device-memory')).toContainText('41.2 MB');
+  await expect(page.getByTestId('switched-off')).toContainText('matmul/thin LANES=64: y is off by 2.1e-1');
+  // No share of a roofline before one was measured.
+  await expect(page.locator('.device-panel')).not.toContainText('roofline');
   await page.getByTestId('self-test').click();
-  await expect(page.getByTestId('self-test-result')).toHaveText('3 of 3 kernels agree with f64');
+  await expect(page.getByTestId('self-test-result')).toHaveText('3 of 3 product kernels agree with f64. 2 of 3 fast kernels agree with the plain ones and are on.');
+  await expect(page.getByTestId('gates').getByRole('row').first()).toContainText('off: y is off by');
   await page.getByTestId('bench').click();
   await expect(page.getByTestId('bench-result')).toContainText('84 ms a step');
+  await expect(page.getByTestId('bench-limits')).toContainText('11.8 GB/s copied, 6.4 GFLOP/s');
+  await expect(page.getByRole('row', { name: /optim\/adamw/ })).toContainText(/72\.0\s% memory/);
+  // A lookup reads a part of its table: what it could reach at most is not known, and not said.
+  await expect(page.getByRole('row', { name: /embedding\/lookup/ })).not.toContainText('%');
   await expect(page.locator('.device-panel')).toContainText('fastest of those timed');
-  // No roofline was measured, so none is shown.
-  await expect(page.locator('.device-panel')).not.toContainText('roofline');
   await shot(page, 'device-dark');
   await noViolations(page);
 });

@@ -128,6 +128,10 @@ test('a run that a reload interrupts goes on from its kept state to the same val
 test('the device panel tests its kernels and times a step', async ({ page }) => {
   await page.goto('/');
   await ready(page);
+  // One row, so that a step of this adapter takes a third of a second.
+  await page.getByTestId('box-batch').fill('1');
+  await page.getByTestId('box-batch').press('Enter');
+  await ready(page);
   await page.getByTestId('device-button').click();
   await page.getByTestId('self-test').click();
   const result = page.getByTestId('self-test-result');
@@ -135,7 +139,11 @@ test('the device panel tests its kernels and times a step', async ({ page }) => 
   const [passed, all] = ((await result.innerText()).match(/\d+/g) ?? []).map(Number);
   expect(all).toBeGreaterThan(1);
   expect(passed).toBe(all);
+  await expect(result).toContainText(/All \d+ fast kernels agree|fast kernels agree with the plain ones/);
   await page.getByTestId('bench').click();
   await expect(page.getByTestId('bench-result')).toContainText('dispatches a step', { timeout: 120_000 });
+  await expect(page.getByTestId('bench-limits')).toContainText(/[\d.]+ GB\/s copied, [\d.]+ GFLOP\/s/);
+  await expect(page.getByRole('row', { name: /optim\/adamw.*(memory|compute)/ })).toBeVisible();
   await expect(page.locator('.device-panel .kernels').last()).toContainText('matmul');
+  await page.screenshot({ path: 'out/shots/device-real.png' });
 });

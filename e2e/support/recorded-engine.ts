@@ -296,16 +296,27 @@ export function recordedEngine({ pace, device, states }: Script): EngineApi {
     deviceState: async () => ({
       bytes: model ? 41_200_000 : 0, peakBytes: model ? 58_700_000 : 0, pipelines: model ? 41 : 0,
       kernels: model ? [{ family: 'matmul', sizes: 'm 256 n 128 k 128', kernel: 'matmul direct 8×4', reason: 'measured', times: [{ kernel: 'matmul direct 8×4', ms: 2.4 }, { kernel: 'matmul tiled 32', ms: 3.1 }] }, { family: 'rms_norm', sizes: 'rows 256 n 128', kernel: 'rms_norm', reason: 'only', times: [] }] : [],
+      off: model ? [{ kernel: 'matmul/thin LANES=64', reason: 'y is off by 2.1e-1 of its largest number, allowed are 0.0001' }] : [],
     }),
     selfTest: async () => {
       await wait(60);
-      return ['direct 4×4', 'direct 8×4', 'tiled 32'].map((kernel, i) => ({ kernel: `matmul ${kernel}`, shape: '96×80×128', passed: true, error: 0.1 + i / 20, ms: 1.2, gflops: 1.6 }));
+      return {
+        products: ['direct 4×4', 'direct 8×4', 'tiled 32'].map((kernel, i) => ({ kernel: `matmul ${kernel}`, shape: '96×80×128', passed: true, error: 0.1 + i / 20, ms: 1.2, gflops: 1.6 })),
+        gates: [
+          { family: 'matmul', kernel: 'matmul/direct TM=4 TN=4', outcome: 'plain' }, { family: 'matmul', kernel: 'matmul/direct TM=8 TN=4', outcome: 'passed' },
+          { family: 'matmul', kernel: 'matmul/thin LANES=64', outcome: 'failed', reason: 'y is off by 2.1e-1 of its largest number, allowed are 0.0001' }, { family: 'attention', kernel: 'attention/rows', outcome: 'passed' },
+        ],
+      };
     },
     timeStep: async (config) => {
       await wait(90);
       return {
         ms: 84.2, msLeast: 79.9, runs: 7, tokensPerSecond: (1000 * config.training.batch * config.training.seq) / 84.2, gflops: 3.1, dispatches: 214,
-        kernels: [{ kernel: 'matmul', count: 126, ms: 61.2, gflops: 3.9 }, { kernel: 'attention', count: 18, ms: 9.4, gflops: 2.2 }, { kernel: 'adamw', count: 1, ms: 0.8, gflops: 0 }],
+        kernels: [
+          { kernel: 'matmul/direct', count: 126, ms: 61.2, gflops: 3.9, roofline: { share: 0.61, bound: 'compute' } }, { kernel: 'attention/rows', count: 18, ms: 9.4, gflops: 2.2, roofline: { share: 0.34, bound: 'compute' } },
+          { kernel: 'embedding/lookup', count: 1, ms: 0.9, gflops: 0 }, { kernel: 'optim/adamw', count: 1, ms: 0.8, gflops: 0.2, roofline: { share: 0.72, bound: 'memory' } },
+        ],
+        timed: 'wall clock', limits: { gbps: 11.8, gflops: 6.4 },
       };
     },
     pause: async (run) => {

@@ -1,10 +1,10 @@
 // Calls on the device that nothing in the store keeps: their answers live as long as the panel that asked.
 import { type EngineClient, readFailure } from '../worker/client';
-import type { DeviceState, RunConfig, SelfTestRow, StepTimes } from './contract';
+import type { DeviceState, RunConfig, SelfTest, StepTimes } from './contract';
 
 export interface DeviceCalls {
   state(): Promise<DeviceState>;
-  selfTest(): Promise<SelfTestRow[]>;
+  selfTest(): Promise<SelfTest>;
   /** Times steps of a setup on the loaded model. Rejects with a Failure. */
   timeStep(config: RunConfig): Promise<StepTimes>;
 }

@@ -63,15 +63,19 @@ export interface StepTimes {
   tokensPerSecond: number;
   gflops: number;
   dispatches: number;
-  /** By GPU timestamps, each dispatch alone; null where the device has none. */
-  kernels: KernelTime[] | null;
+  /** Each kernel by itself, over and over, the dearest first; what may overlap in a step does not here. */
+  kernels: KernelTime[];
+  timed: 'timestamps' | 'wall clock';
+  /** What this device was measured to do at most: a copy that fits in no cache, chains of multiply-adds in f32. */
+  limits: { gbps: number; gflops: number };
 }
 export interface KernelTime {
   kernel: string;
   /** Dispatches a step. */
   count: number;
+  /** Milliseconds a step. */
   ms: number;
   gflops: number;
-  /** Share of what this device was measured to be able to do, and which limit that is; absent until it was measured. */
+  /** Share of the device's limits, and which of them is nearer. Absent for kernels on matrix units, whose limit is not measured, and for those that read only parts of their tensors. */
   roofline?: { share: number; bound: 'compute' | 'memory' };
 }

@@ -38,8 +38,11 @@ export interface KernelChoice {
   times: { kernel: string; ms: number }[];
 }
 export interface SelfTestRow { kernel: string; shape: string; passed: boolean; /** Largest error as a share of its bound. */ error: number; ms: number; gflops: number }
-/** What the engine holds on the device now. */
-export interface DeviceState { bytes: number; peakBytes: number; pipelines: number; kernels: KernelChoice[] }
+/** A fast kernel after its trial against the plain one of its family; 'plain' is that one itself. One that failed is off on this device. */
+export interface GateRow { family: string; kernel: string; outcome: 'passed' | 'failed' | 'plain'; reason?: string }
+export interface SelfTest { products: SelfTestRow[]; gates: GateRow[] }
+/** What the engine holds on the device now, and the kernels that it runs there; `off`: those that failed their trial, and how. */
+export interface DeviceState { bytes: number; peakBytes: number; pipelines: number; kernels: KernelChoice[]; off: { kernel: string; reason: string }[] }
 
 export interface BuiltinModel {
   id: string;
@@ -220,7 +223,7 @@ export interface EngineApi extends ExploreApi {
   /** After the device was lost: a new one. Models, data and runs have to be loaded again. */
   recover(): Promise<DeviceCard>;
   deviceState(): Promise<DeviceState>;
-  selfTest(): Promise<SelfTestRow[]>;
+  selfTest(): Promise<SelfTest>;
   /** Times steps of a setup on the current model, on parameters of their own. */
   timeStep(config: RunConfig): Promise<StepTimes>;
   pause(run: RunId): Promise<void>;

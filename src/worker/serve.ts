@@ -7,7 +7,6 @@ import type { FileStore } from '../formats/file-store';
 import { openHfFolder } from '../formats/hf-folder';
 import type { PeftAdapter } from '../formats/peft';
 import { methodFor, methods } from '../methods/registry';
-import { checkKernels, timeStep } from '../training/bench';
 import { stepOf } from '../training/checkpoint';
 import { type BoundMethod, bind } from '../training/contract';
 import { VALIDATION_BATCHES, defaultRun, parseRunConfig, type RunConfig } from '../training/config';
@@ -280,15 +279,18 @@ export function createEngine(gpu: GPU | undefined, tuneStore: () => Promise<Tune
     },
     async deviceState() {
       const on = wantDevice();
-      return { bytes: on.bytes, peakBytes: on.peakBytes, pipelines: on.pipelineCount, kernels: [...on.choices.values()].map((choice) => ({ ...choice })) };
+      return { bytes: on.bytes, peakBytes: on.peakBytes, pipelines: on.pipelineCount, kernels: [...on.choices.values()].map((choice) => ({ ...choice })), off: [...on.switchedOff].map(([kernel, reason]) => ({ kernel, reason })) };
     },
-    async selfTest() { return checkKernels(wantDevice()); },
+    async selfTest() {
+      return (await import('../training/bench')).checkKernels(wantDevice());
+    },
     async timeStep(json) {
       const config = parseRunConfig(json);
       const { loaded } = wantModel();
       const [on, bound] = [wantDevice(), boundOf(config)];
       wantFits(planRun(loaded, bound, config, on));
       const { set } = await arrangedFor(config);
+      const { timeStep } = await import('../training/bench');
       return timeStep({ device: on, loaded, data: set, bound, config, progress: (done, total) => tell({ kind: 'progress', task: 'Timing steps', done, total }) });
     },
 

@@ -9,17 +9,17 @@ import * as attentionReference from '../../engine/ops/attention.reference';
 import * as lossReference from '../../engine/ops/loss.reference';
 import * as matmulReference from '../../engine/ops/matmul.reference';
 import * as normsReference from '../../engine/ops/norms.reference';
+import { type Limits, limitsOf, rooflineShare, trafficOf } from '../../engine/ops/roofline';
 import { AdamW } from '../../engine/optim/adamw';
 import { type Command, Graph, node, output as stepTensor } from '../../engine/tensor/graph';
 import { free, readF32, sliceOf, upload } from '../../engine/tensor/memory';
 import { plan } from '../../engine/tensor/planner';
 import { type Step, compile } from '../../engine/tensor/step';
-import { type HostData, type Tensor, byteLength, elements, rootOf, sizeOf, tensor } from '../../engine/tensor/tensor';
+import { type HostData, type Tensor, elements, rootOf, sizeOf, tensor } from '../../engine/tensor/tensor';
 import { type Case, type Input, findings, i32, testCase } from '../../engine/testing/check';
-import { timeKernel } from '../../engine/testing/measure';
+import { timeKernel } from '../../engine/gpu/measure';
 import { noise } from '../../engine/testing/noise';
 import { sampledError, shareOff } from '../../engine/testing/product';
-import { type Limits, limitsOf, rooflineShare } from '../../engine/testing/roofline';
 import { type LlamaConfig, llama } from '../../models/llama';
 import { shapes } from '../../models/shapes';
 import { UsageError } from '../options';
@@ -127,8 +127,8 @@ async function time(device: Device, subject: Subject, limits: Limits, runs: numb
         if (seen.has(key) || command.family.name.startsWith('elementwise/fill')) continue;
         seen.add(key);
         const { ms, spread, timed } = await timeKernel(device, kernel, command.params, slices(command), Math.min(runs, 9));
-        const bytes = traffic(command);
-        const roofline = rooflineShare(limits, { flops: command.flops, bytes, ms });
+        const bytes = trafficOf(command);
+        const { share: roofline } = rooflineShare(limits, { flops: command.flops, bytes, ms });
         output.event(
           { event: 'kernel', name: command.family.name, variant: kernel.key, shape: sizesText(command, subject.shape), ms, gflops: command.flops / ms / 1e6, gbps: bytes / ms / 1e6, roofline, spread, timed },
           `${ms.toFixed(4).padStart(10)} ms ± ${(50 * spread).toFixed(0).padStart(2)} %  ${(command.flops / ms / 1e6).toFixed(1).padStart(9)} GFLOP/s  ${(bytes / ms / 1e6).toFixed(1).padStart(7)} GB/s  ${(100 * roofline).toFixed(0).padStart(4)} % of the roofline  ${sizesText(command, subject.shape)}  ${kernel.key}`,
@@ -145,12 +145,6 @@ async function time(device: Device, subject: Subject, limits: Limits, runs: numb
 /** A product by its own sizes, with the inner size of a second one that is joined in; others by their subject's. */
 function sizesText({ family, params: { m, n, k, k2, ta, tb } }: Command, otherwise: string): string {
   return family.name === 'matmul' ? `${m}×${n}×${k}${k2 ? ` + ${k2}` : ''} ${ta ? 'T' : 'N'}${tb ? 'T' : 'N'}` : otherwise;
-}
-
-/** Bytes that must move at the least: every tensor once, AdamW's state in and out. */
-function traffic({ family, tensors }: Command): number {
-  const once = [...new Set(tensors)].reduce((sum, t) => sum + byteLength(t), 0);
-  return family.name === 'optim/adamw' ? once + 3 * byteLength(tensors.at(-1) as Tensor) : once;
 }
 
 interface Sizes {

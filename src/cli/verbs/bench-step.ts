@@ -3,6 +3,7 @@ import { drawn } from '../../engine/nn/init';
 import { Network } from '../../engine/nn/network';
 import { noAdapters } from '../../engine/nn/site';
 import type { Device } from '../../engine/gpu/device';
+import { limitsOf, rooflineShare, trafficOf } from '../../engine/ops/roofline';
 import { Graph } from '../../engine/tensor/graph';
 import { free, upload, write } from '../../engine/tensor/memory';
 import { type Step, compile } from '../../engine/tensor/step';
@@ -11,6 +12,7 @@ import { methodFor } from '../../methods/registry';
 import { modelFor, taskOf } from '../../models/registry';
 import { shapes } from '../../models/shapes';
 import { type Attachment, attach, initialise } from '../../training/attach';
+import { timeParts } from '../../training/bench';
 import { type TrainingConfig, defaultTraining } from '../../training/config';
 import { bind } from '../../training/contract';
 import type { LoadedModel } from '../../training/loaded';
@@ -138,26 +140,27 @@ export async function benchStep(device: Device, spec: StepSpec & { runs: number;
     { event: 'step', shape, method, rank, batch, seq, dtype, ms, ms_min: least, ms_pipelined: pipelined, ms_encode: encode, tokens_per_s: Math.round((1000 * batch * seq) / ms), dispatches: step.cost.dispatches, gflop: step.cost.flops / 1e9, gflops: step.cost.flops / ms / 1e6, peak_bytes: device.peakBytes },
     `${shape}, ${method} r ${rank}, ${batch} × ${seq}: ${ms.toFixed(2)} ms a step (least ${least.toFixed(2)}, in a row ${pipelined.toFixed(2)}, of that encoding ${encode.toFixed(2)}), ${Math.round((1000 * batch * seq) / ms)} tokens/s, ${step.cost.dispatches} dispatches, ${(step.cost.flops / ms / 1e9).toFixed(2)} TFLOP/s, peak ${bytesText(device.peakBytes)}`,
   );
-  if (spec.profile) await showProfile(step, output);
+  if (spec.profile) await showProfile(device, step, output);
   prepared.dispose();
 }
 
 /** Where a step's time goes, kernel by kernel and product by product, the dearest first. */
-async function showProfile(step: Step, output: Output): Promise<void> {
-  const rows = await step.profile();
-  if (!rows) {
-    output.note('this device has no timestamps: no profile');
-    return;
+async function showProfile(device: Device, step: Step, output: Output): Promise<void> {
+  const parts = await timeParts(device, step, (done, total) => output.progress(`timing kernels ${done}/${total}`));
+  const limits = await limitsOf(device);
+  const groups = new Map<string, { count: number; ms: number; flops: number; bytes: number }>();
+  for (const { kernel, command, count, ms } of parts) {
+    const { m, n, k, ta, tb } = command.params;
+    const name = command.family.name === 'matmul' ? `${kernel.key} ${m}×${n}×${k} ${ta ? 'T' : 'N'}${tb ? 'T' : 'N'}` : kernel.key;
+    const group = groups.get(name) ?? { count: 0, ms: 0, flops: 0, bytes: 0 };
+    groups.set(name, { count: group.count + count, ms: group.ms + count * ms, flops: group.flops + count * command.flops, bytes: group.bytes + count * trafficOf(command) });
   }
-  const groups = new Map<string, { count: number; ms: number; flops: number }>();
-  for (const row of rows) {
-    const { m, n, k, ta, tb } = row.params;
-    const name = row.family === 'matmul' ? `${row.kernel} ${m}×${n}×${k} ${ta ? 'T' : 'N'}${tb ? 'T' : 'N'}` : row.kernel;
-    const group = groups.get(name) ?? { count: 0, ms: 0, flops: 0 };
-    groups.set(name, { count: group.count + 1, ms: group.ms + row.ms, flops: group.flops + row.flops });
-  }
-  const total = rows.reduce((sum, row) => sum + row.ms, 0);
-  for (const [name, { count, ms: spent, flops }] of [...groups].sort((a, b) => b[1].ms - a[1].ms)) {
-    output.event({ event: 'profile', kernel: name, count, ms: spent, share: spent / total, gflops: flops / spent / 1e6 }, `${((100 * spent) / total).toFixed(1).padStart(5)} %  ${spent.toFixed(3).padStart(9)} ms  ${String(count).padStart(4)} ×  ${(flops / spent / 1e6).toFixed(0).padStart(7)} GFLOP/s  ${name}`);
+  const total = [...groups.values()].reduce((sum, { ms }) => sum + ms, 0);
+  for (const [name, { count, ms, flops, bytes }] of [...groups].sort((a, b) => b[1].ms - a[1].ms)) {
+    const { share: roofline, bound } = rooflineShare(limits, { flops, bytes, ms });
+    output.event(
+      { event: 'profile', kernel: name, count, ms, share: ms / total, gflops: flops / ms / 1e6, gbps: bytes / ms / 1e6, roofline, bound },
+      `${((100 * ms) / total).toFixed(1).padStart(5)} %  ${ms.toFixed(3).padStart(9)} ms  ${String(count).padStart(4)} ×  ${(flops / ms / 1e6).toFixed(0).padStart(7)} GFLOP/s  ${(100 * roofline).toFixed(0).padStart(4)} % of the roofline (${bound})  ${name}`,
+    );
   }
 }

@@ -20,7 +20,7 @@ export async function device(args: readonly string[]): Promise<number> {
   const best = [...rows].sort((a, b) => a.ms - b.ms)[0];
   output.event(
     { event: 'device', adapter: profile.id, vendor: info.vendor, architecture: info.architecture, software: profile.software, features: [...gpu.features].sort(), limits, kernels: best ? [{ work: `matmul ${best.shape}`, kernel: best.kernel, gflops: best.gflops }] : [], self_test: rows, gates },
-    `${profile.id}${profile.software ? ' (computes on the CPU)' : ''}\nfeatures: ${[...gpu.features].sort().join(', ')}\nlargest buffer ${limits.maxBufferSize}, in one binding ${limits.maxStorageBufferBindingSize}\n${rows.map((r) => `${r.passed ? 'passed' : 'FAILED'}  ${r.kernel.padEnd(44)} ${r.shape}  error ${(100 * r.error).toFixed(0)} % of its bound  ${r.ms.toFixed(2)} ms`).join('\n')}\n${gates.map((g) => `${g.outcome === 'passed' ? 'passed' : 'switched off'}  ${g.kernel}${g.outcome === 'passed' ? '' : `: ${g.outcome}`}`).join('\n')}`,
+    `${profile.id}${profile.software ? ' (computes on the CPU)' : ''}\nfeatures: ${[...gpu.features].sort().join(', ')}\nlargest buffer ${limits.maxBufferSize}, in one binding ${limits.maxStorageBufferBindingSize}\n${rows.map((r) => `${r.passed ? 'passed' : 'FAILED'}  ${r.kernel.padEnd(44)} ${r.shape}  error ${(100 * r.error).toFixed(0)} % of its bound  ${r.ms.toFixed(2)} ms`).join('\n')}\n${gates.map((g) => `${{ passed: 'passed', failed: 'switched off', plain: 'plain' }[g.outcome]}  ${g.kernel}${g.reason ? `: ${g.reason}` : ''}`).join('\n')}`,
   );
   return rows.every((row) => row.passed) ? 0 : 1;
 }

@@ -1,15 +1,18 @@
 // Every fast kernel that a device may choose for usual work, tried against its family's plain one: what the device panel shows.
 import type { Device } from '../gpu/device';
-import { passes } from '../tensor/gate';
+import { PASSED, tried } from '../tensor/gate';
 import { Graph, node, output } from '../tensor/graph';
 import { tensor } from '../tensor/tensor';
 import { attention } from './attention';
 import { matmul } from './matmul';
 
 export interface GateRow {
+  readonly family: string;
   readonly kernel: string;
-  /** 'passed', or what was wrong. */
-  readonly outcome: string;
+  /** 'plain': what the others of its family are held against. */
+  readonly outcome: 'passed' | 'failed' | 'plain';
+  /** What was wrong. */
+  readonly reason?: string;
 }
 
 /** Records a little of everything that has more than one kernel: products of all kinds, in f32 and with halves, attention and its gradients. */
@@ -28,13 +31,15 @@ function usualWork(matrices: boolean): Graph {
   return graph;
 }
 
+/** On request a software adapter tries its kernels too. */
 export async function tryKernels(device: Device): Promise<GateRow[]> {
   const rows = new Map<string, GateRow>();
   for (const { family, params } of usualWork(device.profile.matrices).commands) {
     if (!family.trial) continue;
     for (const kernel of family.candidates(device.profile, params)) {
-      const passed = await passes(device, family, kernel, params);
-      if (!rows.has(kernel.key) || !passed) rows.set(kernel.key, { kernel: kernel.key, outcome: passed ? 'passed' : (device.switchedOff.get(kernel.key) ?? 'failed') });
+      const outcome = await tried(device, family, kernel, params);
+      const row: GateRow = { family: family.name, kernel: kernel.key, outcome: outcome === null ? 'plain' : outcome === PASSED ? 'passed' : 'failed', ...(outcome !== null && outcome !== PASSED ? { reason: outcome } : {}) };
+      if (!rows.has(kernel.key) || row.outcome === 'failed') rows.set(kernel.key, row);
     }
   }
   return [...rows.values()];

@@ -22,13 +22,20 @@ export interface Trial {
 
 /** Bumped when kernels change so that what was tried no longer counts. */
 const VERSION = 1;
-const PASSED = 'passed';
+export const PASSED = 'passed';
 
 /** Whether `kernel` may run on this device. The plain kernel of a family always may; so may kernels whose family has no trial. */
 export async function passes(device: Device, family: Family, kernel: Kernel, params: ParamValues): Promise<boolean> {
-  const plain = family.plain?.(params);
   // Software adapters run what the tests run.
-  if (device.profile.software || !plain || !family.trial || plain.key === kernel.key) return true;
+  if (device.profile.software) return true;
+  const outcome = await tried(device, family, kernel, params);
+  return outcome === null || outcome === PASSED;
+}
+
+/** What came of a kernel's trial on this device: 'passed', or what was wrong; null where there is none, for the plain kernel itself among others. */
+export async function tried(device: Device, family: Family, kernel: Kernel, params: ParamValues): Promise<string | null> {
+  const plain = family.plain?.(params);
+  if (!plain || !family.trial || plain.key === kernel.key) return null;
   const trial = family.trial(params, kernel);
   // What the sizes of the work do not change is what a kernel may get wrong in its own way: turned operands, joined sums, heads.
   const key = `gate v${VERSION} ${device.profile.id} ${kernel.key} ${Object.entries(trial.params).map(([name, value]) => `${name}${value}`).join(' ')}`;
@@ -38,9 +45,8 @@ export async function passes(device: Device, family: Family, kernel: Kernel, par
     device.gates.set(key, known);
   }
   const outcome = await known;
-  if (outcome === PASSED) return true;
-  device.switchedOff.set(kernel.key, outcome);
-  return false;
+  if (outcome !== PASSED) device.switchedOff.set(kernel.key, outcome);
+  return outcome;
 }
 
 async function outcomeOf(device: Device, key: string, plain: Kernel, kernel: Kernel, trial: Trial): Promise<string> {

@@ -35,12 +35,19 @@ export interface CompileOptions {
 }
 
 interface Dispatch {
-  /** The kernel's key. */
-  readonly key: string;
+  readonly kernel: Kernel;
   readonly pipeline: GPUComputePipeline;
   readonly bindings: GPUBindGroup;
   readonly params: GPUBindGroup;
   readonly grid: readonly [number, number, number];
+}
+
+/** A kernel over certain sizes and where its tensors stand, `count` times in the step. */
+export interface Work {
+  readonly kernel: Kernel;
+  readonly command: Command;
+  readonly slices: readonly Slice[];
+  count: number;
 }
 
 /** Dispatches handed over first, and at most at a time: the GPU starts early, and never waits for the next part to be encoded. */
@@ -112,7 +119,7 @@ export class Step {
         groups.set(key, bindings);
       }
       const [x, y = 1, z = 1] = kernel.grid(command.params);
-      this.dispatches.push({ key: kernel.key, pipeline, bindings, params: params[offsets[i] as number] as GPUBindGroup, grid: [x, y, z] });
+      this.dispatches.push({ kernel, pipeline, bindings, params: params[offsets[i] as number] as GPUBindGroup, grid: [x, y, z] });
     });
   }
 
@@ -155,40 +162,17 @@ export class Step {
     pass.end();
   }
 
-  /**
-   * Milliseconds of every dispatch, in order, by GPU timestamps; each stands in a pass of its own, so overlap is lost.
-   * Null where the device has no timestamps. The step really runs.
-   */
-  async profile(): Promise<{ kernel: string; family: string; params: ParamValues; flops: number; ms: number }[] | null> {
-    const { gpu } = this.device;
-    if (!gpu.features.has('timestamp-query')) return null;
-    const rows: { kernel: string; family: string; params: ParamValues; flops: number; ms: number }[] = [];
-    const most = 2048;
-    for (let start = 0; start < this.dispatches.length; start += most) {
-      const part = this.dispatches.slice(start, start + most);
-      const queries = gpu.createQuerySet({ type: 'timestamp', count: 2 * part.length });
-      const resolved = gpu.createBuffer({ size: 16 * part.length, usage: GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC });
-      const encoder = gpu.createCommandEncoder();
-      part.forEach((d, i) => {
-        const pass = encoder.beginComputePass({ timestampWrites: { querySet: queries, beginningOfPassWriteIndex: 2 * i, endOfPassWriteIndex: 2 * i + 1 } });
-        pass.setPipeline(d.pipeline);
-        pass.setBindGroup(0, d.bindings);
-        pass.setBindGroup(1, d.params);
-        pass.setBindGroup(2, this.stepGroup);
-        pass.dispatchWorkgroups(...d.grid);
-        pass.end();
-      });
-      encoder.resolveQuerySet(queries, 0, 2 * part.length, resolved, 0);
-      gpu.queue.submit([encoder.finish()]);
-      const times = new BigUint64Array(await this.device.read({ buffer: resolved, offset: 0, size: resolved.size }));
-      part.forEach((d, i) => {
-        const command = this.memory.commands[start + i] as Command;
-        rows.push({ kernel: d.key, family: command.family.name, params: command.params, flops: command.flops, ms: Number((times[2 * i + 1] as bigint) - (times[2 * i] as bigint)) / 1e6 });
-      });
-      queries.destroy();
-      resolved.destroy();
-    }
-    return rows;
+  /** What the step does, each kernel over the same sizes once, with how often: for timing one by one. */
+  works(): Work[] {
+    const found = new Map<string, Work>();
+    this.dispatches.forEach(({ kernel }, i) => {
+      const command = this.memory.commands[i] as Command;
+      const key = [kernel.key, ...Object.values(command.params), ...command.tensors.map((t) => t.shape.join())].join(' ');
+      const work = found.get(key);
+      if (work) work.count++;
+      else found.set(key, { kernel, command, slices: command.tensors.map((t) => this.locate(t)), count: 1 });
+    });
+    return [...found.values()];
   }
 
   /** The numbers of a kept or lasting tensor after the runs submitted so far. */

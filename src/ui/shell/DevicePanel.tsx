@@ -1,9 +1,9 @@
 // The device as the engine found it: what it allows, what is held there now, which kernels were chosen and why, and what it can do.
-import { Cpu } from 'lucide-react';
+import { Cpu, TriangleAlert } from 'lucide-react';
 import { Popover } from 'radix-ui';
 import { useEffect, useState } from 'react';
 import { useStore } from 'zustand';
-import type { DeviceCard, DeviceState, Failure, SelfTestRow, StepTimes } from '../../store/contract';
+import type { DeviceCard, DeviceState, Failure, SelfTest, StepTimes } from '../../store/contract';
 import { activeRun } from '../../store/slices/runs';
 import { useApp, useStudio } from '../context';
 import { CopyButton } from '../controls/CopyLine';
@@ -39,7 +39,7 @@ export function DevicePanel() {
 
 function Inside({ device }: { device: DeviceCard }) {
   const state = useDeviceState();
-  const [tested, setTested] = useState<readonly SelfTestRow[] | null>(null);
+  const [tested, setTested] = useState<SelfTest | null>(null);
   const [timed, setTimed] = useState<StepTimes | null>(null);
   return (
     <>
@@ -57,7 +57,7 @@ function Inside({ device }: { device: DeviceCard }) {
         <div><dt>{words.memoryPeak}</dt><dd>{state ? bytes(state.peakBytes) : ''}</dd></div>
         <div><dt>{words.pipelines}</dt><dd>{state ? count(state.pipelines) : ''}</dd></div>
       </dl>
-      <SelfTest rows={tested} onDone={setTested} />
+      <Trials result={tested} off={state?.off ?? []} onDone={setTested} />
       <Bench times={timed} onDone={setTimed} />
       <h4>{words.kernels} <span className="hint">{words.kernelsHint}</span></h4>
       {state && <Kernels state={state} />}
@@ -90,16 +90,36 @@ function useAsk<T>(work: () => Promise<T>, onDone: (result: T) => void): { busy:
   return { busy, failure, start };
 }
 
-function SelfTest({ rows, onDone }: { rows: readonly SelfTestRow[] | null; onDone: (rows: readonly SelfTestRow[]) => void }) {
+function Trials({ result, off, onDone }: { result: SelfTest | null; off: DeviceState['off']; onDone: (result: SelfTest) => void }) {
   const { device } = useApp();
   const { busy, failure, start } = useAsk(device.selfTest, onDone);
-  const bad = rows?.filter((row) => !row.passed) ?? [];
+  const bad = result?.products.filter((row) => !row.passed) ?? [];
+  const fast = result?.gates.filter((row) => row.outcome !== 'plain') ?? [];
+  // What is off comes first.
+  const order = { failed: 0, passed: 1, plain: 2 };
   return (
     <>
       <div className="row between"><h4>{words.selfTest} <span className="hint">{words.selfTestHint}</span></h4><button type="button" className="btn" data-testid="self-test" disabled={busy} onClick={start}>{busy ? words.benchBusy : words.runSelfTest}</button></div>
       {failure && <FailureBanner failure={failure} />}
-      {rows && <p className={bad.length > 0 ? 'danger' : ''} data-testid="self-test-result">{words.selfTestPassed(rows.length - bad.length, rows.length)}</p>}
+      {result && <p data-testid="self-test-result"><span className={bad.length > 0 ? 'danger' : ''}>{words.selfTestPassed(result.products.length - bad.length, result.products.length)}</span> {fast.length > 0 && words.gates(fast.filter((row) => row.outcome === 'passed').length, fast.length)}</p>}
       {bad.map((row) => <p key={row.kernel} className="danger num breaks">{row.kernel} {row.shape}: {words.errorShare(percent(row.error))}</p>)}
+      {result && result.gates.length > 0 && (
+        <div className="scroll kernels" data-testid="gates">
+          <table className="tbl">
+            <tbody>
+              {[...result.gates].sort((a, b) => order[a.outcome] - order[b.outcome] || a.kernel.localeCompare(b.kernel)).map(({ kernel, outcome, reason }) => (
+                <tr key={kernel}><td className="mono">{kernel}</td><td className={outcome === 'failed' ? 'warn' : 'hint'}>{outcome === 'failed' && <Icon of={TriangleAlert} size={12} />} {words.gateOutcomes[outcome]}{reason ? `: ${reason}` : ''}</td></tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
+      )}
+      {!result && off.length > 0 && (
+        <div data-testid="switched-off">
+          <p className="warn"><Icon of={TriangleAlert} size={12} /> {words.off} <span className="hint">{words.offHint}</span></p>
+          {off.map(({ kernel, reason }) => <p key={kernel} className="hint breaks"><span className="mono">{kernel}</span>: {reason}</p>)}
+        </div>
+      )}
     </>
   );
 }
@@ -109,32 +129,30 @@ function Bench({ times, onDone }: { times: StepTimes | null; onDone: (times: Ste
   const { busy, failure, start } = useAsk(() => device.timeStep(store.getState().project.draft), onDone);
   const ready = useStudio((state) => state.project.model.status === 'ready');
   const trains = useStudio((state) => { const run = activeRun(state.runs); return run !== null && run.status !== 'paused'; });
-  const total = times?.kernels?.reduce((sum, kernel) => sum + kernel.ms, 0) ?? 0;
-  const rooflines = times?.kernels?.some((kernel) => kernel.roofline) ?? false;
+  const total = times?.kernels.reduce((sum, kernel) => sum + kernel.ms, 0) ?? 0;
   return (
     <>
       <div className="row between"><h4>{words.bench} <span className="hint">{words.benchHint}</span></h4><button type="button" className="btn" data-testid="bench" disabled={busy || !ready || trains} onClick={start}>{busy ? words.benchBusy : words.runBench}</button></div>
-      {trains && <p className="hint">{words.benchWait}</p>}
+      {trains ? <p className="hint">{words.benchWait}</p> : !times && <p className="hint">{words.benchNone}</p>}
       {failure && <FailureBanner failure={failure} />}
       {times && (
         <>
           <p data-testid="bench-result">{words.step(seconds(times.ms / 1000), seconds(times.msLeast / 1000), times.runs)}, <span className="num">{rate(times.tokensPerSecond)}</span> {strings.train.tokensPerSecond}, <span className="num">{tick(times.gflops)}</span> GFLOP/s, {strings.build.perStep('', times.dispatches).replace(/^ and /, '')}</p>
-          {times.kernels === null ? <p className="hint">{words.noTimestamps}</p> : (
-            <div className="scroll kernels">
-              <table className="tbl">
-                <thead><tr><th>{words.kernel}</th><th className="r">×</th><th className="r">ms</th><th className="r">GFLOP/s</th>{rooflines && <th className="r">{words.roofline}</th>}</tr></thead>
-                <tbody>
-                  {times.kernels.map((kernel) => (
-                    <tr key={kernel.kernel}>
-                      <td>{kernel.kernel}</td><td className="r dim">{kernel.count}</td>
-                      <td className="r share" style={{ '--share': kernel.ms / total } as React.CSSProperties}>{kernel.ms.toFixed(2)}</td><td className="r">{kernel.gflops > 0 ? tick(kernel.gflops) : ''}</td>
-                      {rooflines && <td className="r">{kernel.roofline ? `${percent(kernel.roofline.share)} ${kernel.roofline.bound}` : ''}</td>}
-                    </tr>
-                  ))}
-                </tbody>
-              </table>
-            </div>
-          )}
+          <p className="hint" data-testid="bench-limits">{words.measuredLimits(tick(times.limits.gbps), tick(times.limits.gflops))} {words.timed[times.timed]}</p>
+          <div className="scroll kernels">
+            <table className="tbl">
+              <thead><tr><th>{words.kernel}</th><th className="r">×</th><th className="r">ms</th><th className="r">GFLOP/s</th><th className="r" title={words.rooflineHelp}>{words.roofline}</th></tr></thead>
+              <tbody>
+                {times.kernels.map(({ kernel, count: n, ms, gflops, roofline }) => (
+                  <tr key={kernel}>
+                    <td>{kernel}</td><td className="r dim">{n}</td>
+                    <td className="r share" style={{ '--share': ms / total } as React.CSSProperties}>{ms.toFixed(2)}</td><td className="r">{gflops > 0 ? tick(gflops) : ''}</td>
+                    <td className="r">{roofline && <>{percent(roofline.share)} <span className="hint">{words.bounds[roofline.bound]}</span></>}</td>
+                  </tr>
+                ))}
+              </tbody>
+            </table>
+          </div>
         </>
       )}
     </>
@@ -161,11 +179,13 @@ function Kernels({ state }: { state: DeviceState }) {
   );
 }
 
-function report(device: DeviceCard, state: DeviceState | null, tested: readonly SelfTestRow[] | null, timed: StepTimes | null): string {
+function report(device: DeviceCard, state: DeviceState | null, tested: SelfTest | null, timed: StepTimes | null): string {
   return [
     deviceName(device), device.description, navigator.userAgent, `features: ${device.features.join(', ')}`, ...Object.entries(device.limits).map(([name, value]) => `${name}: ${value}`),
     ...(state ? [`held: ${state.bytes} bytes, peak ${state.peakBytes}`, ...state.kernels.map((choice) => `${choice.family} ${choice.sizes}: ${choice.kernel} (${choice.reason})`)] : []),
-    ...(tested ?? []).map((row) => `${row.passed ? 'passed' : 'FAILED'} ${row.kernel} ${row.shape}: ${percent(row.error)} of its bound`),
-    ...(timed ? [`step: ${timed.ms} ms, ${timed.tokensPerSecond} tokens/s`, ...(timed.kernels ?? []).map((kernel) => `${kernel.kernel} ×${kernel.count}: ${kernel.ms} ms`)] : []),
+    ...(state?.off ?? []).map(({ kernel, reason }) => `off ${kernel}: ${reason}`),
+    ...(tested?.products ?? []).map((row) => `${row.passed ? 'passed' : 'FAILED'} ${row.kernel} ${row.shape}: ${percent(row.error)} of its bound`),
+    ...(tested?.gates ?? []).map((row) => `${row.outcome} ${row.kernel}`),
+    ...(timed ? [`step: ${timed.ms} ms, ${timed.tokensPerSecond} tokens/s`, `at most: ${timed.limits.gbps} GB/s, ${timed.limits.gflops} GFLOP/s`, ...timed.kernels.map(({ kernel, count: n, ms, roofline }) => `${kernel} ×${n}: ${ms} ms${roofline ? `, ${percent(roofline.share)} of ${roofline.bound}` : ''}`)] : []),
   ].filter(Boolean).join('\n');
 }

@@ -1,13 +1,13 @@
 // The probes do the work that they are credited with, and the clock tells long from short.
 import { beforeAll, describe, expect, it } from 'vitest';
-import copySource from '../../../shaders/testing/copy.wgsl?raw';
-import fmaSource from '../../../shaders/testing/fma.wgsl?raw';
+import copySource from '../../../shaders/probe/copy.wgsl?raw';
+import fmaSource from '../../../shaders/probe/fma.wgsl?raw';
 import type { Device, Slice } from '../gpu/device';
 import { ceilDiv, kernel } from '../gpu/kernel';
-import { testDevice } from './device';
-import { timeKernel } from './measure';
-import { noise } from './noise';
-import { sampledError, shareOff } from './product';
+import { testDevice } from '../testing/device';
+import { timeKernel } from '../gpu/measure';
+import { noise } from '../testing/noise';
+import { sampledError, shareOff } from '../testing/product';
 import { limitsOf, rooflineShare } from './roofline';
 
 let device: Device;
@@ -25,7 +25,7 @@ describe('probes', () => {
     const n = 1000;
     const from = buffer(noise(4 * n, 1));
     const to = buffer(new Float32Array(4 * n));
-    await timeKernel(device, kernel('testing/copy', copySource, (p) => [ceilDiv(p.n as number, 64 * EACH)], { overrides: { EACH } }), { n }, [from, to], 1);
+    await timeKernel(device, kernel('probe/copy', copySource, (p) => [ceilDiv(p.n as number, 64 * EACH)], { overrides: { EACH } }), { n }, [from, to], 1);
     expect(await read(to)).toEqual(await read(from));
   });
 
@@ -33,7 +33,7 @@ describe('probes', () => {
     const [n, rounds] = [70, 3];
     const from = buffer(Float32Array.of(0.5, 0.5, 0.5, 0.5, 1, 1, 1, 1));
     const to = buffer(new Float32Array(4 * n));
-    await timeKernel(device, kernel('testing/fma', fmaSource, (p) => [ceilDiv(p.n as number, 64)]), { n, rounds }, [from, to], 1);
+    await timeKernel(device, kernel('probe/fma', fmaSource, (p) => [ceilDiv(p.n as number, 64)]), { n, rounds }, [from, to], 1);
     // v ← v/2 + 1 three times is v/8 + 7/4; eight chains begin at i … i + 7. All of it is exact in f32.
     const want = Float32Array.from({ length: 4 * n }, (_, j) => 8 * (Math.floor(j / 4) / 8 + 7 / 4) + 28 / 8);
     expect(await read(to)).toEqual(want);
@@ -41,7 +41,7 @@ describe('probes', () => {
 
   it('a chain eight times as long takes more than twice and less than thirty times as long', async () => {
     const [from, to] = [buffer(Float32Array.of(0.5, 0.5, 0.5, 0.5, 1, 1, 1, 1)), buffer(new Float32Array(4 * 4096))];
-    const chain = kernel('testing/fma', fmaSource, (p) => [ceilDiv(p.n as number, 64)]);
+    const chain = kernel('probe/fma', fmaSource, (p) => [ceilDiv(p.n as number, 64)]);
     const time = async (rounds: number) => (await timeKernel(device, chain, { n: 4096, rounds }, [from, to])).ms;
     const [short, long] = [await time(256), await time(2048)];
     expect(long / short).toBeGreaterThan(2);
@@ -60,8 +60,8 @@ describe('limits', () => {
 
   it('a share is the larger of both', () => {
     const limits = { bytes: 100, f32: 1000, f16: null };
-    expect(rooflineShare(limits, { flops: 500, bytes: 20, ms: 1 })).toBeCloseTo(0.5);
-    expect(rooflineShare(limits, { flops: 500, bytes: 80, ms: 1 })).toBeCloseTo(0.8);
+    expect(rooflineShare(limits, { flops: 500, bytes: 20, ms: 1 })).toEqual({ share: 0.5, bound: 'compute' });
+    expect(rooflineShare(limits, { flops: 500, bytes: 80, ms: 1 })).toEqual({ share: 0.8, bound: 'memory' });
   });
 });
 

@@ -1,6 +1,6 @@
 // How long one kernel takes on given buffers: many dispatches in one pass, so that neither submitting nor the coarse clock counts.
-import type { Device, Slice } from '../gpu/device';
-import { type Kernel, type ParamValues, paramBlock } from '../gpu/kernel';
+import type { Device, Slice } from './device';
+import { type Kernel, type ParamValues, paramBlock } from './kernel';
 
 export interface Timing {
   /** Milliseconds a dispatch, the median of the passes. */

@@ -1,11 +1,13 @@
 // What the device at hand can do at most, measured and not looked up: bytes a second by copying, operations a second by chains of
 // multiply-adds. A kernel's share of this roofline (Williams et al. 2009) says how much is left to gain.
-import copySource from '../../../shaders/testing/copy.wgsl?raw';
-import fmaSource from '../../../shaders/testing/fma.wgsl?raw';
-import fmaF16Source from '../../../shaders/testing/fma_f16.wgsl?raw';
+import copySource from '../../../shaders/probe/copy.wgsl?raw';
+import fmaSource from '../../../shaders/probe/fma.wgsl?raw';
+import fmaF16Source from '../../../shaders/probe/fma_f16.wgsl?raw';
 import type { Device } from '../gpu/device';
 import { type Kernel, ceilDiv, grid1d, kernel } from '../gpu/kernel';
-import { type Timing, timeKernel } from './measure';
+import { type Timing, timeKernel } from '../gpu/measure';
+import type { Command } from '../tensor/graph';
+import { type Tensor, byteLength } from '../tensor/tensor';
 
 /** Bytes a millisecond, and floating-point operations a millisecond. */
 export interface Limits {
@@ -16,11 +18,11 @@ export interface Limits {
   readonly f16: number | null;
 }
 
-const copyKernel = (EACH: number) => kernel('testing/copy', copySource, (p) => grid1d(ceilDiv(p.n as number, 64 * EACH)), { overrides: { EACH } });
+const copyKernel = (EACH: number) => kernel('probe/copy', copySource, (p) => grid1d(ceilDiv(p.n as number, 64 * EACH)), { overrides: { EACH } });
 const perInvocation = (p: Readonly<Record<string, number>>) => grid1d(ceilDiv(p.n as number, 64));
 const copies = [copyKernel(1), copyKernel(8)];
-const fmaF32 = kernel('testing/fma', fmaSource, perInvocation);
-const fmaF16 = kernel('testing/fma_f16', fmaF16Source, perInvocation);
+const fmaF32 = kernel('probe/fma', fmaSource, perInvocation);
+const fmaF16 = kernel('probe/fma_f16', fmaF16Source, perInvocation);
 
 /** Operations of one round of an invocation: eight vectors of four, a product and a sum each. */
 const ROUND = 8 * 4 * 2;
@@ -61,5 +63,14 @@ async function measure(device: Device): Promise<Limits> {
   }
 }
 
-/** The larger of both shares: what the kernel is nearer to being bound by. Above 1 where its numbers stay in a cache. */
-export const rooflineShare = ({ bytes, f32 }: Limits, work: { flops: number; bytes: number; ms: number }): number => Math.max(work.flops / work.ms / f32, work.bytes / work.ms / bytes);
+/** The larger of both shares, and what the kernel is nearer to being bound by. Above 1 where its numbers stay in a cache. */
+export function rooflineShare({ bytes, f32 }: Limits, work: { flops: number; bytes: number; ms: number }): { share: number; bound: 'compute' | 'memory' } {
+  const [computed, moved] = [work.flops / work.ms / f32, work.bytes / work.ms / bytes];
+  return computed > moved ? { share: computed, bound: 'compute' } : { share: moved, bound: 'memory' };
+}
+
+/** Bytes that must move at the least: every tensor once, AdamW's state in and out. */
+export function trafficOf({ family, tensors }: Command): number {
+  const once = [...new Set(tensors)].reduce((sum, t) => sum + byteLength(t), 0);
+  return family.name === 'optim/adamw' ? once + 3 * byteLength(tensors.at(-1) as Tensor) : once;
+}
