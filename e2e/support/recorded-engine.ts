@@ -19,7 +19,7 @@ const rank = { kind: 'int', label: 'Rank', help: 'Columns of B and rows of A: ho
 const alpha = { kind: 'float', label: 'Alpha', help: 'The adapter is scaled by alpha ÷ rank.', default: 16, min: 0.5, max: 256, log: true } as const;
 const METHODS: MethodCard[] = [
   {
-    slug: 'lora', name: 'LoRA', summary: 'Two thin matrices beside every chosen layer; the layer itself stays frozen.', formula: 'y = W x + (α/r) B A x',
+    slug: 'lora', name: 'LoRA', summary: 'Two thin matrices beside every chosen layer; the layer itself stays frozen.', goodFor: 'a first run.', formula: 'y = W x + (α/r) B A x',
     paper: { title: 'LoRA: Low-Rank Adaptation of Large Language Models', authors: 'Hu et al.', year: 2022, venue: 'ICLR', url: 'https://arxiv.org/abs/2106.09685' },
     family: 'baseline', models: ['decoder'], exports: 'lora-exact', series: [], views: [],
     fields: {
@@ -30,7 +30,7 @@ const METHODS: MethodCard[] = [
     },
   },
   {
-    slug: 'sora', name: 'SoRA', summary: 'LoRA with a gate on every rank. A proximal step closes gates while training, so each layer finds its own rank.',
+    slug: 'sora', name: 'SoRA', summary: 'LoRA with a gate on every rank. A proximal step closes gates while training, so each layer finds its own rank.', goodFor: 'finding out how much rank each layer needs.',
     formula: 'y = W x + (α/r) B (g ⊙ A x)\ng ← sign(g) max(|g| − ξ, 0)',
     paper: { title: 'Sparse Low-rank Adaptation of Pre-trained Language Models', authors: 'Ding et al.', year: 2023, venue: 'EMNLP', url: 'https://arxiv.org/abs/2311.11696' },
     family: 'sparse', models: ['decoder'], exports: 'lora-exact', series: [{ id: 'kept_ranks', label: 'Ranks kept' }],
@@ -196,7 +196,7 @@ export function recordedEngine({ pace, device, states }: Script): EngineApi {
       const large = source.kind === 'builtin' && source.id === 'tale-16m';
       const layers = large ? 10 : 6;
       model = {
-        name: source.kind === 'builtin' ? source.id : source.name, architecture: 'Llama', parameters: large ? 17_309_568 : 1_613_440, bytes: large ? 34_629_128 : 3_230_000, layers,
+        name: source.kind === 'builtin' ? source.id : source.name, kind: 'decoder', architecture: 'Llama', parameters: large ? 17_309_568 : 1_613_440, bytes: large ? 34_629_128 : 3_230_000, layers,
         hidden: large ? 384 : 128, heads: large ? 6 : 4, kvHeads: 2, vocab: 4096, context: 512, dtype: 'f16', formats: ['peft', 'merged', 'gguf'], sites: sitesOf(layers),
       };
       return model;

@@ -18,6 +18,7 @@ export const adalora = defineMethod({
     slug: 'adalora',
     name: 'AdaLoRA',
     summary: 'Updates in the form of a singular value decomposition; a falling budget takes ranks from layers where they matter little.',
+    goodFor: 'long runs with a fixed budget of ranks that should go to the layers in need of them.',
     formula: 'y = W x + (α/r) P Λ Q x',
     paper: { title: 'AdaLoRA: Adaptive Budget Allocation for Parameter-Efficient Fine-Tuning', authors: 'Zhang et al.', year: 2023, venue: 'ICLR 2023', url: 'https://arxiv.org/abs/2303.10512' },
     family: 'baseline',

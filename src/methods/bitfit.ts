@@ -7,6 +7,7 @@ export const bitfit = defineMethod({
     slug: 'bitfit',
     name: 'BitFit',
     summary: 'Trains biases and nothing else. The smallest change that still adapts; layers without a bias get one.',
+    goodFor: 'a lower bound: how far biases alone can go.',
     formula: 'y = W x + b, b trained',
     paper: { title: 'BitFit: Simple Parameter-efficient Fine-tuning for Transformer-based Masked Language-models', authors: 'Ben Zaken, Goldberg, Ravfogel', year: 2022, venue: 'ACL 2022', url: 'https://arxiv.org/abs/2106.10199' },
     family: 'baseline',

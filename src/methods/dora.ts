@@ -9,6 +9,7 @@ export const dora = defineMethod({
     slug: 'dora',
     name: 'DoRA',
     summary: 'Splits each weight into lengths and directions: LoRA changes the directions, one number an output the length.',
+    goodFor: 'low ranks that should come nearer to full fine-tuning, at the price of a slower step.',
     formula: 'y = m ⊙ (W + s B A) x / ‖W + s B A‖',
     paper: { title: 'DoRA: Weight-Decomposed Low-Rank Adaptation', authors: 'Liu et al.', year: 2024, venue: 'ICML 2024', url: 'https://arxiv.org/abs/2402.09353' },
     family: 'baseline',

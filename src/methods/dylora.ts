@@ -12,6 +12,7 @@ export const dylora = defineMethod({
     slug: 'dylora',
     name: 'DyLoRA',
     summary: 'One training run for every rank up to R: each step trains at a rank drawn at random, so the adapter may be cut to any rank afterwards.',
+    goodFor: 'choosing the rank after training: one run holds every rank up to R.',
     formula: 'y = W x + (α/b) B[:, :b] A[:b] x,  b drawn from 1 … R each step',
     paper: { title: 'DyLoRA: Parameter-Efficient Tuning of Pre-trained Models using Dynamic Search-Free Low-Rank Adaptation', authors: 'Valipour et al.', year: 2023, venue: 'EACL 2023', url: 'https://arxiv.org/abs/2210.07558' },
     family: 'low-rank',

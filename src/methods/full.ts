@@ -13,6 +13,7 @@ export const full = defineMethod({
     slug: 'full',
     name: 'Full fine-tuning',
     summary: 'Trains every weight of the model. No adapter: four times the memory of the weights, and a file as large as the model.',
+    goodFor: 'small models, and an upper bound: how far training every weight can go.',
     formula: 'y = W x, W trained',
     paper: { title: 'Universal Language Model Fine-tuning for Text Classification', authors: 'Howard, Ruder', year: 2018, venue: 'ACL 2018', url: 'https://arxiv.org/abs/1801.06146' },
     family: 'baseline',

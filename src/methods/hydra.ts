@@ -15,6 +15,7 @@ export const hydra = defineMethod({
     slug: 'hydra',
     name: 'Hydra',
     summary: 'Two low-rank heads beside each layer: one reads its input and adds directions, one reads its output and mixes anew what is there.',
+    goodFor: 'tasks that want what a layer already computes mixed anew, beside the new directions of a LoRA.',
     formula: 'y₀ = W x + b,  y = y₀ + s·(Bₚ(Aₚ x + aₚ) + cₚ) + s·(Bₛ(Aₛ y₀ + aₛ) + cₛ)',
     paper: { title: 'Hydra: Multi-head Low-rank Adaptation for Parameter Efficient Fine-tuning', authors: 'Kim et al.', year: 2023, venue: 'arXiv', url: 'https://arxiv.org/abs/2309.06922' },
     family: 'low-rank',

@@ -14,6 +14,7 @@ export const lamda = defineMethod({
     slug: 'lamda',
     name: 'LaMDA',
     summary: 'A frozen projection from the weight’s spectrum, a small trained core, and a B that is frozen column by column: what trains shrinks to r² a layer.',
+    goodFor: 'little memory for the optimiser: what trains shrinks to r² numbers a layer during the run.',
     formula: 'y = W x + s·B S A x − U_r Σ_r A x,  A = V_rᵀ, B from U_r, S from Σ_r / s',
     paper: { title: 'LaMDA: Large Model Fine-Tuning via Spectrally Decomposed Low-Dimensional Adaptation', authors: 'Azizi et al.', year: 2024, venue: 'Findings of EMNLP 2024', url: 'https://arxiv.org/abs/2406.12832' },
     family: 'low-rank',

@@ -53,6 +53,7 @@ export const loldu = defineMethod({
     slug: 'loldu',
     name: 'LoLDU',
     summary: 'Trains only the diagonal of an LDU factorisation of each weight: r numbers a layer.',
+    goodFor: 'a handful of trained numbers a layer, where LoRA of rank 1 is still too much.',
     formula: 'y = W x + σ M ((z − z₀) ⊙ V x), W = P L D U, M = (P L)[:, :r], V = U[:r]',
     paper: { title: 'LoLDU: Low-Rank Adaptation via Lower-Diag-Upper Decomposition for Parameter-Efficient Fine-Tuning', authors: 'Shi et al.', year: 2024, venue: 'arXiv', url: 'https://arxiv.org/abs/2410.13618' },
     family: 'low-rank',

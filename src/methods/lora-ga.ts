@@ -61,6 +61,7 @@ export const loraGa = defineMethod({
     slug: 'lora-ga',
     name: 'LoRA-GA',
     summary: 'LoRA that starts from the singular vectors of the gradient, so that its first step is as close to full fine-tuning as it can be.',
+    goodFor: 'short runs whose first steps should go where full fine-tuning would; it reads some gradients first.',
     formula: 'y = W x + (α/√r) (B A − B₀ A₀) x, A₀ = c V[:r]ᵀ, B₀ = c U[r:2r] of G = U Σ Vᵀ',
     paper: { title: 'LoRA-GA: Low-Rank Adaptation with Gradient Approximation', authors: 'Wang et al.', year: 2024, venue: 'NeurIPS 2024', url: 'https://arxiv.org/abs/2407.05000' },
     family: 'initialisation',

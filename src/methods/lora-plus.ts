@@ -10,6 +10,7 @@ export const loraPlus = defineMethod({
     slug: 'lora-plus',
     name: 'LoRA+',
     summary: 'LoRA with a learning rate of its own for B, several times that of A, so that both factors learn in wide layers.',
+    goodFor: 'wide layers and long runs, where B learns too slowly at the rate of A.',
     formula: 'y = W x + (α/r) B A x, η_B = λ η_A',
     paper: { title: 'LoRA+: Efficient Low Rank Adaptation of Large Models', authors: 'Hayou, Ghosh, Yu', year: 2024, venue: 'ICML 2024', url: 'https://arxiv.org/abs/2402.12354' },
     family: 'baseline',

@@ -17,6 +17,7 @@ export const loraPro = defineMethod({
     slug: 'lora-pro',
     name: 'LoRA-Pro',
     summary: 'LoRA with another optimiser: its factors move so that the weight moves as close to full fine-tuning as rank r allows.',
+    goodFor: 'coming nearer to full fine-tuning at the rank of a LoRA, for more work in each step.',
     formula: 'g_A = (BᵀB)⁻¹ g_Aᴸ / s² + X A, g_B = (I − P_B) g_Bᴸ (A Aᵀ)⁻¹ / s² − B X',
     paper: { title: 'LoRA-Pro: Are Low-Rank Adapters Properly Optimized?', authors: 'Wang et al.', year: 2025, venue: 'ICLR 2025', url: 'https://arxiv.org/abs/2407.18242' },
     family: 'optimiser',

@@ -8,6 +8,7 @@ export const lora = defineMethod({
     slug: 'lora',
     name: 'LoRA',
     summary: 'Two thin matrices beside each frozen layer: the baseline that everything is compared with.',
+    goodFor: 'a first run, and the measure that every other method is held against.',
     formula: 'y = W x + (α/r) B A x',
     paper: { title: 'LoRA: Low-Rank Adaptation of Large Language Models', authors: 'Hu et al.', year: 2021, venue: 'ICLR 2022', url: 'https://arxiv.org/abs/2106.09685' },
     family: 'baseline',

@@ -14,6 +14,7 @@ export const mos = defineMethod({
     slug: 'mos',
     name: 'MoS',
     summary: 'Layers of a kind share pools of shards; each builds a LoRA of high rank from its own fixed random picks, at the parameters of a low one.',
+    goodFor: 'a small budget of parameters over many layers, each of which then still has a high rank.',
     formula: 'y = W x + (α/r) Bᵏ Aᵏ x,  rows of Aᵏ and columns of Bᵏ joined from l shards each',
     paper: { title: 'MoS: Unleashing Parameter Efficiency of Low-Rank Adaptation with Mixture of Shards', authors: 'Wang et al.', year: 2024, venue: 'ICLR 2025', url: 'https://arxiv.org/abs/2410.00938' },
     family: 'low-rank',

@@ -28,6 +28,7 @@ export const nlora = defineMethod({
     slug: 'nlora',
     name: 'NLoRA',
     summary: 'A small square matrix between the two factors of a LoRA, started from slices of the weight; or that matrix alone.',
+    goodFor: 'a start out of the weights that costs no decomposition, or a trained core of r² numbers a layer.',
     formula: 'y = W x + s B N A x',
     paper: { title: 'NLoRA: Nyström-Initiated Low-Rank Adaptation for Large Language Models', authors: 'Guo, Chang and Wu', year: 2025, venue: 'EMNLP Findings 2025', url: 'https://arxiv.org/abs/2502.14482' },
     family: 'initialisation',

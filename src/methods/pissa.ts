@@ -15,6 +15,7 @@ export const pissa = defineMethod({
     slug: 'pissa',
     name: 'PiSSA',
     summary: 'LoRA that starts from the strongest singular directions of each weight, and so trains what matters most from the first step.',
+    goodFor: 'short runs that should move what matters from the first step; each layer is decomposed once before it.',
     formula: 'y = (W − s B₀ A₀) x + s B A x, s B₀ A₀ = U_r Σ_r V_rᵀ',
     paper: { title: 'PiSSA: Principal Singular Values and Singular Vectors Adaptation of Large Language Models', authors: 'Meng, Wang, Zhang', year: 2024, venue: 'NeurIPS 2024', url: 'https://arxiv.org/abs/2404.02948' },
     family: 'baseline',

@@ -34,8 +34,9 @@ export function methodFor(slug: string): Method {
 }
 
 function validated(method: Method): Method {
-  const { slug, fields, series, views } = method.info;
+  const { slug, goodFor, fields, series, views } = method.info;
   if (!/^[a-z0-9-]+$/.test(slug)) throw new ConfigError(`method '${slug}': a slug has only lower-case letters, digits and dashes`);
+  if (!/^[^A-Z].*\.$/.test(goodFor)) throw new ConfigError(`method ${slug}: goodFor does not go on from "Good for": '${goodFor}'`, 'Begin with a small letter and end with a stop.');
   resolveFields(`method ${slug}: defaults`, fields, Object.fromEntries(Object.entries(fields).map(([name, field]) => [name, field.default])));
   for (const ids of [series.map((s) => s.id), views.map((v) => v.id)]) {
     if (new Set(ids).size !== ids.length) throw new ConfigError(`method ${slug}: an id of a series or view stands twice`);

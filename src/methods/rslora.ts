@@ -10,6 +10,7 @@ export const rslora = defineMethod({
     slug: 'rslora',
     name: 'rsLoRA',
     summary: 'LoRA scaled by α / √r instead of α / r: higher ranks learn as strongly as low ones.',
+    goodFor: 'ranks of 32 and more, which a scale of α / r holds back.',
     formula: 'y = W x + (α/√r) B A x',
     paper: { title: 'A Rank Stabilization Scaling Factor for Fine-Tuning with LoRA', authors: 'Kalajdzievski', year: 2023, venue: 'arXiv', url: 'https://arxiv.org/abs/2312.03732' },
     family: 'baseline',

@@ -25,6 +25,7 @@ export const salt = defineMethod({
     slug: 'salt',
     name: 'SALT',
     summary: 'Scales and shifts the largest singular values of each weight, and changes the block of the others by a low-rank matrix.',
+    goodFor: 'keeping the strongest directions of each weight and only rescaling them, while the others learn something new.',
     formula: 'y = U relu(M) Vᵀ x, M = diag(α σ + β) ⊕ (diag(σ) + X Y)',
     paper: { title: 'SALT: Singular Value Adaptation with Low-Rank Transformation', authors: 'Elsayed et al.', year: 2025, venue: 'BMVC 2025', url: 'https://arxiv.org/abs/2503.16055' },
     family: 'low-rank',

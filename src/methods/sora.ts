@@ -17,6 +17,7 @@ export const sora = defineMethod({
     slug: 'sora',
     name: 'SoRA',
     summary: 'LoRA with a gate on every rank. A proximal step closes gates while training, so each layer finds its own rank.',
+    goodFor: 'finding out how much rank each layer needs, and a file that holds no more than that.',
     formula: 'y = W x + (α/r) B (g ⊙ A x)',
     paper: { title: 'Sparse Low-rank Adaptation of Pre-trained Language Models', authors: 'Ding et al.', year: 2023, venue: 'EMNLP 2023', url: 'https://arxiv.org/abs/2311.11696' },
     family: 'sparse',

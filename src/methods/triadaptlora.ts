@@ -29,12 +29,12 @@ export const triadaptlora = defineMethod({
     slug: 'triadaptlora',
     name: 'TriAdaptLoRA',
     summary: 'Adapters with a square core that grows strip by strip, in the layers whose core changes most, until a budget of ranks is spent.',
+    goodFor: 'finding out from a small start which layers need rank, within a budget.',
     formula: 'y = W x + α/(n + 10⁻⁵) B C A x,  C = Σ row strips and column strips',
     paper: { title: 'TriAdaptLoRA: Brain-Inspired Triangular Adaptive Low-Rank Adaptation for Parameter-Efficient Fine-Tuning', authors: 'Liang, Wang and Zeng', year: 2025, venue: 'arXiv preprint', url: 'https://arxiv.org/abs/2501.08008' },
     family: 'low-rank',
     models: ['decoder', 'encoder'],
     exports: 'lora-exact',
-    goodFor: 'Letting a run find out which layers need rank, from a small start.',
     fields: {
       reference: { ...rankField('Reference rank', 'Ranks in the end, averaged over layers: growth stops once the sum is reached.'), source: 'the authors’ code: 8' },
       initRank: { ...rankField('Rank at the start', 'Side of every core before the first growth. Equal to the reference rank, nothing grows.'), default: 1, source: 'the authors’ code: 1' },

@@ -14,6 +14,7 @@ export const vera = defineMethod({
     slug: 'vera',
     name: 'VeRA',
     summary: 'All layers share two frozen random matrices; each trains only two vectors that scale them. Very small files of what is trained.',
+    goodFor: 'training as few numbers as possible at any rank; it wants ten times the learning rate of LoRA.',
     formula: 'y = W x + λ_b ⊙ B (λ_d ⊙ A x)',
     paper: { title: 'VeRA: Vector-based Random Matrix Adaptation', authors: 'Kopiczko, Blankevoort, Asano', year: 2024, venue: 'ICLR 2024', url: 'https://arxiv.org/abs/2310.11454' },
     family: 'baseline',

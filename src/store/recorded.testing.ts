@@ -3,7 +3,7 @@ import type { EngineClient } from '../worker/client';
 import type { DataCard, DeviceCard, EngineEvent, ExploreCard, Hello, MethodCard, ModelCard, Plan, RunConfig } from './contract';
 
 const card = (slug: string): MethodCard => ({
-  slug, name: slug.toUpperCase(), summary: '', formula: '', paper: { title: '', authors: '', year: 2024, venue: '', url: '' }, family: 'low-rank', models: ['decoder'], exports: 'lora-exact',
+  slug, name: slug.toUpperCase(), summary: '', goodFor: '', formula: '', paper: { title: '', authors: '', year: 2024, venue: '', url: '' }, family: 'low-rank', models: ['decoder'], exports: 'lora-exact',
   fields: {
     rank: { kind: 'int', label: 'Rank', help: '', default: 8, min: 1, max: slug === 'tiny' ? 4 : 64 },
     alpha: { kind: 'float', label: 'Alpha', help: '', default: 16, min: 1, max: 64 },
@@ -22,6 +22,7 @@ export const hello: Hello = {
 };
 
 export const model: ModelCard = {
+  kind: 'decoder',
   name: 'tale-1m', architecture: 'Llama', parameters: 10, bytes: 10, layers: 2, hidden: 4, heads: 1, kvHeads: 1, vocab: 16, context: 512, dtype: 'f16', formats: ['peft', 'merged', 'gguf'],
   sites: [0, 1].flatMap((depth) => ['q_proj', 'v_proj', 'up_proj'].map((module) => ({ name: `model.layers.${depth}.${module === 'up_proj' ? 'mlp' : 'self_attn'}.${module}`, depth, module, shape: [4, 4] as [number, number] }))),
 };

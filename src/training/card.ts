@@ -19,8 +19,8 @@ export interface MethodCard {
   name: string;
   /** One sentence on what it does. */
   summary: string;
-  /** One sentence on when to take it. */
-  goodFor?: string;
+  /** When to take it: goes on from "Good for", without a capital, with a stop. */
+  goodFor: string;
   /** The equation, plain text. */
   formula: string;
   paper: { title: string; authors: string; year: number; venue: string; url: string };

@@ -4,10 +4,10 @@ import { createApp } from '../store/app';
 import { defaultRun, type RunConfig } from '../store/contract';
 import { groupRuns } from '../store/groups';
 import { MetricLog } from '../store/metric-log';
-import { handClock, hello, recordedClient } from '../store/recorded.testing';
+import { handClock, hello, model, recordedClient } from '../store/recorded.testing';
 import { newRun } from '../store/slices/runs';
 import { columnsOf, fullTable, rowsOf, textTable } from './compare/rows';
-import { citation, families, matches } from './methods/catalogue';
+import { citation, families, matches, notFor } from './methods/catalogue';
 import { entriesOf, score, typedValue } from './shell/palette-entries';
 import { recipes } from './train/recipes';
 
@@ -70,6 +70,13 @@ describe('the gallery', () => {
     expect(matches(card, 'hu')).toBe(false);
     expect(citation(card)).toBe('Ding et al., EMNLP 2023');
     expect(citation({ ...card, paper: { ...card.paper, venue: 'EMNLP' } })).toBe('Ding et al., EMNLP 2023');
+    expect(citation({ ...card, paper: { ...card.paper, year: 2022 } })).toBe('Ding et al., EMNLP 2023');
+  });
+  it('says of a method that cannot adapt the model what each is', () => {
+    const card = { ...lora!, models: ['encoder', 'vit'] as (typeof model.kind)[] };
+    expect(notFor(model, card)).toBe('tale-1m is one of the text decoders; this method adapts text encoders, vision transformers.');
+    expect(notFor({ ...model, kind: 'vit' }, card)).toBe('');
+    expect(notFor(null, card)).toBe('');
   });
 });
 

@@ -827,7 +827,7 @@ export const strings = {
     bestHere: 'lowest validation loss',
     use: (name: string) => `Use ${name}`,
     compare: 'Add to a comparison',
-    notFor: (model: string) => `Not made for ${model}.`,
+    notFor: (model: string, kind: string, kinds: string) => `${model} is one of the ${kind}; this method adapts ${kinds}.`,
     count: (n: number) => plural(n, 'method'),
     board: 'Methods by family',
   },

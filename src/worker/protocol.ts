@@ -62,6 +62,8 @@ export interface BuiltinData { id: string; title: string; format: 'text' | 'rows
 export interface SiteCard { name: string; depth: number; module: string; shape: [out: number, inn: number] }
 export interface ModelCard {
   name: string;
+  /** What methods say they adapt. */
+  kind: MethodCard['models'][number];
   architecture: string;
   parameters: number;
   bytes: number;

@@ -344,5 +344,5 @@ async function modelCard(loaded: LoadedModel): Promise<ModelCard> {
   const { formatsOf } = await import('../training/deliver');
   const { name, model, task, info, network, fileBytes, dtype } = loaded;
   const sites = [...network.sites.values()].filter((site) => site.depth >= 0).map(({ name: site, depth, module, shape }) => ({ name: site, depth, module, shape: [...shape] as [number, number] }));
-  return { name, formats: formatsOf(loaded), architecture: model.classes[task.kind] as string, parameters: network.parameters, bytes: fileBytes, dtype, ...info, sites };
+  return { name, kind: model.kind, formats: formatsOf(loaded), architecture: model.classes[task.kind] as string, parameters: network.parameters, bytes: fileBytes, dtype, ...info, sites };
 }

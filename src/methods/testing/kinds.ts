@@ -12,7 +12,7 @@ import { branchApply, branchWeight, checkRank, concatenated, rankField } from '.
 const RANK = { rank: { ...rankField('Rank', 'For tests.'), default: 4 } } as const;
 function card<F extends Fields>(slug: string, fields: F, more: Partial<MethodCard> = {}): MethodCard & { fields: F } {
   return {
-    slug, name: slug, summary: 'For tests.', formula: '', paper: { title: '', authors: '', year: 2026, venue: '', url: 'https://example.org' },
+    slug, name: slug, summary: 'For tests.', goodFor: 'tests.', formula: '', paper: { title: '', authors: '', year: 2026, venue: '', url: 'https://example.org' },
     family: 'other', models: ['decoder'], exports: 'lora-exact', series: [], views: [], ...more, fields,
   };
 }

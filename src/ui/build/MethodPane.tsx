@@ -6,6 +6,7 @@ import { useApp, useStudio } from '../context';
 import { FieldControl } from '../controls/FieldControl';
 import { Icon } from '../controls/Icon';
 import { Segmented } from '../controls/Segmented';
+import { citation, matches, notFor } from '../methods/catalogue';
 import { strings } from '../strings';
 import { MethodGlyph } from './MethodGlyph';
 import { SchedulePlot } from './SchedulePlot';
@@ -45,17 +46,17 @@ export function MethodPane() {
 function MethodList({ methods, slug }: { methods: readonly MethodCard[]; slug: string }) {
   const { edit } = useApp();
   const [filter, setFilter] = useState('');
-  const matches = (method: MethodCard) => `${method.name} ${method.slug} ${method.paper.authors}`.toLowerCase().includes(filter.toLowerCase());
+  const model = useStudio((state) => state.project.model.card);
   return (
     <div className="pb">
       {methods.length >= MANY && <input className="box search" aria-label={words.methodFilter} placeholder={words.methodFilter} value={filter} onChange={(event) => setFilter(event.target.value)} />}
       <div role="radiogroup" aria-label={words.method} className="methods">
         {methods.map((method) => (
-          // A method that does not match is dimmed and stays where it is, so that one learns the places.
+          // A method that does not match, or not this model, is dimmed and stays where it is, so that one learns the places.
           // biome-ignore lint/a11y/useSemanticElements: a tile with a glyph, pressed as one.
           <button
-            key={method.slug} type="button" role="radio" aria-checked={method.slug === slug} className={matches(method) ? 'method' : 'method dimmed'}
-            data-testid={`method-${method.slug}`} title={method.summary} onClick={() => edit.method(method.slug)}
+            key={method.slug} type="button" role="radio" aria-checked={method.slug === slug} className={matches(method, filter) && !notFor(model, method) ? 'method' : 'method dimmed'}
+            data-testid={`method-${method.slug}`} title={notFor(model, method) || method.summary} onClick={() => edit.method(method.slug)}
           >
             <MethodGlyph family={method.family} size={26} />
             <span className="ell">{method.name}</span>
@@ -68,12 +69,16 @@ function MethodList({ methods, slug }: { methods: readonly MethodCard[]; slug: s
 }
 
 function MethodFacts({ card }: { card: MethodCard }) {
+  const model = useStudio((state) => state.project.model.card);
+  const trouble = notFor(model, card);
   return (
     <div className="pb method-facts">
       <h3 className="method-name">{card.name}</h3>
       <p className="dim fs12">{card.summary}</p>
+      <p className="dim fs12"><b>{strings.methods.goodFor}</b> {card.goodFor}</p>
+      {trouble && <p className="warn fs12">{trouble}</p>}
       <a className="cite fs12" href={card.paper.url} target="_blank" rel="noreferrer" title={card.paper.title}>
-        {[card.paper.authors, card.paper.venue.includes(String(card.paper.year)) ? card.paper.venue : `${card.paper.venue} ${card.paper.year}`].join(', ')} <Icon of={ExternalLink} size={11} />
+        {citation(card)} <Icon of={ExternalLink} size={11} />
       </a>
       <pre className="formula">{card.formula}</pre>
     </div>

@@ -1,7 +1,7 @@
 // All methods on one board, by family: filters dim and never move, so that places are learned. One is open at the right.
 import { ExternalLink, Search } from 'lucide-react';
 import { type KeyboardEvent, useRef, useState } from 'react';
-import type { MethodCard } from '../../store/contract';
+import type { Field, MethodCard } from '../../store/contract';
 import type { RunRecord } from '../../store/slices/runs';
 import { MethodGlyph } from '../build/MethodGlyph';
 import { useApp, useShallowStudio, useStudio } from '../context';
@@ -10,7 +10,7 @@ import { loss, setting } from '../format';
 import { overlays } from '../shell/overlays';
 import { lastValidation } from '../shell/run-view';
 import { strings } from '../strings';
-import { citation, families, matches } from './catalogue';
+import { citation, families, matches, notFor } from './catalogue';
 
 const words = strings.methods;
 
@@ -24,7 +24,7 @@ export function MethodsPanel() {
   const [fits, setFits] = useState(false);
   const [open, setOpen] = useState(chosen);
   const groups = families(methods);
-  const dimmed = (method: MethodCard) => !matches(method, text) || (family !== '' && method.family !== family) || (exact && method.exports !== 'lora-exact') || (fits && model !== null && !method.models.includes('decoder'));
+  const dimmed = (method: MethodCard) => !matches(method, text) || (family !== '' && method.family !== family) || (exact && method.exports !== 'lora-exact') || (fits && notFor(model, method) !== '');
   const card = methods.find((method) => method.slug === open) ?? methods[0];
   return (
     <main className="methods-panel" aria-label={strings.panels.methods}>
@@ -94,6 +94,13 @@ function Board({ groups, open, dimmed, onOpen }: { groups: ReturnType<typeof fam
   );
 }
 
+/** A field's default as its control shows it. */
+function usual(field: Field): string {
+  if (field.kind === 'bool') return field.default ? strings.common.on : strings.common.off;
+  if (field.kind === 'choice') return field.options.find(({ value }) => value === field.default)?.label ?? field.default;
+  return setting(field.default);
+}
+
 /** Cards up or down from this one to the nearest in the row there. */
 function vertical(cards: readonly HTMLElement[], at: number, key: string): number | undefined {
   if (key !== 'ArrowUp' && key !== 'ArrowDown') return undefined;
@@ -110,7 +117,7 @@ function Detail({ card }: { card: MethodCard }) {
   const model = useStudio((state) => state.project.model.card);
   const runs = useShallowStudio((state) => state.runs.order.map((id) => state.runs.byId[id] as RunRecord).filter((run) => run.config.method.slug === card.slug));
   const losses = runs.map((run) => lastValidation(log, run.id)).filter((value) => value !== null);
-  const made = card.models.includes('decoder');
+  const trouble = notFor(model, card);
   return (
     <aside className="pane method-detail" aria-label={card.name} aria-live="polite">
       <div className="ph"><h2>{card.name}</h2><span className="meta">{words.families[card.family]?.[0] ?? card.family}</span></div>
@@ -118,7 +125,7 @@ function Detail({ card }: { card: MethodCard }) {
         <div className="pb">
           <div className="big-glyph"><MethodGlyph family={card.family} size={124} /></div>
           <p className="text">{card.summary}</p>
-          {card.goodFor && <p className="dim fs12"><b>{words.goodFor}</b> {card.goodFor}</p>}
+          <p className="dim fs12"><b>{words.goodFor}</b> {card.goodFor}</p>
           <a className="cite fs12" href={card.paper.url} target="_blank" rel="noreferrer" title={card.paper.title}>{citation(card)} <Icon of={ExternalLink} size={11} /></a>
           <pre className="formula">{card.formula}</pre>
           <h3 className="sub">{words.changes}</h3>
@@ -132,14 +139,14 @@ function Detail({ card }: { card: MethodCard }) {
           </dl>
           <h3 className="sub">{words.controls}</h3>
           <dl className="kv">
-            {Object.entries(card.fields).map(([name, field]) => <div key={name} title={field.help}><dt>{field.label}</dt><dd>{typeof field.default === 'number' ? setting(field.default) : String(field.default)}</dd></div>)}
+            {Object.entries(card.fields).map(([name, field]) => <div key={name} title={field.help}><dt>{field.label}</dt><dd>{usual(field)}</dd></div>)}
           </dl>
         </div>
       </div>
       <div className="detail-foot">
-        {!made && model && <p className="warn fs12">{words.notFor(model.name)}</p>}
-        <button type="button" className="btn primary lg" data-testid="use-method" disabled={!made} onClick={() => { edit.method(card.slug); edit.open('build'); }}>{words.use(card.name)} <kbd>↵</kbd></button>
-        <button type="button" className="btn lg" disabled={!made} onClick={() => overlays.setState({ open: 'arms', arms: [card.slug] })}>{words.compare}</button>
+        {trouble && <p className="warn fs12" id="not-made">{trouble}</p>}
+        <button type="button" className="btn primary lg" data-testid="use-method" disabled={trouble !== ''} aria-describedby={trouble ? 'not-made' : undefined} onClick={() => { edit.method(card.slug); edit.open('build'); }}>{words.use(card.name)} <kbd>↵</kbd></button>
+        <button type="button" className="btn lg" disabled={trouble !== ''} onClick={() => overlays.setState({ open: 'arms', arms: [card.slug] })}>{words.compare}</button>
       </div>
     </aside>
   );

@@ -1,5 +1,6 @@
 // The catalogue of methods as a board shows it.
-import type { MethodCard } from '../../store/contract';
+import type { MethodCard, ModelCard } from '../../store/contract';
+import { strings } from '../strings';
 
 /** Families in a fixed order, so that a method keeps its place; one that this page does not know stands at the end. */
 const ORDER = ['low-rank', 'sparse', 'optimiser', 'quantised', 'initialisation', 'routing', 'other', 'baseline'];
@@ -10,6 +11,13 @@ export function families(methods: readonly MethodCard[]): { id: string; methods:
   return ids.sort((a, b) => place(a) - place(b) || a.localeCompare(b)).map((id) => ({ id, methods: methods.filter((method) => method.family === id) }));
 }
 
-export const citation = ({ paper }: MethodCard) => [paper.authors, paper.venue.includes(String(paper.year)) ? paper.venue : `${paper.venue} ${paper.year}`].filter(Boolean).join(', ');
+/** A venue that names a year of its own is not given another: what appeared at ICLR 2022 may have been written the year before. */
+export const citation = ({ paper }: MethodCard) => [paper.authors, /\b\d{4}\b/.test(paper.venue) ? paper.venue : `${paper.venue} ${paper.year}`].filter(Boolean).join(', ');
 
-export const matches = ({ name, slug, summary, paper }: MethodCard, text: string) => `${name} ${slug} ${summary} ${paper.authors} ${paper.title} ${paper.year}`.toLowerCase().includes(text.trim().toLowerCase());
+/** Why a method cannot adapt the loaded model; '' where it can, or where none is loaded. */
+export function notFor(model: ModelCard | null, { models }: MethodCard): string {
+  const { kinds, notFor: say } = strings.methods;
+  return model === null || models.includes(model.kind) ? '' : say(model.name, kinds[model.kind], models.map((kind) => kinds[kind]).join(', '));
+}
+
+export const matches = ({ name, slug, summary, goodFor, paper }: MethodCard, text: string) => `${name} ${slug} ${summary} ${goodFor} ${paper.authors} ${paper.title} ${paper.year}`.toLowerCase().includes(text.trim().toLowerCase());
