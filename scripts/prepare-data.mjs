@@ -1,6 +1,7 @@
-// Makes the built-in data sets in public/data out of two Debian packages:
+// Makes the built-in data sets in public/data out of three Debian packages:
 //   king-james    books of the King James Bible, one verse a line, from bible-kjv-text
 //   wordnet-json  dictionary entries as one-line JSON, from wordnet-base
+//   fashion-negative  garments, dark on light, from dataset-fashion-mnist
 // and writes public/data/index.json. A set that is complete is left alone; --force makes it again. The result depends only on
 // the packages. Needs apt-get and dpkg (Debian, Ubuntu); the sets are in the repository, so only a change of them needs this.
 import { execFileSync } from 'node:child_process';
@@ -9,7 +10,10 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { gunzipSync } from 'node:zlib';
 import { Tokenizer } from '@huggingface/tokenizers';
+import { encode as encodePng } from 'fast-png';
+import { zipSync } from 'fflate';
 
 const PUBLIC = fileURLToPath(new URL('../public', import.meta.url));
 const DATA = join(PUBLIC, 'data');
@@ -249,6 +253,44 @@ ${stanza.split('\n').map((line) => line.replace(/^ \.?/, '')).join('\n')}
   };
 }
 
+// ---- fashion-negative ----
+
+const A_CLASS = 100;
+/** As the built-in models name them. */
+const GARMENTS = ['T-shirt', 'Trouser', 'Pullover', 'Dress', 'Coat', 'Sandal', 'Shirt', 'Sneaker', 'Bag', 'Ankle boot'];
+
+/** Pictures of the test part, which no built-in model has seen, with light and dark exchanged, which makes them strange to all of them. */
+function fashionNegative(temporary) {
+  const { folder, version } = fetchPackage('dataset-fashion-mnist', temporary);
+  const read = (name, head) => gunzipSync(readFileSync(join(folder, 'usr/share/datasets/fashion-mnist', name))).subarray(head);
+  const pixels = read('t10k-images-idx3-ubyte.gz', 16), labels = read('t10k-labels-idx1-ubyte.gz', 8);
+  if (pixels.length !== 784 * labels.length) throw new Error(`dataset-fashion-mnist ${version}: ${pixels.length} pixels for ${labels.length} labels`);
+  const files = {};
+  const counts = GARMENTS.map(() => 0);
+  labels.forEach((label, i) => {
+    if (counts[label] === A_CLASS) return;
+    counts[label]++;
+    const data = pixels.subarray(784 * i, 784 * (i + 1)).map((grey) => 255 - grey);
+    files[`${GARMENTS[label]}/${String(i).padStart(4, '0')}.png`] = encodePng({ width: 28, height: 28, data, channels: 1, depth: 8 }, { zlib: { level: 9 } });
+  });
+  const rows = Object.keys(files).length;
+  return {
+    file: 'data.zip',
+    // Pictures hardly shrink again; the date is the earliest that zip knows.
+    content: zipSync(files, { level: 0, mtime: new Date(1980, 0, 1) }),
+    card: {
+      title: 'Fashion negatives', format: 'pictures', rows,
+      summary: `${rows} grey pictures of ${GARMENTS.length} kinds of garments, from the test part of Fashion-MNIST, with light and dark exchanged. The built-in picture models know the garments, but as light on dark.`,
+      licence: 'MIT', prompt: '',
+    },
+    licenceFile: 'LICENSE.txt',
+    licence: `Pictures of the test part of Fashion-MNIST (Debian package dataset-fashion-mnist ${version}). Changes: the first ${A_CLASS} of each class
+chosen; light and dark exchanged; written as PNG, a folder a class.
+
+${readFileSync(join(PUBLIC, 'models/patch-4m/LICENSE-fashion-mnist.txt'), 'utf8')}`,
+  };
+}
+
 // ---- all sets ----
 
 function main() {
@@ -256,21 +298,21 @@ function main() {
   const temporary = mkdtempSync(join(tmpdir(), 'lowrank-data-'));
   const cards = [];
   try {
-    for (const [id, make] of [['king-james', kingJames], ['wordnet-json', wordnetJson]]) {
+    for (const [id, make] of [['king-james', kingJames], ['wordnet-json', wordnetJson], ['fashion-negative', fashionNegative]]) {
       const folder = join(DATA, id), cardFile = join(folder, 'card.json');
       if (!force && existsSync(cardFile)) {
         say(`${id}: is there; --force makes it again`);
       } else {
         say(`${id}: making it`);
         const { file, content, card, licenceFile, licence } = make(temporary);
-        const bytes = Buffer.from(content, 'utf8');
+        const bytes = typeof content === 'string' ? Buffer.from(content, 'utf8') : Buffer.from(content);
         mkdirSync(folder, { recursive: true });
         writeFileSync(join(folder, file), bytes);
         writeFileSync(join(folder, licenceFile), licence);
         const { title, format, rows, summary, prompt } = card;
         // Last, because a card says that the set is complete.
         writeFileSync(cardFile, `${JSON.stringify({ id, title, format, bytes: bytes.length, rows, summary, licence: card.licence, prompt }, null, 2)}\n`);
-        say(`  ${join('public/data', id, file)}: ${bytes.length} bytes, ${rows} ${format === 'text' ? 'lines' : 'rows'}, sha256 ${createHash('sha256').update(bytes).digest('hex')}`);
+        say(`  ${join('public/data', id, file)}: ${bytes.length} bytes, ${rows} ${{ text: 'lines', rows: 'rows', pictures: 'pictures' }[format]}, sha256 ${createHash('sha256').update(bytes).digest('hex')}`);
       }
       cards.push(JSON.parse(readFileSync(cardFile, 'utf8')));
     }

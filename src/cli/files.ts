@@ -1,6 +1,7 @@
 // Files of a directory on disk as the byte sources that src/formats reads.
 import { open, readFile, readdir, stat } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { basename, join, resolve } from 'node:path';
+import type { DataFile } from '../data/table';
 import type { ByteSource } from '../formats/safetensors';
 import { CheckpointError, DataError } from '../util/errors';
 
@@ -24,12 +25,22 @@ export async function fileSource(path: string, name = basename(path)): Promise<B
   };
 }
 
-/** A data file whole, by its path. */
-export async function readData(path: string): Promise<{ name: string; content: Uint8Array<ArrayBuffer> }> {
+/** A data file whole, by its path; of a folder its files, each read when it is wanted. */
+export async function readData(path: string): Promise<DataFile> {
+  if ((await stat(path).catch(() => null))?.isDirectory()) return { name: basename(resolve(path)), content: new Uint8Array(), files: await filesBelow(path, '') };
   const content = await readFile(path).catch((error: Error) => {
     throw new DataError(`${path}: cannot be read: ${error.message}`, 'Check the path.');
   });
   return { name: path, content: new Uint8Array(content) };
+}
+
+async function filesBelow(root: string, prefix: string): Promise<{ name: string; read(): Promise<Uint8Array> }[]> {
+  const entries = (await readdir(join(root, prefix), { withFileTypes: true })).sort((a, b) => (a.name < b.name ? -1 : 1));
+  const found = await Promise.all(entries.filter(({ name }) => !name.startsWith('.')).map(async (entry) => {
+    const name = prefix + entry.name;
+    return entry.isDirectory() ? filesBelow(root, `${name}/`) : [{ name, read: async () => new Uint8Array(await readFile(join(root, name))) }];
+  }));
+  return found.flat();
 }
 
 /** The files directly in a directory, by name. */

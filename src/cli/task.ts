@@ -4,10 +4,11 @@ import { join } from 'node:path';
 import { type DataFile, type DatasetOptions, type FileDataset, datasetFromFile, datasetFromSplit } from '../data/dataset';
 import { classesOf, classificationDataset, maskedDataset, readExamples } from '../data/encoder';
 import type { Columns } from '../data/rows';
-import type { Tokenizer } from '../data/tokenizer';
 import { openPeftFolder } from '../formats/peft-form';
 import type { Task, TaskKind } from '../models/model';
 import { modelFor, taskOf } from '../models/registry';
+import { type PictureDataOptions, arrangedPictures, pictureClasses, picturesFor } from '../training/picture-data';
+import type { LoadedModel } from '../training/loaded';
 import { TASK_NAMES, type TaskName, columnsText, hasColumns, taskCard, tasks, tasksFor } from '../training/tasks';
 import { ColumnsError, ConfigError } from '../util/errors';
 import type { Watch } from '../util/pace';
@@ -22,14 +23,18 @@ export function taskNamed(verb: string, name: string | undefined): TaskName | un
 }
 
 /** The task called `name`, by default what the checkpoint was made for; classes are those of the data, in the checkpoint's or the adapter's order. */
-export async function chooseTask(verb: string, name: string | undefined, config: unknown, data: readonly DataFile[], columns: Columns = {}, adapted?: Task): Promise<Task> {
+export async function chooseTask(verb: string, name: string | undefined, config: unknown, data: readonly DataFile[], columns: Columns = {}, adapted?: Task, template?: string): Promise<Task> {
   const made = adapted ?? taskOf(config);
   const kind: TaskKind = tasks[taskNamed(verb, name) ?? made.kind].kind;
   const model = modelFor(config);
   if (!taskCard(kind).models.includes(model.kind)) throw new ConfigError(`--task ${name}: ${model.id} models do not learn it`, `They can learn: ${tasksFor(model.kind).join(', ')}.`);
+  if (kind === 'image-caption') return { kind };
   if (kind === 'image-classification' || kind === 'image-text') {
-    if (data.length > 0) throw new UsageError(`${verb}: --data: files of texts are read, and this model is for pictures: the command line reads no pictures yet`);
-    return made;
+    const own = template === undefined ? {} : { template };
+    if (made.kind === kind && data.length === 0) return { ...made, ...own };
+    if (data.length === 0) throw new UsageError(`${verb}: --data is missing: its labels say which classes there are`);
+    const found = await Promise.all(data.map((file) => pictureClasses(file, columns, made.kind === kind ? made.labels : [])));
+    return { ...(made.kind === kind ? made : {}), ...own, kind, labels: [...new Set(found.flat())] };
   }
   if (kind !== 'sequence-classification') return { kind };
   if (data.length === 0) {
@@ -56,16 +61,23 @@ export async function taskOfAdapters(directories: readonly string[], output: Out
   return undefined;
 }
 
-/** Training and held-out batches; `validation` is a file of its own for the latter. */
-export async function datasetFor(task: Task, train: DataFile, validation: DataFile | null, tokenizer: Tokenizer, options: DatasetOptions, columns: Columns = {}, watch: Watch = {}, name: TaskName = task.kind): Promise<FileDataset> {
-  const data = await readFor(task, train, validation, tokenizer, options, columns, watch);
-  const used = data.summary.format === 'text' ? { text: '' } : data.summary.used;
+/** Training and held-out batches for a model; `validation` is a file of its own for the latter. */
+export async function datasetFor(loaded: LoadedModel, train: DataFile, validation: DataFile | null, options: Omit<DatasetOptions, 'context'> & PictureDataOptions, columns: Columns = {}, watch: Watch = {}, name: TaskName = loaded.task.kind): Promise<FileDataset> {
+  const data = await readFor(loaded, train, validation, options, columns, watch);
+  const used = data.summary.format === 'text' ? { text: '' } : data.summary.form === 'picture-label' ? { image: '', label: '' } : data.summary.used;
   if (!hasColumns(name, used)) throw new ColumnsError(`${train.name}: the task ${name} wants ${columnsText(name)}; got ${Object.keys(used).join(' and ')}`, 'Say which column is what, or choose another task.', data.summary.columns);
   return data;
 }
 
-function readFor(task: Task, train: DataFile, validation: DataFile | null, tokenizer: Tokenizer, options: DatasetOptions, columns: Columns, watch: Watch): Promise<FileDataset> {
-  if (task.kind === 'sequence-classification') return classificationDataset(train, validation, task.labels, tokenizer, options, columns);
-  if (task.kind === 'masked-lm') return maskedDataset(train, validation, tokenizer, options, columns);
-  return validation ? datasetFromSplit(train, validation, tokenizer, options, columns) : datasetFromFile(train, tokenizer, options, columns, watch);
+async function readFor(loaded: LoadedModel, train: DataFile, validation: DataFile | null, options: Omit<DatasetOptions, 'context'> & PictureDataOptions, columns: Columns, watch: Watch): Promise<FileDataset> {
+  const { task, info, name, tokenizer } = loaded;
+  if (info.image) {
+    const prepared = await picturesFor(loaded, train, columns, watch);
+    return arrangedPictures(loaded, prepared, validation && (validation === train ? prepared : await picturesFor(loaded, validation, columns, watch)), options);
+  }
+  if (!tokenizer) throw new ConfigError(`${name}: tokenizer.json is missing`, 'Add the tokenizer of this model to its folder.');
+  const all = { ...options, context: info.context };
+  if (task.kind === 'sequence-classification') return classificationDataset(train, validation, task.labels, tokenizer, all, columns);
+  if (task.kind === 'masked-lm') return maskedDataset(train, validation, tokenizer, all, columns);
+  return validation ? datasetFromSplit(train, validation, tokenizer, all, columns) : datasetFromFile(train, tokenizer, all, columns, watch);
 }

@@ -41,6 +41,10 @@ export interface Batch {
   attention_mask?: Uint32Array | undefined;
   /** [B, T], of encoders: 1 = of the second text of a pair. */
   token_type_ids?: Uint32Array | undefined;
+  /** [B, channels, size, size], of models that read pictures. */
+  pixel_values?: Float32Array | undefined;
+  /** [texts], of models that read texts beside pictures: where they are read, among texts · T. */
+  text_ends?: Uint32Array | undefined;
   /** Labels that carry loss; of causal language models not counting a row's first position. Weight means by it. */
   lossTokens: number;
 }
@@ -51,8 +55,8 @@ export interface TokenRow { tokens: string[]; /** true where the token carries l
 /** What a page shows of the data; the shape of the protocol's DataCard. */
 export interface DataSummary {
   name: string;
-  format: 'text' | 'rows';
-  form: DataForm;
+  format: 'text' | 'rows' | 'pictures';
+  form: DataForm | 'picture-label' | 'picture-caption';
   /** SHA-256 of the file, hex. */
   hash: string;
   /** SHA-256 of every token, its loss and its side of the split: equal on the page and on the command line. */
@@ -78,6 +82,8 @@ export interface DataSummary {
   near: { count: number; examples: { held: string; train: string; similarity: number }[] };
   lengths: { width: number; counts: number[] };
   preview: TokenRow[];
+  /** Of pictures: what the model reads, and some of the training pictures as it sees them. */
+  pictures?: { size: number; channels: number; preview: (ShownRow & { label?: string })[] };
   warnings: string[];
 }
 
@@ -125,9 +131,9 @@ export const ORDER_STREAM = 0x6461_0002;
 const PHASE_STREAM = 0x6461_0003;
 const IGNORED = -100;
 const PREVIEW_ROWS = 5;
-const NEAR_EXAMPLES = 3;
+export const NEAR_EXAMPLES = 3;
 /** Up to this share of rows may have nothing left to learn and be left out; beyond it, something is wrong with the settings. */
-const SPARE_SHARE = 0.01;
+export const SPARE_SHARE = 0.01;
 
 export async function prepare(file: DataFile, tokenizer: Tokenizer, columns: Columns = {}, watch: Watch = {}): Promise<Prepared> {
   const { name } = file;

@@ -43,7 +43,7 @@ async function labelled(file: DataFile, columns: Columns): Promise<{ parsed: Par
 }
 
 /** The classes of these rows: in the checkpoint's order where it names all of them, else by name, numbers in their own order. */
-export function classesOf(name: string, rows: readonly Example[], known: readonly string[] = []): string[] {
+export function classesOf(name: string, rows: readonly Pick<Example, 'label'>[], known: readonly string[] = []): string[] {
   const found = [...new Set(rows.map((row) => row.label as string))];
   if (found.every((label) => known.includes(label))) return [...known];
   if (found.length < 2) throw new DataError(`${name}: every row has the label ${JSON.stringify(found[0])}`, 'Classification wants at least two classes.');

@@ -31,7 +31,21 @@ export async function parquetColumns(name: string, file: AsyncBuffer): Promise<s
   return (await openParquet(name, file)).columns;
 }
 
-export async function parquetRows(name: string, file: AsyncBuffer, watch: Watch): Promise<Record<string, unknown>[]> {
+/** Names of the classes of a column, as the Hub's data sets keep them beside it; null where there are none. */
+export async function classNames(name: string, file: AsyncBuffer, column: string): Promise<string[] | null> {
+  const { key_value_metadata: notes } = (await openParquet(name, file)).metadata;
+  try {
+    const { info } = JSON.parse(notes?.find(({ key }) => key === 'huggingface')?.value ?? '{}') as { info?: { features?: Record<string, { names?: unknown }> } };
+    const names = info?.features?.[column]?.names;
+    return Array.isArray(names) ? names.map(String) : null;
+  } catch {
+    // Another tool's note of the same name.
+    return null;
+  }
+}
+
+/** `binary`: bytes without a kind of their own stay bytes, where they would be read as text. */
+export async function parquetRows(name: string, file: AsyncBuffer, watch: Watch, binary = false): Promise<Record<string, unknown>[]> {
   const { metadata } = await openParquet(name, file);
   const total = Number(metadata.num_rows);
   if (total === 0) throw new DataError(`${name}: there is nothing to learn: the table has no row`, 'Choose a file with rows in it.');
@@ -39,7 +53,7 @@ export async function parquetRows(name: string, file: AsyncBuffer, watch: Watch)
   const rows: Record<string, unknown>[] = [];
   for (const group of metadata.row_groups) {
     const rowEnd = rows.length + Number(group.num_rows);
-    const some = await parquetReadObjects({ file, metadata, compressors, rowStart: rows.length, rowEnd }).catch((error: Error) => {
+    const some = await parquetReadObjects({ file, metadata, compressors, rowStart: rows.length, rowEnd, utf8: !binary }).catch((error: Error) => {
       throw new DataError(`${name}: rows ${rows.length + 1} to ${rowEnd} cannot be read: ${error.message}`, 'The file is damaged, or squeezed in a way that is not supported: save it again with snappy or zstd.');
     });
     for (const row of some) rows.push(row);

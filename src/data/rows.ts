@@ -3,8 +3,10 @@
 import { ColumnsError, DataError } from '../util/errors';
 import { type Cells, isObject, kindOf, list, ROW_FORMS, type RunningText, type Table } from './table';
 
-export const ROLES = ['text', 'second', 'label', 'prompt', 'context', 'completion', 'system', 'messages'] as const;
+export const ROLES = ['text', 'second', 'label', 'prompt', 'context', 'completion', 'system', 'messages', 'image', 'caption'] as const;
 export type Role = (typeof ROLES)[number];
+/** Pictures have readers of their own, in pictures/. */
+type TextRole = Exclude<Role, 'image' | 'caption'>;
 /** The column that plays each role; {} leaves it to the usual names. */
 export type Columns = Partial<Record<Role, string>>;
 export type DataForm = 'text' | 'pair' | 'chat' | 'label' | 'pair-label';
@@ -32,7 +34,7 @@ const FORM_WORDS: Readonly<Record<DataForm, string>> = {
   text: 'a text', pair: 'prompts with completions', chat: 'conversations', label: 'texts with labels', 'pair-label': 'pairs of texts with labels',
 };
 /** Lower-case names under which data sets keep each role, most usual first. */
-const USUAL: Readonly<Record<Role, readonly string[]>> = {
+const USUAL: Readonly<Record<TextRole, readonly string[]>> = {
   text: ['text', 'content', 'sentence', 'sentence1', 'premise', 'question1', 'review', 'story', 'document'],
   second: ['second', 'sentence2', 'hypothesis', 'question2', 'text_pair', 'text2'],
   label: ['label', 'labels', 'class', 'category', 'target', 'sentiment'],
@@ -99,7 +101,7 @@ function checked(name: string, columns: readonly string[], wanted: Columns): Col
 }
 
 function guessed(name: string, { columns, rows, place }: Table): Columns {
-  const find = (role: Role, taken: readonly (string | undefined)[] = []) => {
+  const find = (role: TextRole, taken: readonly (string | undefined)[] = []) => {
     for (const usual of USUAL[role]) {
       const found = columns.find((column) => column.toLowerCase() === usual && !taken.includes(column));
       if (found !== undefined) return found;

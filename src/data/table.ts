@@ -7,6 +7,8 @@ export interface DataFile {
   name: string;
   /** The file's bytes, or its text. */
   content: string | Uint8Array<ArrayBuffer>;
+  /** Of a folder, which has no content of its own: its files, by their paths in it. */
+  files?: readonly { readonly name: string; read(): Promise<Uint8Array> }[];
 }
 
 export type Cells = Readonly<Record<string, unknown>>;
@@ -31,6 +33,7 @@ const MAX_BYTES = 500 * 2 ** 20;
 export async function readTable(file: DataFile, watch: Watch = {}): Promise<Table | RunningText> {
   const { name, content } = file;
   const ending = /\.[^./\\]+$/.exec(name)?.[0].toLowerCase() ?? '';
+  if (file.files) throw new DataError(`${name}: a folder: its files are read one at a time`, 'Choose a data file in it. Folders of pictures are for models that read pictures.');
   if (content.length === 0) throw new DataError(`${name}: the file is empty: 0 bytes`, 'Choose a file with text in it.');
   if (content.length > MAX_BYTES) throw new DataError(`${name}: too large to read in one piece: ${content.length} bytes`, `Split it into files of at most ${MAX_BYTES} bytes.`);
   if (ending === '.parquet') {

@@ -10,6 +10,8 @@ export interface HfFolder {
   tokenizer: unknown;
   /** tokenizer_config.json; null where the folder has none. */
   tokenizerConfig: unknown;
+  /** preprocessor_config.json, which says how pictures are prepared; nothing or null where the folder has none. */
+  preprocessor?: unknown;
   /** A Jinja template, from chat_template.jinja or from tokenizer_config.json. */
   chatTemplate: string | null;
   weights: Weights;
@@ -37,6 +39,7 @@ export async function openHfFolder(files: Files): Promise<HfFolder> {
     config,
     tokenizer: await readTokenizer(files, folder),
     tokenizerConfig,
+    preprocessor: await json('preprocessor_config.json'),
     chatTemplate: template ? await readText(template) : templateOf(tokenizerConfig),
     weights: await openWeights(files, folder),
   };

@@ -207,7 +207,7 @@ const isFull = (error: unknown): boolean => error instanceof Error && (error.nam
 
 /** Ends of files that src/data reads. */
 const DATA_FILE = /\.(txt|md|jsonl|ndjson|json|csv|tsv|parquet)$/i;
-const SMALL = ['config.json', 'tokenizer.json', 'tokenizer_config.json', 'chat_template.jinja', 'model.safetensors.index.json'];
+const SMALL = ['config.json', 'preprocessor_config.json', 'tokenizer.json', 'tokenizer_config.json', 'chat_template.jinja', 'model.safetensors.index.json'];
 
 /** The files that make up the model: its small texts, and its weights in one file, in shards or as GGUF. */
 export function modelFiles(repo: HubRepo): { texts: HubFile[]; weights: HubFile[] } {

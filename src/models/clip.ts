@@ -25,7 +25,7 @@ export interface ClipConfig {
 export const clip: Architecture<ClipConfig> = {
   id: 'clip',
   kind: 'clip',
-  classes: { 'image-text': 'CLIPModel' },
+  classes: { 'image-text': 'CLIPModel', 'image-caption': 'CLIPModel' },
 
   parse(json) {
     const c = new ConfigReader(json);
@@ -57,15 +57,19 @@ export const clip: Architecture<ClipConfig> = {
   },
 
   /** Cosines with the texts, times the learned scale: [pictures, texts]. */
-  head(m, c, pictures) {
-    const logits = matmul(pictures, embedTexts(m, c), { tb: true });
-    const scale = exp(reshape(m.param('logit_scale', []), [1, 1]));
-    return reshape(matmul(reshape(logits, [elements(logits), 1]), scale), logits.shape);
-  },
+  head: (m, c, pictures) => match(m, pictures, embedTexts(m, c)),
+
+  texts: { embed: embedTexts, match: (m, _, pictures, texts) => match(m, pictures, texts) },
 
   // Positions stored as buffers.
   ignores: (name) => /^(text|vision)_model\.embeddings\.position_ids$/.test(name),
 };
+
+function match(m: Scope, pictures: Tensor, texts: Tensor): Tensor {
+  const logits = matmul(pictures, texts, { tb: true });
+  const scale = exp(reshape(m.param('logit_scale', []), [1, 1]));
+  return reshape(matmul(reshape(logits, [elements(logits), 1]), scale), logits.shape);
+}
 
 function towerOf(c: ConfigReader, defaults: Pick<Tower, 'hidden' | 'layers' | 'heads' | 'ffn'>): Tower {
   c.only('hidden_act', 'quick_gelu', 'gelu');

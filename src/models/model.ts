@@ -24,8 +24,10 @@ export type Task =
   | { readonly kind: 'masked-lm' }
   | { readonly kind: 'sequence-classification'; readonly labels: readonly string[] }
   | { readonly kind: 'image-classification'; readonly labels: readonly string[] }
-  /** Which of a few texts belongs to a picture; the labels are those texts. */
-  | { readonly kind: 'image-text'; readonly labels: readonly string[] };
+  /** Which of a few texts belongs to a picture: a text for each class, in which {} stands for its name. */
+  | { readonly kind: 'image-text'; readonly labels: readonly string[]; readonly template?: string }
+  /** Which of the texts of a batch belongs to which of its pictures: one each. */
+  | { readonly kind: 'image-caption' };
 export type TaskKind = Task['kind'];
 
 /** Names of the classes of a task that gives each row one; null of language models. */
@@ -52,6 +54,13 @@ export interface Architecture<C = unknown> {
    * Of classification logits [batch, classes] of all hidden states.
    */
   head(m: Scope, config: C, hidden: Tensor, task: Task): Tensor;
+  /** Of models with a tower for texts beside the trunk, which is that for pictures: the head in its two parts. */
+  readonly texts?: {
+    /** The texts in the space of the trunk: [texts, size]. */
+    embed(m: Scope, config: C): Tensor;
+    /** Logits [pictures, texts]. */
+    match(m: Scope, config: C, pictures: Tensor, texts: Tensor): Tensor;
+  };
   /** Names in a checkpoint that the model does not read for this task (buffers, tied heads, heads of other tasks). */
   ignores(name: string, config: C, task: Task): boolean;
 }

@@ -37,7 +37,7 @@ export function taskOf(json: unknown): Task {
   const kinds = Object.keys(classes) as TaskKind[];
   const bare = name !== undefined && headless?.includes(name);
   const kind = kinds.find((k) => (bare ? k.endsWith('classification') : classes[k] === name)) ?? (kinds[0] as TaskKind);
-  if (kind === 'causal-lm' || kind === 'masked-lm') return { kind };
+  if (kind === 'causal-lm' || kind === 'masked-lm' || kind === 'image-caption') return { kind };
   const labels = new ConfigReader(json).labels();
   // transformers leaves id2label out where there are two classes without names.
   return { kind, labels: labels.length > 0 ? labels : ['LABEL_0', 'LABEL_1'] };

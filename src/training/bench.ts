@@ -13,7 +13,7 @@ import type { BoundMethod } from './contract';
 import { goLive, releaseNumbers, releaseStep } from './live';
 import type { LoadedModel } from './loaded';
 import { prepare } from './prepare';
-import { hostInputs } from './task';
+import { hostInputs, unitsOf } from './task';
 
 const WARM_UPS = 2;
 const RUNS = 7;
@@ -56,7 +56,7 @@ export async function timeStep({ device, loaded, data, bound, config, progress =
     const limits = await limitsOf(device);
     const parts = await timeParts(device, compiled, progress);
     return {
-      ms, msLeast: times[0] as number, runs: RUNS, tokensPerSecond: (1000 * training.batch * training.seq) / ms, gflops: flops / ms / 1e6, dispatches,
+      ms, msLeast: times[0] as number, runs: RUNS, tokensPerSecond: (1000 * unitsOf(loaded, training)) / ms, gflops: flops / ms / 1e6, dispatches,
       kernels: byKernel(parts, limits), timed: parts[0]?.timed ?? 'wall clock', limits: { gbps: limits.bytes / 1e6, gflops: limits.f32 / 1e6 },
     };
   } finally {

@@ -66,6 +66,8 @@ const schema = z.object({
   /** Share kept for a test, apart from training and validation; 0 where it is left out. */
   test: z.optional(between(0, 0.5)),
   columns: z.optional(columns),
+  /** Of pictures sorted by texts: the text of a class, with {} for its name; DEFAULT_TEMPLATE where it is left out. */
+  template: z.optional(z.string().check(z.maxLength(200))),
   /** Several short rows in one; not where it is left out. */
   pack: z.optional(z.boolean()),
   method: z.object({ slug: named(), fields: z.record(z.string(), z.union([z.number(), z.boolean(), z.string()])) }),
@@ -85,6 +87,9 @@ export interface RunConfig extends Omit<z.infer<typeof schema>, 'model' | 'data'
   model: ModelSource;
   data: DataSource;
 }
+
+/** The text of a class where none is given (Radford et al. 2021, 3.1.4). */
+export const DEFAULT_TEMPLATE = 'a photo of a {}';
 
 /** Held-out batches that an evaluation looks at, spread evenly over what is held out. */
 export const VALIDATION_BATCHES = 8;

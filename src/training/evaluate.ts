@@ -11,10 +11,10 @@ import { StudioError } from '../util/errors';
 import type { BoundMethod } from './contract';
 import type { LoadedModel } from './loaded';
 import type { RowInsight } from './events';
-import { classInsights } from './insights';
-import { confusion, metricsOf } from './metrics';
+import { classInsights, pairInsights } from './insights';
+import { type Pairs, addPairs, confusion, metricsOf, recallsOf } from './metrics';
 import { type BatchTensors, type TokenBatch, batchTensors, callOf, hostInputs } from './task';
-import { callModel, lossOf, taskLoss } from './task-loss';
+import { type Call, callModel, lossOf, taskLoss } from './task-loss';
 import type { Metrics } from './tasks';
 
 export type { TokenBatch } from './task';
@@ -39,10 +39,21 @@ export function recordEvaluation(loaded: LoadedModel, adapters: Adapters, shape:
   return graph.record(() => {
     const call = callOf(inputs, { training: false, ...(heads ? { heads } : {}) });
     const byRow = rows && loaded.task.kind === 'causal-lm';
+    if (loaded.task.kind === 'image-caption') return { graph, inputs, ...recordPairs(loaded, adapters, call, inputs.labels), losses: undefined };
     if (!wanted && !byRow && labelsOf(loaded.task) === null) return { graph, inputs, ...taskLoss(loaded, adapters, call, inputs.labels, bound), logits: undefined, losses: undefined };
     const logits = callModel(loaded, adapters, call, bound);
     return { graph, inputs, logits: byRow && !wanted ? undefined : logits, ...lossOf(loaded, logits, inputs.labels), losses: byRow ? positionLosses(logits, inputs.labels, 1) : undefined };
   });
+}
+
+/** Pictures and their texts: the logits of one another, and both in the space that they share [batch, size], which rows of other batches are held against. */
+function recordPairs(loaded: LoadedModel, adapters: Adapters, call: Call, labels: Tensor) {
+  const { model, network, config } = loaded;
+  const scope = network.scope({ ...call, adapters });
+  if (!model.texts) throw new StudioError(`${model.id}: it has no tower for texts`);
+  const pictures = model.trunk(scope, config), texts = model.texts.embed(scope, config);
+  const logits = model.texts.match(scope, config, pictures, texts);
+  return { logits, ...lossOf(loaded, logits, labels), pair: { pictures, texts } };
 }
 
 export interface Evaluation {
@@ -63,12 +74,15 @@ export class Evaluator {
   private constructor(
     private readonly device: Device, private readonly loaded: LoadedModel, private readonly step: Step, private readonly inputs: BatchTensors,
     private readonly loss: Tensor, private readonly count: Tensor, private readonly logits: Tensor | undefined, private readonly losses: Tensor | undefined,
+    private readonly pair: { readonly pictures: Tensor; readonly texts: Tensor } | undefined,
   ) {}
 
   static async create(device: Device, loaded: LoadedModel, adapters: Adapters, shape: readonly [number, number], options: EvaluationOptions = {}): Promise<Evaluator> {
-    const { graph, inputs, loss, count, logits, losses } = recordEvaluation(loaded, adapters, shape, options);
-    const step = await compile(device, graph, { keep: [loss, count, ...(logits ? [logits] : []), ...(losses ? [losses] : [])] });
-    return new Evaluator(device, loaded, step, inputs, loss, count, logits, losses);
+    const recorded = recordEvaluation(loaded, adapters, shape, options);
+    const { graph, inputs, loss, count, logits, losses } = recorded;
+    const pair = 'pair' in recorded ? recorded.pair : undefined;
+    const step = await compile(device, graph, { keep: [loss, count, ...(logits ? [logits] : []), ...(losses ? [losses] : []), ...(pair ? [pair.pictures, pair.texts] : [])] });
+    return new Evaluator(device, loaded, step, inputs, loss, count, logits, losses, pair);
   }
 
   /** Mean loss in nats over the labels of this batch, and how many they are. */
@@ -84,6 +98,7 @@ export class Evaluator {
     const names = labelsOf(task);
     const counts = names && new Float64Array(names.length ** 2);
     const rows: RowInsight[] = [];
+    const pairs: Pairs = { pictures: [], texts: [] };
     let [sum, tokens, first] = [0, 0, 0];
     for (const batch of batches) {
       const part = await this.one(batch);
@@ -94,10 +109,17 @@ export class Evaluator {
         confusion(logits, batch.labels, names.length).forEach((n, i) => { counts[i] = (counts[i] as number) + n; });
         rows.push(...classInsights(logits, batch.labels, names, first));
       }
+      if (this.pair) {
+        const [pictures, texts, logits] = await Promise.all([this.pair.pictures, this.pair.texts, this.logits as Tensor].map((t) => this.step.read(t)));
+        const [size] = this.pair.pictures.shape.slice(1) as [number];
+        addPairs(pairs, pictures as Float32Array, texts as Float32Array, batch.labels, size);
+        rows.push(...pairInsights(logits as Float32Array, batch.labels, first));
+      }
       first += batch.labels.length;
     }
     const loss = sum / Math.max(tokens, 1);
-    return { loss, tokens, rows, counts, metrics: tokens > 0 ? metricsOf(task, loss, counts) : {} };
+    const found = { counts, recalls: this.pair ? recallsOf(pairs) : null };
+    return { loss, tokens, rows, counts, metrics: tokens > 0 ? metricsOf(task, loss, found) : {} };
   }
 
   /** The same with the mean loss and the labelled tokens of each row; without `rows` at creation there are none. */

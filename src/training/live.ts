@@ -14,6 +14,7 @@ import type { LoadedModel } from './loaded';
 import { startFrom } from './start-from';
 import { type TrainingStep, groupSettings, recordTraining } from './step';
 import { Vectors } from './vectors';
+import { shapeOf } from './task';
 
 export interface LiveOptions {
   readonly device: Device;
@@ -57,7 +58,7 @@ export async function goLive(options: LiveOptions, { shared, state, from, adapte
     if (adapter) startFrom(device, attachment, adapter);
     if (from) await loadCheckpoint(device, { attachment, adamw, lasting }, from.checkpoint, from.carry);
     const compiled = await compile(device, recorded.graph, { place: adamw.places(device, recorded.gradients, recorded.directions), ...(progress ? { progress } : {}) });
-    const evaluator = await Evaluator.create(device, loaded, attachment.adapters, [training.batch, training.seq], { bound, heads: attachment.heads });
+    const evaluator = await Evaluator.create(device, loaded, attachment.adapters, shapeOf(loaded, training), { bound, heads: attachment.heads });
     return { ...recorded, attachment, compiled, evaluator, vectors: new Vectors(device, loaded, bound, attachment, adamw, training) };
   } catch (error) {
     releaseNumbers(device, recorded, attachment);

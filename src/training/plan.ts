@@ -10,6 +10,7 @@ import type { BoundMethod, Phase } from './contract';
 import { recordEvaluation } from './evaluate';
 import type { LoadedModel } from './loaded';
 import { recordTraining } from './step';
+import { shapeOf } from './task';
 
 export interface DeviceAllowance {
   /** Bytes in one buffer. */
@@ -24,7 +25,7 @@ export const totalSteps = (bound: BoundMethod, run: RunConfig): number => phases
 /** Refuses what cannot be trained, with what would do, before anything is made. */
 export function checkRun({ model, network, info }: LoadedModel, { method, config }: BoundMethod, run: RunConfig): void {
   const { training } = run;
-  if (training.seq > info.context) throw new ConfigError(`training.seq: ${training.seq} tokens are more than the model's context of ${info.context}`, `Give a sequence length of at most ${info.context}.`);
+  if (!info.image && training.seq > info.context) throw new ConfigError(`training.seq: ${training.seq} tokens are more than the model's context of ${info.context}`, `Give a sequence length of at most ${info.context}.`);
   if (!method.info.models.includes(model.kind)) throw new ConfigError(`${method.info.name} adapts models of kind ${method.info.models.join(', ')}; this one is a ${model.kind}`, 'Choose another method, or another model.');
   method.check?.(selectSites(network, run.targets), config, training);
 }
@@ -35,7 +36,7 @@ export function planRun(loaded: LoadedModel, bound: BoundMethod, run: RunConfig,
   const attachment = attach(loaded.network, bound, run.targets, { seed: training.seed });
   const step = recordTraining(loaded, bound, attachment, training);
   const memory = planMemory(step.graph.commands, [], [...step.gradients, ...step.directions].map(rootOf));
-  const evaluation = recordEvaluation(loaded, attachment.adapters, [training.batch, training.seq], { heads: attachment.heads });
+  const evaluation = recordEvaluation(loaded, attachment.adapters, shapeOf(loaded, training), { heads: attachment.heads });
   const held = planMemory(evaluation.graph.commands, [evaluation.loss, evaluation.count]);
 
   const constants = new Set<Tensor>();

@@ -11,6 +11,7 @@ import type { BoundMethod } from './contract';
 import { baseGradients } from './gradients';
 import type { Random, RunState } from './host';
 import type { LoadedModel } from './loaded';
+import { shapeOf } from './task';
 
 export interface PrepareOptions {
   readonly device: Device;
@@ -51,7 +52,7 @@ export async function prepare({ method, config }: BoundMethod, sites: readonly L
     },
     async *gradients({ batches, sites: some = sites }) {
       const chosen = Array.from({ length: batches }, (_, i) => data.batch(i));
-      for await (const found of baseGradients(device, loaded, some, chosen, [training.batch, training.seq])) {
+      for await (const found of baseGradients(device, loaded, some, chosen, shapeOf(loaded, training))) {
         wantGoing();
         yield found;
       }

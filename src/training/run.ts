@@ -26,7 +26,7 @@ import { checkRun, phasesOf } from './plan';
 import { prepare, randomOf } from './prepare';
 import { fineTune } from './recipes/fine-tune';
 import { afterEvaluation, reasonToStop, unseen } from './stopping';
-import { hostInputs } from './task';
+import { hostInputs, shapeOf, unitsOf } from './task';
 import { taskCard } from './tasks';
 
 /** Steps handed to the GPU but not done. Enough to keep it busy, few enough that pausing feels immediate. */
@@ -157,6 +157,12 @@ export class Run {
   /** Whether its parameters may change at any moment: not while it is paused, and not after its end. */
   get moving(): boolean {
     return !this.released && this.wake === null;
+  }
+
+  /** What the rate counts: tokens of a batch, padding included, or its pictures. */
+  private get unitsPerStep(): number {
+    const { loaded, config: { training } } = this.options;
+    return unitsOf(loaded, training);
   }
 
   /** Floating-point operations of one step. */
@@ -383,7 +389,7 @@ export class Run {
     const exported = { attachment: this.attachment, bound: this.options.bound, state: this.state };
     const folder = await exportAdapter(device, loaded, exported, baseModel);
     const batch = data.validation()[0] ?? data.batch(0);
-    return { folder, receipt: await receiptOf(device, loaded, exported, folder, batch, [config.training.batch, config.training.seq]) };
+    return { folder, receipt: await receiptOf(device, loaded, exported, folder, batch, shapeOf(loaded, config.training)) };
   }
 
   dispose(): void {
@@ -425,7 +431,7 @@ export class Run {
       const row = rows.subarray(((s - 1) % length) * RING_COLUMNS, ((s - 1) % length) * RING_COLUMNS + series.length);
       values.set(row, (s - from) * names.length);
       values[(s - from) * names.length + series.length] = this.lrAt(s);
-      tokens += this.options.config.training.batch * this.options.config.training.seq;
+      tokens += this.unitsPerStep;
       if (bad === 0 && !(Number.isFinite(row[0]) && Number.isFinite(row[1]))) bad = s;
     }
     const seconds = (now - this.started) / 1000;

@@ -12,7 +12,7 @@ import { type Attachment, inputOf } from './attach';
 import type { TrainingConfig } from './config';
 import type { BoundMethod, Recorded } from './contract';
 import type { LoadedModel } from './loaded';
-import { type BatchTensors, batchTensors, callOf } from './task';
+import { type BatchTensors, batchTensors, callOf, shapeOf } from './task';
 import { callModel, taskLoss } from './task-loss';
 
 export interface TrainingStep {
@@ -44,7 +44,7 @@ export function recordLoss(loaded: LoadedModel, bound: BoundMethod, { adapters, 
 
 /** Allocates nothing: the plan records the same step on no device at all. */
 export function recordTraining(loaded: LoadedModel, bound: BoundMethod, attachment: Attachment, training: TrainingConfig): TrainingStep {
-  const inputs = batchTensors(loaded, [training.batch, training.seq]);
+  const inputs = batchTensors(loaded, shapeOf(loaded, training));
   const trained = attachment.params.filter((p) => p.trainable);
   const adamw = new AdamW(trained, training);
   const ring = new MetricRing(RING_LENGTH);

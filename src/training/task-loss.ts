@@ -2,8 +2,8 @@
 // never holds all logits where the vocabulary is large and nobody asks for them.
 import type { Adapters, CallOptions } from '../engine/nn/site';
 import type { ModelCall } from '../engine/nn/network';
-import { type Loss, crossEntropy, headLoss } from '../engine/ops';
-import type { Tensor } from '../engine/tensor/tensor';
+import { type Loss, axpby, crossEntropy, headLoss, matmul } from '../engine/ops';
+import { type Tensor, constant, lastOf } from '../engine/tensor/tensor';
 import { type Task, forward, labelsOf } from '../models/model';
 import type { BoundMethod } from './contract';
 import type { LoadedModel } from './loaded';
@@ -22,13 +22,23 @@ export function callModel({ model, config, network, task }: Callable, adapters: 
 /** A causal model's logits at a place are about the next one's label. */
 const shiftOf = ({ kind }: Task) => (kind === 'causal-lm' ? 1 : 0);
 
-/** Mean cross-entropy of recorded logits against labels i32 [batch, time], or [batch] of classification. */
-export const lossOf = ({ task }: Callable, logits: Tensor, labels: Tensor): Loss => crossEntropy(logits, labels, shiftOf(task));
+/**
+ * Mean cross-entropy of recorded logits against labels i32 [batch, time], or [batch] of classification. Of pictures and their texts the
+ * mean of both directions (Radford et al. 2021, figure 3): which text belongs to a picture, which picture to a text.
+ */
+export function lossOf({ task }: Callable, logits: Tensor, labels: Tensor): Loss {
+  const { loss, count } = crossEntropy(logits, labels, shiftOf(task));
+  if (task.kind !== 'image-caption') return { loss, count };
+  const size = lastOf(logits);
+  // Logits are turned by a product with the identity: no kernel reads them by columns.
+  const turned = matmul(logits, constant(`identity ${size}`, [size, size], 'f32', () => Float32Array.from({ length: size * size }, (_, i) => Number(i % (size + 1) === 0))), { ta: true });
+  return { loss: axpby(loss, crossEntropy(turned, labels, 0).loss, 0.5, 0.5), count };
+}
 
 /** The same of one recorded call; `logits` records them where they are asked for. */
 export function taskLoss(loaded: LoadedModel, adapters: Adapters, call: Call, labels: Tensor, bound?: BoundMethod): Loss & { logits: () => Tensor } {
   const { model, config, network, info, task } = loaded;
-  if (bound?.method.call || labelsOf(task)) {
+  if (bound?.method.call || labelsOf(task) || info.image) {
     const logits = callModel(loaded, adapters, call, bound);
     return { ...lossOf(loaded, logits, labels), logits: () => logits };
   }

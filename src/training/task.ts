@@ -3,6 +3,7 @@ import { type HostData, type Tensor, tensor } from '../engine/tensor/tensor';
 import { labelsOf } from '../models/model';
 import { DataError } from '../util/errors';
 import type { LoadedModel } from './loaded';
+import { taskCard } from './tasks';
 import type { Call } from './task-loss';
 
 /** A batch on the host. */
@@ -31,10 +32,17 @@ export interface BatchTensors {
   readonly types?: Tensor;
 }
 
+/** Rows of a batch and places in a row; what reads texts beside pictures takes no more places than it has. */
+export const shapeOf = ({ info }: Pick<LoadedModel, 'info'>, { batch, seq }: { readonly batch: number; readonly seq: number }): readonly [number, number] => [batch, info.image ? Math.min(seq, info.context) : seq];
+
+/** What the rate of a run counts in one batch: its tokens, padding included, or its pictures. */
+export const unitsOf = ({ task }: Pick<LoadedModel, 'task'>, { batch, seq }: { readonly batch: number; readonly seq: number }): number => (taskCard(task.kind).unit === 'picture' ? batch : batch * seq);
+
 /** Models of pictures have no time. Encoders always get a mask and token types; a decoder, whose rows are padded at the end, a mask where it is asked for. */
 export function batchTensors({ model, info, task }: Pick<LoadedModel, 'model' | 'info' | 'task'>, [batch, time]: readonly [number, number], withMask = false): BatchTensors {
   if (info.image) {
-    const texts = labelsOf(task)?.length ?? 0;
+    // A text for each class, or a caption for each picture.
+    const texts = labelsOf(task)?.length ?? batch;
     const { channels, size } = info.image;
     return {
       pixels: tensor('pixel_values', [batch, channels, size, size], 'input'), labels: tensor('labels', [batch], 'input', 'i32'),

@@ -2,7 +2,7 @@
 // models, which say what they can do (`classes`), and the readers of data.
 
 /** What a column of a table may be for; src/data/rows.ts finds them. */
-export const ROLES = ['text', 'second', 'label', 'prompt', 'context', 'completion', 'system', 'messages'] as const;
+export const ROLES = ['text', 'second', 'label', 'prompt', 'context', 'completion', 'system', 'messages', 'image', 'caption'] as const;
 export type Role = (typeof ROLES)[number];
 
 /** What is measured on held-out data beside the loss. */
@@ -11,6 +11,10 @@ export const METRICS = {
   accuracy: { title: 'accuracy', better: 'more' },
   macro_f1: { title: 'macro F1', better: 'more' },
   mcc: { title: 'MCC', better: 'more' },
+  text_recall_1: { title: 'text recall@1', better: 'more' },
+  text_recall_5: { title: 'text recall@5', better: 'more' },
+  picture_recall_1: { title: 'picture recall@1', better: 'more' },
+  picture_recall_5: { title: 'picture recall@5', better: 'more' },
 } as const;
 export type Metric = keyof typeof METRICS;
 export type Metrics = Readonly<Partial<Record<Metric, number>>>;
@@ -18,7 +22,7 @@ export type Metrics = Readonly<Partial<Record<Metric, number>>>;
 export interface TaskCard {
   title: string;
   /** How the model is called; tasks of one kind differ in what they read. */
-  kind: 'causal-lm' | 'masked-lm' | 'sequence-classification' | 'image-classification' | 'image-text';
+  kind: 'causal-lm' | 'masked-lm' | 'sequence-classification' | 'image-classification' | 'image-text' | 'image-caption';
   /** Kinds of model that can learn it. */
   models: readonly ('decoder' | 'encoder' | 'vit' | 'clip')[];
   /** The columns it wants, each list one way to give them; a running text is a text. */
@@ -40,8 +44,9 @@ export const tasks = {
   instruction: { title: 'Follow instructions', kind: 'causal-lm', models: ['decoder'], columns: TEXTS, metrics: ['perplexity'], unit: 'token', writes: true, peft: 'CAUSAL_LM' },
   'masked-lm': { title: 'Fill in hidden words', kind: 'masked-lm', models: ['encoder'], columns: [['text'], ...TEXTS], metrics: ['perplexity'], unit: 'token', writes: false, peft: null },
   'sequence-classification': { title: 'Sort texts into classes', kind: 'sequence-classification', models: ['encoder'], columns: [['text', 'label'], ['text', 'second', 'label']], metrics: ['accuracy', 'macro_f1', 'mcc'], unit: 'row', writes: false, peft: 'SEQ_CLS' },
-  'image-classification': { title: 'Sort pictures into classes', kind: 'image-classification', models: ['vit'], columns: [], metrics: ['accuracy', 'macro_f1', 'mcc'], unit: 'picture', writes: false, peft: null },
-  'image-text': { title: 'Match pictures with texts', kind: 'image-text', models: ['clip'], columns: [], metrics: ['accuracy', 'macro_f1', 'mcc'], unit: 'picture', writes: false, peft: null },
+  'image-classification': { title: 'Sort pictures into classes', kind: 'image-classification', models: ['vit'], columns: [['image', 'label']], metrics: ['accuracy', 'macro_f1', 'mcc'], unit: 'picture', writes: false, peft: null },
+  'image-text': { title: 'Sort pictures by texts for the classes', kind: 'image-text', models: ['clip'], columns: [['image', 'label']], metrics: ['accuracy', 'macro_f1', 'mcc'], unit: 'picture', writes: false, peft: null },
+  'image-caption': { title: 'Match pictures with captions', kind: 'image-caption', models: ['clip'], columns: [['image', 'caption']], metrics: ['text_recall_1', 'text_recall_5', 'picture_recall_1', 'picture_recall_5'], unit: 'picture', writes: false, peft: null },
 } as const satisfies Readonly<Record<string, TaskCard>>;
 
 export type TaskName = keyof typeof tasks;

@@ -13,7 +13,7 @@ import type { BoundMethod } from './contract';
 import type { Vector } from './host';
 import type { LoadedModel } from './loaded';
 import { ownTensors, recordLoss } from './step';
-import { type BatchTensors, type TokenBatch, batchTensors, hostInputs } from './task';
+import { type BatchTensors, type TokenBatch, batchTensors, hostInputs, shapeOf } from './task';
 
 export class Vectors {
   private readonly made = new Set<Tensor>();
@@ -91,7 +91,7 @@ export class Vectors {
   /** Gradients go into the arena of the training step, which every step writes afresh. */
   private async compileObjective() {
     const { loaded, bound, attachment, adamw, training } = this;
-    const inputs = batchTensors(loaded, [training.batch, training.seq]);
+    const inputs = batchTensors(loaded, shapeOf(loaded, training));
     const graph = new Graph();
     const gradients = graph.record(() => {
       const { total } = recordLoss(loaded, bound, attachment, inputs);

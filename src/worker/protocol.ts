@@ -3,10 +3,11 @@
 import type { DataSource, ModelSource, RunConfig } from '../training/config';
 import type { HeatmapData, MethodCard, Plan, StepTimes } from '../training/card';
 import type { ExploreApi, ExportFormat, ExportRequest } from '../training/explore-card';
-import type { RunEvent, RunStatus, SampleResult } from '../training/events';
+import type { Picture, RowInsight, RunEvent, RunStatus, SampleResult, Shown } from '../training/events';
 import type { Fields } from '../training/fields';
 import type { Failure } from '../util/errors';
 
+export type { Picture, RowInsight, Shown };
 export type { DataSource, Failure, Fields, HeatmapData, MethodCard, ModelSource, Plan, RunConfig, RunStatus, SampleResult };
 export type { StepTimes, ViewSpec } from '../training/card';
 export type { Cut } from '../training/cut';
@@ -81,12 +82,12 @@ export interface ModelCard {
 
 /** One row as the model sees it. */
 export interface TokenRow { tokens: string[]; /** true where the token carries loss */ loss: boolean[]; total: number; cut: number }
-export type DataForm = 'text' | 'pair' | 'chat' | 'label' | 'pair-label';
+export type DataForm = 'text' | 'pair' | 'chat' | 'label' | 'pair-label' | 'picture-label' | 'picture-caption';
 export type Columns = NonNullable<RunConfig['columns']>;
 /** What src/data/dataset.ts says of a data set. */
 export interface DataCard {
   name: string;
-  format: 'text' | 'rows';
+  format: 'text' | 'rows' | 'pictures';
   form: DataForm;
   /** SHA-256 of the file, hex. */
   hash: string;
@@ -113,6 +114,8 @@ export interface DataCard {
   /** Histogram of row lengths in tokens: `counts[i]` rows have [i·width, (i+1)·width) tokens. */
   lengths: { width: number; counts: number[] };
   preview: TokenRow[];
+  /** Of pictures: what the model reads, and some of the training pictures as it sees them. */
+  pictures?: { size: number; channels: number; preview: (Shown & { label?: string })[] };
   /** Things worth knowing that do not stop the run, whole sentences. */
   warnings: string[];
 }

@@ -54,7 +54,7 @@ export async function plan(args: readonly string[]): Promise<number> {
   const flags = runFlags('plan', args);
   const output = createOutput(flags.json);
   const data = flags.data === undefined ? [] : [await dataSource(flags.data, output)];
-  const task = flags.task === undefined && data.length === 0 ? undefined : await chooseTask('plan', flags.task, await configOf(flags.model, output), data, flags.config.columns);
+  const task = flags.task === undefined && data.length === 0 ? undefined : await chooseTask('plan', flags.task, await configOf(flags.model, output), data, flags.config.columns, undefined, flags.config.template);
   const loaded = await describeFolder(flags.model, output, task);
   const result = planRun(loaded, flags.bound, flags.config, { largestBuffer: DEFAULT_LARGEST_BUFFER });
   const parts = result.bytes.map(({ part, bytes }) => `  ${part.padEnd(18)} ${bytesText(bytes)}`).join('\n');

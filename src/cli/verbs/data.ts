@@ -1,6 +1,5 @@
 // lowrank data: a data file as a run would see it. Needs no GPU.
 import { defaultTraining } from '../../training/config';
-import { ConfigError } from '../../util/errors';
 import { need, parse } from '../options';
 import { createOutput } from '../output';
 import { configOf, describeFolder } from '../session';
@@ -8,19 +7,18 @@ import { columnsOf, dataSource } from '../sources';
 import { chooseTask, datasetFor, taskNamed } from '../task';
 
 export async function data(args: readonly string[]): Promise<number> {
-  const { values: v } = parse('data', args, { model: 'text', task: 'text', data: 'text', columns: 'text', seq: 'number', batch: 'number', seed: 'number', 'held-out': 'number', test: 'number', pack: 'flag' });
+  const { values: v } = parse('data', args, { model: 'text', task: 'text', data: 'text', columns: 'text', seq: 'number', batch: 'number', seed: 'number', 'held-out': 'number', test: 'number', pack: 'flag', template: 'text' });
   const output = createOutput(v.json ?? false);
   const columns = columnsOf('data', v.columns);
   const model = need('data', 'model', v.model);
   const file = await dataSource(need('data', 'data', v.data), output);
-  const task = await chooseTask('data', v.task, await configOf(model, output), [file], columns);
+  const task = await chooseTask('data', v.task, await configOf(model, output), [file], columns, undefined, v.template);
   const loaded = await describeFolder(model, output, task);
-  if (!loaded.tokenizer) throw new ConfigError(`${loaded.name}: tokenizer.json is missing`, 'Add the tokenizer of this model to its folder.');
   const options = {
-    seq: v.seq ?? defaultTraining.seq, batch: v.batch ?? defaultTraining.batch, seed: v.seed ?? defaultTraining.seed, holdout: v['held-out'] ?? 0.1, test: v.test ?? 0, pack: v.pack ?? false, context: loaded.info.context,
+    seq: v.seq ?? defaultTraining.seq, batch: v.batch ?? defaultTraining.batch, seed: v.seed ?? defaultTraining.seed, holdout: v['held-out'] ?? 0.1, test: v.test ?? 0, pack: v.pack ?? false,
   };
-  const progress = (done: number, total: number) => output.progress(`tokenising ${Math.round((100 * done) / total)} %`);
-  const { summary } = await datasetFor(task, file, null, loaded.tokenizer, options, columns, { progress }, taskNamed('data', v.task));
+  const progress = (done: number, total: number) => output.progress(`reading ${Math.round((100 * done) / total)} %`);
+  const { summary } = await datasetFor(loaded, file, null, options, columns, { progress }, taskNamed('data', v.task));
   const { preview, cells: _, ...facts } = summary;
   const used = Object.entries(summary.used).map(([role, column]) => `${role}=${column}`).join(', ');
   const rows = preview.map((row, i) => `  ${String(i + 1).padStart(2)}  ${row.tokens.map((token, t) => (row.loss[t] ? token : `·${token}`)).join('').replace(/\s+/g, ' ').slice(0, 160)}`);

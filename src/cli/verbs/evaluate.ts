@@ -4,8 +4,8 @@ import { writeSafetensors } from '../../formats/safetensors';
 import { labelsOf } from '../../models/model';
 import { type Evaluation, Evaluator } from '../../training/evaluate';
 import { VALIDATION_BATCHES, defaultTraining } from '../../training/config';
+import { shapeOf } from '../../training/task';
 import { taskCard } from '../../training/tasks';
-import { ConfigError } from '../../util/errors';
 import { UsageError, need, parse } from '../options';
 import { createOutput, metricsText } from '../output';
 import { attachFolders, configOf, loadFolder, openDevice, readTokens } from '../session';
@@ -13,7 +13,7 @@ import { columnsOf, dataSource } from '../sources';
 import { chooseTask, datasetFor, taskOfAdapters } from '../task';
 
 export async function evaluate(args: readonly string[]): Promise<number> {
-  const { values: v } = parse('eval', args, { model: 'text', task: 'text', adapter: 'list', data: 'text', tokens: 'text', logits: 'text', batch: 'number', seq: 'number', 'held-out': 'number', test: 'number', part: 'text', columns: 'text', seed: 'number' });
+  const { values: v } = parse('eval', args, { model: 'text', task: 'text', adapter: 'list', data: 'text', tokens: 'text', logits: 'text', batch: 'number', seq: 'number', 'held-out': 'number', test: 'number', part: 'text', columns: 'text', template: 'text', seed: 'number' });
   const output = createOutput(v.json ?? false);
   const model = need('eval', 'model', v.model);
   if ((v.data === undefined) === (v.tokens === undefined)) throw new UsageError('eval: give either --data or --tokens');
@@ -25,7 +25,7 @@ export async function evaluate(args: readonly string[]): Promise<number> {
   const columns = columnsOf('eval', v.columns);
   const data = v.data === undefined ? null : await dataSource(v.data, output);
   const adapted = await taskOfAdapters(v.adapter ?? [], output);
-  const loaded = await loadFolder(device, model, output, data ? await chooseTask('eval', v.task, await configOf(model, output), [data], columns, adapted) : adapted);
+  const loaded = await loadFolder(device, model, output, data ? await chooseTask('eval', v.task, await configOf(model, output), [data], columns, adapted, v.template) : adapted);
   const { attachment: { adapters, heads }, bound } = await attachFolders(device, loaded, v.adapter ?? [], output);
   const through = { heads, ...(bound ? { bound } : {}) };
   let result: Evaluation;
@@ -40,15 +40,14 @@ export async function evaluate(args: readonly string[]): Promise<number> {
       await writeFile(v.logits, writeSafetensors([{ name: 'logits', dtype: 'F32', shape, data }], { format: 'pt' }));
     }
   } else {
-    if (!loaded.tokenizer) throw new ConfigError(`${model}: tokenizer.json is missing`, 'Add the tokenizer of this model to its folder.');
     const [batch, seq] = [v.batch ?? 4, v.seq ?? Math.min(256, loaded.info.context)];
     const file = data as NonNullable<typeof data>;
-    const shape = { batch, seq, context: loaded.info.context };
+    const shape = { batch, seq };
     // Every row of the file, as held-out rows are read; or just what a run with this seed holds out, and as much of it as a run looks at.
     const all = v['held-out'] === undefined && v.test === undefined
-      ? await datasetFor(loaded.task, file, file, loaded.tokenizer, { ...shape, seed: 0, holdout: 0, validationBatches: Number.MAX_SAFE_INTEGER }, columns)
-      : await datasetFor(loaded.task, file, null, loaded.tokenizer, { ...shape, seed: v.seed ?? defaultTraining.seed, holdout: v['held-out'] ?? 0, test: v.test ?? 0, validationBatches: VALIDATION_BATCHES }, columns);
-    const evaluator = await Evaluator.create(device, loaded, adapters, [batch, seq], through);
+      ? await datasetFor(loaded, file, file, { ...shape, seed: 0, holdout: 0, validationBatches: Number.MAX_SAFE_INTEGER }, columns)
+      : await datasetFor(loaded, file, null, { ...shape, seed: v.seed ?? defaultTraining.seed, holdout: v['held-out'] ?? 0, test: v.test ?? 0, validationBatches: VALIDATION_BATCHES }, columns);
+    const evaluator = await Evaluator.create(device, loaded, adapters, shapeOf(loaded, shape), through);
     result = await evaluator.mean(part === 'test' ? all.test() : all.validation());
   }
   const { unit } = taskCard(loaded.task.kind);

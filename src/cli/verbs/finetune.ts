@@ -10,7 +10,7 @@ import { extremes } from '../../training/insights';
 import { planRun, wantFits } from '../../training/plan';
 import { Run } from '../../training/run';
 import type { Metrics } from '../../training/tasks';
-import { ConfigError, NonFiniteError } from '../../util/errors';
+import { NonFiniteError } from '../../util/errors';
 import { fileSource } from '../files';
 import { need } from '../options';
 import { bytesText, createOutput, metricsText } from '../output';
@@ -31,16 +31,15 @@ export async function finetune(args: readonly string[]): Promise<number> {
 
   const device = await openDevice(flags.backend, output);
   const [file, validation] = [await dataSource(dataPath, output), flags.validation ? await dataSource(flags.validation, output) : null];
-  const task = await chooseTask('finetune', flags.task, await configOf(flags.model, output), validation ? [file, validation] : [file], flags.config.columns);
+  const task = await chooseTask('finetune', flags.task, await configOf(flags.model, output), validation ? [file, validation] : [file], flags.config.columns, undefined, flags.config.template);
   const config = { ...flags.config, task: flags.task ?? task.kind };
   const loaded = await loadFolder(device, flags.model, output, task);
-  if (!loaded.tokenizer) throw new ConfigError(`${flags.model}: tokenizer.json is missing`, 'Add the tokenizer of this model to its folder.');
   const plan = planRun(loaded, bound, config, device);
   wantFits(plan);
   const { batch, seq, seed } = config.training;
   const { holdout, test = 0, pack = false, columns = {} } = config;
-  const options = { batch, seq, seed, holdout, test, pack, context: loaded.info.context, validationBatches: VALIDATION_BATCHES };
-  const data = await datasetFor(task, file, validation, loaded.tokenizer, options, columns, { progress: (done, total) => output.progress(`tokenising ${Math.round((100 * done) / total)} %`) }, config.task);
+  const options = { batch, seq, seed, holdout, test, pack, validationBatches: VALIDATION_BATCHES };
+  const data = await datasetFor(loaded, file, validation, options, columns, { progress: (done, total) => output.progress(`reading ${Math.round((100 * done) / total)} %`) }, config.task);
   for (const warning of data.summary.warnings) output.note(`data: ${warning}`);
 
   const metrics = createWriteStream(join(out, 'metrics.jsonl'), { flags: flags.resume ? 'a' : 'w' });
