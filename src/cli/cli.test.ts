@@ -2,14 +2,17 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { copyFileSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { halves } from '../data/pictures/testing/pictures';
 import { loadTokenizer } from '../data/tokenizer';
 import { type LoraModule, readPeft, writePeft } from '../formats/peft';
-import { type SafetensorsFile, openSafetensors } from '../formats/safetensors';
+import { type SafetensorsFile, openSafetensors, writeSafetensors } from '../formats/safetensors';
+import { zipFiles } from '../formats/zip';
 import { methods } from '../methods/registry';
 import { share } from '../methods/testing/logits';
+import { VIT, tinyTensors } from '../methods/testing/tiny';
 import { fileSource, folderSources } from './files';
 
 // A driver that compiles every kernel for the first time takes minutes, where nothing is cached and the machine is busy.
@@ -432,4 +435,59 @@ describe('data', () => {
     const refused = await lowrank(['data', '--model', 'hub:../x', '--data', at('sheet.csv')]);
     expect([refused.code, refused.errors[0]]).toEqual([3, expect.stringContaining('is not the name of a repository')]);
   }, LONG);
+});
+
+describe('pictures', () => {
+  const read = (...more: string[]) => ['--model', at('tiny-vit'), '--data', at('halves'), '--batch', '4', ...more, '--json'];
+  beforeAll(() => {
+    mkdirSync(at('tiny-vit'));
+    writeFileSync(at('tiny-vit', 'config.json'), JSON.stringify(VIT));
+    writeFileSync(at('tiny-vit', 'model.safetensors'), writeSafetensors(tinyTensors(VIT), { format: 'pt' }));
+    for (const { name, bytes } of halves(12)) {
+      mkdirSync(dirname(at('halves', name)), { recursive: true });
+      writeFileSync(at('halves', name), bytes);
+    }
+    writeFileSync(at('halves.zip'), zipFiles(halves(12)));
+  });
+
+  test('a folder and a zip of it are the same rows', async () => {
+    const [folder, zip] = await Promise.all([lowrank(['data', ...read()]), lowrank(['data', ...read().map((arg) => (arg === at('halves') ? at('halves.zip') : arg))])]);
+    expect([folder.stderr, zip.stderr]).toEqual(['', '']);
+    const [a, b] = [folder.events[0]!, zip.events[0]!];
+    expect(a).toMatchObject({ event: 'data', format: 'pictures', form: 'picture-label', rows: 24, classes: [{ label: expect.stringMatching(/above|below/) }, {}] });
+    expect(a.tokensHash).toBe(b.tokensHash);
+  });
+
+  test('finetune makes the head, learns, and exports it; eval reads it back; a finished run resumed says no loss that was not', async () => {
+    const args = ['finetune', ...read('--method', 'lora', '--set', 'rank=4', '--steps', '12', '--lr', '1e-2', '--seed', '5', '--held-out', '0.25', '--out', at('out-vit'))];
+    const { code, events, stderr } = await lowrank(args);
+    expect(code, stderr).toBe(0);
+    const [done] = ofKind(events, 'done') as [Json];
+    expect(done.accuracy).toBeGreaterThan(0.8);
+    const [, look] = ofKind(events, 'insights') as { worst: Json[] }[];
+    expect(look!.worst[0]).toMatchObject({ wanted: expect.any(String), given: expect.any(String), name: expect.stringMatching(/^(above|below)\/\d+\.png$/) });
+    expect(ofKind(events, 'step')[0]).toHaveProperty('pictures_per_s');
+    expect(json(at('out-vit', 'adapter_config.json')).modules_to_save).toEqual(['classifier']);
+    const scored = await lowrank(['eval', ...read('--adapter', at('out-vit'), '--held-out', '0.25', '--seed', '5')]);
+    expect(scored.code, scored.stderr).toBe(0);
+    expect(scored.events[0]!.accuracy).toBe(done.accuracy);
+    expect(Math.abs((scored.events[0]!.loss as number) - (done.val_loss as number))).toBeLessThan(1e-5);
+
+    const again = await lowrank([...args, '--resume', at('out-vit')]);
+    expect(again.code, again.stderr).toBe(0);
+    expect(ofKind(again.events, 'done')[0]).toMatchObject({ steps: 12, loss: null, val_loss: done.val_loss });
+    const words = await lowrank([...args.filter((arg) => arg !== '--json'), '--resume', at('out-vit')]);
+    expect(words.lines.join(' ')).not.toMatch(/NaN|null|undefined/);
+  }, LONG);
+
+  test.each<[string, string[], RegExp]>([
+    ['a file that is no picture data', ['data', '--model', at('tiny-vit'), '--data', at('data.txt')], /pictures are not read from this kind of file.*\.zip/],
+    ['a folder for a model of texts', ['data', '--model', MODEL, '--data', at('halves')], /a folder: its files are read one at a time/],
+    ['a task of another kind of model', ['data', '--model', at('tiny-vit'), '--data', at('halves'), '--task', 'instruction'], /vit models do not learn it; They can learn: image-classification/],
+    ['a method that is not for pictures', ['finetune', ...read('--method', 'adalora', '--steps', '1', '--out', at('none'))], /adapts models of kind .*; this one is a vit/],
+  ])('%s is refused', async (_, args, message) => {
+    const { code, errors } = await lowrank(args);
+    expect(code).toBe(3);
+    expect(errors.join()).toMatch(message);
+  });
 });

@@ -8,7 +8,7 @@ import { methods } from './registry';
 import { type Case, type Subject, checks } from './testing/conformance';
 import { faults } from './testing/faults';
 import { kinds } from './testing/kinds';
-import { GPT2, LLAMA, type TinyConfig, loadTiny } from './testing/tiny';
+import { GPT2, LLAMA, type TextConfig, loadTiny } from './testing/tiny';
 
 const cases: Readonly<Record<string, Omit<Case, 'method'>>> = {
   lora: { fields: { rank: 4, alpha: 8 } },
@@ -45,7 +45,7 @@ const cases: Readonly<Record<string, Omit<Case, 'method'>>> = {
 const caseOf = (method: Method): Case => ({ method, ...cases[method.info.slug] });
 
 /** Model by model: a new architecture is one line. `only` keeps the second of a kind to what its layout may change. */
-const SUBJECTS: readonly { name: string; kind: 'decoder'; config: TinyConfig; changed: RegExp; only?: RegExp }[] = [
+const SUBJECTS: readonly { name: string; kind: 'decoder'; config: TextConfig; changed: RegExp; only?: RegExp }[] = [
   { name: 'a tiny Llama', kind: 'decoder', config: LLAMA, changed: /(v|o|down)_proj/ },
   // Biases everywhere, and weights that the checkpoint stores as [in, out].
   { name: 'a tiny GPT-2', kind: 'decoder', config: GPT2, changed: /c_(attn|proj)\.weight/, only: /^(apply|merged)/ },

@@ -3,11 +3,10 @@
 import type { DataSource, ModelSource, RunConfig } from '../training/config';
 import type { HeatmapData, MethodCard, Plan, StepTimes } from '../training/card';
 import type { ExploreApi, ExportFormat, ExportRequest } from '../training/explore-card';
-import type { Picture, RowInsight, RunEvent, RunStatus, SampleResult, Shown } from '../training/events';
+import type { RunEvent, RunStatus, SampleResult, Shown } from '../training/events';
 import type { Fields } from '../training/fields';
 import type { Failure } from '../util/errors';
 
-export type { Picture, RowInsight, Shown };
 export type { DataSource, Failure, Fields, HeatmapData, MethodCard, ModelSource, Plan, RunConfig, RunStatus, SampleResult };
 export type { StepTimes, ViewSpec } from '../training/card';
 export type { Cut } from '../training/cut';

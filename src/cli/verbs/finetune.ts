@@ -9,7 +9,7 @@ import type { Receipt } from '../../training/export';
 import { extremes } from '../../training/insights';
 import { planRun, wantFits } from '../../training/plan';
 import { Run } from '../../training/run';
-import type { Metrics } from '../../training/tasks';
+import { type Metrics, taskCard } from '../../training/tasks';
 import { NonFiniteError } from '../../util/errors';
 import { fileSource } from '../files';
 import { need } from '../options';
@@ -42,12 +42,13 @@ export async function finetune(args: readonly string[]): Promise<number> {
   const data = await datasetFor(loaded, file, validation, options, columns, { progress: (done, total) => output.progress(`reading ${Math.round((100 * done) / total)} %`) }, config.task);
   for (const warning of data.summary.warnings) output.note(`data: ${warning}`);
 
+  const rate = taskCard(task.kind).unit === 'picture' ? 'pictures' : 'tokens';
   const metrics = createWriteStream(join(out, 'metrics.jsonl'), { flags: flags.resume ? 'a' : 'w' });
   const record = (event: Record<string, unknown>, text?: string) => {
     metrics.write(`${JSON.stringify(event)}\n`);
     output.event(event, text);
   };
-  const last = { loss: Number.NaN, validation: null as number | null, metrics: {} as Metrics, seconds: 0 };
+  const last = { loss: null as number | null, validation: null as number | null, metrics: {} as Metrics, seconds: 0 };
   const save = async (bytes: Uint8Array) => {
     // Written beside and moved over: a crash while writing leaves the checkpoint before.
     await writeFile(join(out, `${CHECKPOINT}.part`), bytes);
@@ -58,12 +59,12 @@ export async function finetune(args: readonly string[]): Promise<number> {
       const width = event.series.length;
       for (let i = 0; i * width < event.values.length; i++) {
         const row = Object.fromEntries(event.series.map((name, j) => [name, event.values[i * width + j] as number]));
-        last.loss = row.loss as number;
-        record({ event: 'step', step: event.from + i, ...row, tokens_per_s: Math.round(event.tokensPerSecond) });
+        last.loss = row.loss ?? null;
+        record({ event: 'step', step: event.from + i, ...row, [`${rate}_per_s`]: Math.round(event.tokensPerSecond) });
       }
       const step = event.from + event.values.length / width - 1;
       const left = ((event.seconds / step) * (run.totalSteps - step)).toFixed(0);
-      output.progress(`step ${step}/${run.totalSteps}  loss ${last.loss.toFixed(4)}  ${Math.round(event.tokensPerSecond)} tokens/s  ${left} s left`);
+      output.progress(`step ${step}/${run.totalSteps}  loss ${last.loss?.toFixed(4)}  ${Math.round(event.tokensPerSecond)} ${rate}/s  ${left} s left`);
     } else if (event.kind === 'eval') {
       last.validation = event.loss;
       last.metrics = event.metrics;
@@ -107,7 +108,7 @@ export async function finetune(args: readonly string[]): Promise<number> {
   const files = [...folder.files.map((f) => f.name), 'run.json', 'metrics.jsonl', CHECKPOINT].map((name) => join(out, name));
   record(
     { event: 'done', steps: run.step, loss: last.loss, val_loss: last.validation, ...last.metrics, trainable: plan.trainable, peak_bytes: device.peakBytes, seconds: last.seconds, receipt: { max_logit_difference: receipt.maxLogitDifference, effect: receipt.effect }, files },
-    `${interrupted ? 'stopped' : 'done'} after ${run.step} steps in ${last.seconds.toFixed(1)} s: loss ${last.loss.toFixed(4)}${last.validation === null ? '' : `, validation ${last.validation.toFixed(4)}${metricsText(last.metrics)}`}\n${plan.trainable} trainable parameters, peak ${bytesText(device.peakBytes)} on the device\nreloaded file: largest logit difference ${receipt.maxLogitDifference.toExponential(1)}, the adapter's own effect ${receipt.effect.toFixed(2)}\n${files.join('\n')}`,
+    `${interrupted ? 'stopped' : 'done'} after ${run.step} steps in ${last.seconds.toFixed(1)} s${last.loss === null ? '' : `: loss ${last.loss.toFixed(4)}`}${last.validation === null ? '' : `, validation ${last.validation.toFixed(4)}${metricsText(last.metrics)}`}\n${plan.trainable} trainable parameters, peak ${bytesText(device.peakBytes)} on the device\nreloaded file: largest logit difference ${receipt.maxLogitDifference.toExponential(1)}, the adapter's own effect ${receipt.effect.toFixed(2)}\n${files.join('\n')}`,
   );
   await new Promise((resolve) => metrics.end(resolve));
   return interrupted ? 130 : 0;

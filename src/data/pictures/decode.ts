@@ -9,7 +9,7 @@ export interface Raster { readonly width: number; readonly height: number; reado
 
 /** Kinds by their first bytes. */
 const SIGNS: readonly (readonly [kind: string, sign: RegExp])[] = [
-  ['PNG', /^\x89PNG\r\n\x1a\n/], ['JPEG', /^\xff\xd8\xff/], ['WebP', /^RIFF[^]{4}WEBP/], ['GIF', /^GIF8/], ['BMP', /^BM/], ['AVIF', /^[^]{4}ftypavi/], ['TIFF', /^(II\*\0|MM\0\*)/], ['HEIC', /^[^]{4}ftyp(hei|mif)/],
+  ['PNG', /^\x89PNG\r\n\x1a\n/], ['JPEG', /^\xff\xd8\xff/], ['WebP', /^RIFF[\s\S]{4}WEBP/], ['GIF', /^GIF8/], ['BMP', /^BM/], ['AVIF', /^[\s\S]{4}ftypavi/], ['TIFF', /^(II\*\0|MM\0\*)/], ['HEIC', /^[\s\S]{4}ftyp(hei|mif)/],
 ];
 /** Names of files that are taken for pictures. */
 export const PICTURE_NAME = /\.(png|jpe?g|webp|gif|bmp|avif|tiff?|heic)$/i;

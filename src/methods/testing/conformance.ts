@@ -23,12 +23,12 @@ import { ConfigError, NonFiniteError } from '../../util/errors';
 import { length, logitsOf, share, weightsOf } from './logits';
 import { normals, tokens } from './random';
 import { type RunSetup, SHAPE, type TestData, configOf, createRun, edited, numbersOf, parametersOf, randomBatch, sameBytes, startOf, trained } from './runs';
-import { type TinyConfig, folderOf, loadFolder, tinyTensors } from './tiny';
+import { type TextConfig, folderOf, loadFolder, tinyTensors } from './tiny';
 
 /** A model that methods are tried on. */
 export interface Subject {
   readonly name: string;
-  readonly config: TinyConfig;
+  readonly config: TextConfig;
   readonly device: Device;
   readonly loaded: LoadedModel;
   /** The same model anew, to be spoilt. */

@@ -1,10 +1,16 @@
 // Tiny models made on the fly, as folders in memory that go through the real readers and checks.
 import type { Device } from '../../engine/gpu/device';
+import { Network } from '../../engine/nn/network';
+import { noAdapters } from '../../engine/nn/site';
+import { Graph } from '../../engine/tensor/graph';
 import type { Files } from '../../formats/folder';
 import { openHfFolder } from '../../formats/hf-folder';
 import { type NewTensor, bytesSource, writeSafetensors } from '../../formats/safetensors';
 import type { Task } from '../../models/model';
+import { modelFor, taskOf } from '../../models/registry';
 import { type LoadedModel, describeModel, uploadWeights } from '../../training/loaded';
+import { batchTensors, callOf } from '../../training/task';
+import { callModel } from '../../training/task-loss';
 import { normals } from './random';
 
 /** Two blocks of grouped-query attention, so that every kind of linear layer stands there twice. */
@@ -23,7 +29,17 @@ export const BERT = {
   architectures: ['BertForMaskedLM'], model_type: 'bert', vocab_size: 64, hidden_size: 32, intermediate_size: 48, num_hidden_layers: 2, num_attention_heads: 4,
   hidden_act: 'gelu', max_position_embeddings: 32, type_vocab_size: 2, layer_norm_eps: 1e-12, initializer_range: 0.02, tie_word_embeddings: true,
 };
-export type TinyConfig = typeof LLAMA | typeof GPT2 | typeof BERT;
+/** Pictures of 8 × 8 in four patches, without a head. */
+export const VIT = { architectures: ['ViTModel'], model_type: 'vit', image_size: 8, patch_size: 4, hidden_size: 32, intermediate_size: 48, num_hidden_layers: 2, num_attention_heads: 4, hidden_act: 'gelu' };
+/** Its texts are tokens of the built-in WordPiece, read at [SEP]. */
+export const CLIP = {
+  architectures: ['CLIPModel'], model_type: 'clip', projection_dim: 16,
+  text_config: { vocab_size: 8192, hidden_size: 32, intermediate_size: 48, num_hidden_layers: 1, num_attention_heads: 4, max_position_embeddings: 12, eos_token_id: 3 },
+  vision_config: { image_size: 8, patch_size: 4, hidden_size: 32, intermediate_size: 48, num_hidden_layers: 2, num_attention_heads: 4 },
+};
+/** Models of texts. */
+export type TextConfig = typeof LLAMA | typeof GPT2 | typeof BERT;
+export type TinyConfig = TextConfig | typeof VIT | typeof CLIP;
 
 type Shapes = [name: string, shape: number[]][];
 
@@ -70,6 +86,16 @@ function bertShapes(c: typeof BERT): Shapes {
   ];
 }
 
+/** Every weight that the architecture asks for, with the head of the task left to be made. */
+function askedShapes(config: TinyConfig): Shapes {
+  const [model, task] = [modelFor(config), taskOf(config)];
+  const parsed = model.parse(config);
+  const network = new Network(model.heads?.(parsed, task));
+  const info = model.info(parsed);
+  new Graph().record(() => callModel({ model, network, config: parsed, task }, noAdapters, callOf(batchTensors({ model, info, task }, [1, 2]), { training: false })));
+  return [...network.weights].filter(([name]) => !network.headOf(name)).map(([name, { tensor: t }]) => [name, [...t.shape]]);
+}
+
 /** Norm weights about 1, biases small, matrices N(0, 1.5² / width): signals keep their size, and logits differ by a few nats. */
 function values(name: string, shape: readonly number[], width: number, seed: number): Float32Array {
   const size = shape.reduce((a, b) => a * b, 1);
@@ -79,7 +105,7 @@ function values(name: string, shape: readonly number[], width: number, seed: num
 
 /** The tensors of a model of this config, as its checkpoint holds them. */
 export function tinyTensors(config: TinyConfig, seed = 1): NewTensor[] {
-  const [shapes, width] = 'n_embd' in config ? [gpt2Shapes(config), config.n_embd] : [config.model_type === 'bert' ? bertShapes(config as typeof BERT) : llamaShapes(config as typeof LLAMA), config.hidden_size];
+  const [shapes, width] = !('vocab_size' in config) ? [askedShapes(config), 32] : 'n_embd' in config ? [gpt2Shapes(config), config.n_embd] : [config.model_type === 'bert' ? bertShapes(config as typeof BERT) : llamaShapes(config as typeof LLAMA), config.hidden_size];
   return shapes.map(([name, shape]) => ({ name, dtype: 'F32', shape, data: values(name, shape, width, seed) }));
 }
 
