@@ -14,8 +14,9 @@ import { grads } from './verbs/grads';
 import { inspect } from './verbs/inspect';
 import { merge } from './verbs/merge';
 import { sample } from './verbs/sample';
+import { scriptVerb } from './verbs/script';
 
-const verbs: Readonly<Record<string, (args: readonly string[]) => Promise<number>>> = { finetune, data, eval: evaluate, grads, sample, merge, convert, inspect, methods, models, plan, bench, device };
+const verbs: Readonly<Record<string, (args: readonly string[]) => Promise<number>>> = { finetune, data, eval: evaluate, grads, sample, merge, convert, inspect, methods, models, plan, bench, device, script: scriptVerb((args) => main(args).catch(explain)) };
 
 const HELP = `lowrank: fine-tune small models with low-rank adapters on WebGPU
 
@@ -36,6 +37,7 @@ const HELP = `lowrank: fine-tune small models with low-rank adapters on WebGPU
   lowrank plan     (the flags of finetune)
   lowrank bench    kernels|step|peers|growth|linalg [--shape tale-1m|tale-16m|lm-8m|smollm2-135m|gpt2] [--method SLUG] [--rank R] [--batch B] [--seq T]
                    [--dtype f32|f16] [--runs N] [--filter TEXT] [--profile]
+  lowrank script   FILE|-   (a JSON list of arguments a line: many commands, one device)
   lowrank device
 
 DIR of a model may be a .gguf file or hub:OWNER/NAME[@REVISION]; of an adapter, hub:OWNER/NAME; FILE may be hub:OWNER/NAME[@REVISION][:PATH].
@@ -44,8 +46,7 @@ Every verb takes --json (one object a line) and --adapter-backend auto|gpu|lavap
 Exit codes: 0 done, 2 usage, 3 bad input, 4 no usable GPU, 5 the loss became non-finite, 130 interrupted.
 `;
 
-async function main(): Promise<number> {
-  const [verb, ...args] = process.argv.slice(2);
+async function main([verb, ...args]: readonly string[]): Promise<number> {
   if (verb === undefined || verb === 'help' || verb === '--help' || args.includes('--help')) {
     process.stdout.write(HELP);
     return verb === undefined ? 2 : 0;
@@ -74,6 +75,6 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(0);
   throw error;
 });
-const code = await main().catch(explain);
+const code = await main(process.argv.slice(2)).catch(explain);
 await closeNodeGpu();
 process.exitCode = code;

@@ -17,7 +17,30 @@ import { type Backend, openNodeGpu } from './node-gpu';
 import type { Output } from './output';
 import { adapterSources, modelSources } from './sources';
 
+const kept = new Map<string, Promise<unknown>>();
+let sharing = false;
+/** From here on devices, models and data are kept for the commands that follow in this process. */
+export function shareSession(): void {
+  sharing = true;
+}
+/** What `make` gives, or gave before under this name where a session is shared; a failure is not kept. */
+export function once<T>(name: string, make: () => Promise<T>): Promise<T> {
+  if (!sharing) return make();
+  const found = (kept.get(name) as Promise<T> | undefined) ?? make();
+  kept.set(name, found);
+  found.catch(() => kept.delete(name));
+  return found;
+}
+
 export async function openDevice(backend: string | undefined, output: Output): Promise<Device> {
+  const device = await once(`device ${backend}`, () => openNewDevice(backend, output));
+  device.check();
+  // What is counted is this command's own, above what is kept.
+  device.peakBytes = device.bytes;
+  return device;
+}
+
+async function openNewDevice(backend: string | undefined, output: Output): Promise<Device> {
   const { gpu, backend: opened, description } = await openNodeGpu((backend ?? 'auto') as Backend);
   output.note(`device: ${description} (${opened})`);
   const device = await Device.open(gpu);
@@ -58,7 +81,10 @@ export const describeFolder = async (path: string, output: Output, task?: Task):
 /** config.json of a model. */
 export const configOf = async (path: string, output: Output): Promise<unknown> => (await openHfFolder(await modelSources(path, output))).config;
 
-export async function loadFolder(device: Device, path: string, output: Output, task?: Task): Promise<LoadedModel> {
+export const loadFolder = (device: Device, path: string, output: Output, task?: Task): Promise<LoadedModel> =>
+  once(`model ${path} for ${JSON.stringify(task)} on ${device.profile.id}`, () => loadNewFolder(device, path, output, task));
+
+async function loadNewFolder(device: Device, path: string, output: Output, task?: Task): Promise<LoadedModel> {
   const loaded = await describeFolder(path, output, task);
   await uploadWeights(device, loaded, (done, total) => output.progress(`loading ${Math.round((100 * done) / total)} %`));
   return loaded;

@@ -3,12 +3,13 @@ import { writeFile } from 'node:fs/promises';
 import { writeSafetensors } from '../../formats/safetensors';
 import { labelsOf } from '../../models/model';
 import { type Evaluation, Evaluator } from '../../training/evaluate';
+import { detach } from '../../training/attach';
 import { VALIDATION_BATCHES, defaultTraining } from '../../training/config';
 import { shapeOf } from '../../training/task';
 import { taskCard } from '../../training/tasks';
 import { UsageError, need, parse } from '../options';
 import { createOutput, metricsText } from '../output';
-import { attachFolders, configOf, loadFolder, openDevice, readTokens } from '../session';
+import { attachFolders, configOf, loadFolder, once, openDevice, readTokens } from '../session';
 import { columnsOf, dataSource } from '../sources';
 import { chooseTask, datasetFor, taskOfAdapters } from '../task';
 
@@ -26,29 +27,36 @@ export async function evaluate(args: readonly string[]): Promise<number> {
   const data = v.data === undefined ? null : await dataSource(v.data, output);
   const adapted = await taskOfAdapters(v.adapter ?? [], output);
   const loaded = await loadFolder(device, model, output, data ? await chooseTask('eval', v.task, await configOf(model, output), [data], columns, adapted, v.template) : adapted);
-  const { attachment: { adapters, heads }, bound } = await attachFolders(device, loaded, v.adapter ?? [], output);
+  const { attachment, bound } = await attachFolders(device, loaded, v.adapter ?? [], output);
+  const { adapters, heads } = attachment;
   const through = { heads, ...(bound ? { bound } : {}) };
   let result: Evaluation;
-  if (v.tokens) {
-    const batch = readTokens(v.tokens, loaded);
-    const evaluator = await Evaluator.create(device, loaded, adapters, batch.shape, { logits: v.logits !== undefined, mask: batch.attention_mask !== undefined, ...through });
-    result = await evaluator.mean([batch]);
-    if (v.logits) {
-      const data = await evaluator.logitsOf(batch);
-      const classes = labelsOf(loaded.task);
-      const shape = classes ? [batch.shape[0], classes.length] : [...batch.shape, loaded.info.vocab];
-      await writeFile(v.logits, writeSafetensors([{ name: 'logits', dtype: 'F32', shape, data }], { format: 'pt' }));
+  let evaluator: Evaluator | null = null;
+  try {
+    if (v.tokens) {
+      const batch = readTokens(v.tokens, loaded);
+      evaluator = await Evaluator.create(device, loaded, adapters, batch.shape, { logits: v.logits !== undefined, mask: batch.attention_mask !== undefined, ...through });
+      result = await evaluator.mean([batch]);
+      if (v.logits) {
+        const data = await evaluator.logitsOf(batch);
+        const classes = labelsOf(loaded.task);
+        const shape = classes ? [batch.shape[0], classes.length] : [...batch.shape, loaded.info.vocab];
+        await writeFile(v.logits, writeSafetensors([{ name: 'logits', dtype: 'F32', shape, data }], { format: 'pt' }));
+      }
+    } else {
+      const [batch, seq] = [v.batch ?? 4, v.seq ?? Math.min(256, loaded.info.context)];
+      const file = data as NonNullable<typeof data>;
+      const shape = { batch, seq };
+      // Every row of the file, as held-out rows are read; or just what a run with this seed holds out, and as much of it as a run looks at.
+      const whole = v['held-out'] === undefined && v.test === undefined;
+      const options = whole ? { ...shape, seed: 0, holdout: 0, validationBatches: Number.MAX_SAFE_INTEGER } : { ...shape, seed: v.seed ?? defaultTraining.seed, holdout: v['held-out'] ?? 0, test: v.test ?? 0, validationBatches: VALIDATION_BATCHES };
+      const all = await once(`data ${JSON.stringify([model, loaded.task, v.data, whole, options, columns])}`, () => datasetFor(loaded, file, whole ? file : null, options, columns));
+      evaluator = await Evaluator.create(device, loaded, adapters, shapeOf(loaded, shape), through);
+      result = await evaluator.mean(part === 'test' ? all.test() : all.validation());
     }
-  } else {
-    const [batch, seq] = [v.batch ?? 4, v.seq ?? Math.min(256, loaded.info.context)];
-    const file = data as NonNullable<typeof data>;
-    const shape = { batch, seq };
-    // Every row of the file, as held-out rows are read; or just what a run with this seed holds out, and as much of it as a run looks at.
-    const all = v['held-out'] === undefined && v.test === undefined
-      ? await datasetFor(loaded, file, file, { ...shape, seed: 0, holdout: 0, validationBatches: Number.MAX_SAFE_INTEGER }, columns)
-      : await datasetFor(loaded, file, null, { ...shape, seed: v.seed ?? defaultTraining.seed, holdout: v['held-out'] ?? 0, test: v.test ?? 0, validationBatches: VALIDATION_BATCHES }, columns);
-    const evaluator = await Evaluator.create(device, loaded, adapters, shapeOf(loaded, shape), through);
-    result = await evaluator.mean(part === 'test' ? all.test() : all.validation());
+  } finally {
+    evaluator?.dispose();
+    detach(device, attachment);
   }
   const { unit } = taskCard(loaded.task.kind);
   output.event(

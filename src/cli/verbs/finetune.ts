@@ -14,7 +14,7 @@ import { NonFiniteError } from '../../util/errors';
 import { fileSource } from '../files';
 import { need } from '../options';
 import { bytesText, createOutput, metricsText } from '../output';
-import { configOf, loadFolder, openDevice } from '../session';
+import { configOf, loadFolder, once, openDevice } from '../session';
 import { adapterSources, baseName, dataSource } from '../sources';
 import { chooseTask, datasetFor } from '../task';
 import { runFlags } from './run-config';
@@ -39,7 +39,7 @@ export async function finetune(args: readonly string[]): Promise<number> {
   const { batch, seq, seed } = config.training;
   const { holdout, test = 0, pack = false, columns = {} } = config;
   const options = { batch, seq, seed, holdout, test, pack, validationBatches: VALIDATION_BATCHES };
-  const data = await datasetFor(loaded, file, validation, options, columns, { progress: (done, total) => output.progress(`reading ${Math.round((100 * done) / total)} %`) }, config.task);
+  const data = await once(`data ${JSON.stringify([flags.model, task, dataPath, flags.validation, options, columns])}`, () => datasetFor(loaded, file, validation, options, columns, { progress: (done, total) => output.progress(`reading ${Math.round((100 * done) / total)} %`) }, config.task));
   for (const warning of data.summary.warnings) output.note(`data: ${warning}`);
 
   const rate = taskCard(task.kind).unit === 'picture' ? 'pictures' : 'tokens';
@@ -85,31 +85,37 @@ export async function finetune(args: readonly string[]): Promise<number> {
   if (run.step > 0) output.note(`resuming at step ${run.step} of ${run.totalSteps}`);
 
   let interrupted = false;
-  process.once('SIGINT', () => {
+  const interrupt = () => {
     interrupted = true;
     run.stop();
-  });
-  const reason = await run.train();
-  if (reason === 'failed') {
-    metrics.end();
-    if (run.error instanceof NonFiniteError) {
-      output.note(`${run.error.message}; ${run.error.hint}\nlast good checkpoint: ${join(out, CHECKPOINT)}`);
-      return 5;
+  };
+  process.once('SIGINT', interrupt);
+  try {
+    const reason = await run.train();
+    if (reason === 'failed') {
+      metrics.end();
+      if (run.error instanceof NonFiniteError) {
+        output.note(`${run.error.message}; ${run.error.hint}\nlast good checkpoint: ${join(out, CHECKPOINT)}`);
+        return 5;
+      }
+      throw run.error;
     }
-    throw run.error;
+    const about = { config, task, data: { name: dataPath, hash: data.summary.hash, tokensHash: data.summary.tokensHash, ...(data.validationHash ? { validationHash: data.validationHash } : {}) }, device: device.profile.id, steps: run.step, ...(run.prepareSeconds === null ? {} : { initialisationSeconds: run.prepareSeconds }) };
+    const writeRun = (receipt?: Receipt) => writeFile(join(out, 'run.json'), `${JSON.stringify({ ...about, ...(receipt ? { receipt } : {}) }, null, 2)}\n`);
+    // Before the export: an adapter with nothing left in it cannot be written, and its run is still worth a record.
+    await writeRun();
+    const { folder, receipt } = await run.exportPeft(baseName(flags.model));
+    for (const { name, bytes } of folder.files) await writeFile(join(out, name), bytes);
+    await writeRun(receipt);
+    const files = [...folder.files.map((f) => f.name), 'run.json', 'metrics.jsonl', CHECKPOINT].map((name) => join(out, name));
+    record(
+      { event: 'done', steps: run.step, loss: last.loss, val_loss: last.validation, ...last.metrics, trainable: plan.trainable, peak_bytes: device.peakBytes, seconds: last.seconds, receipt: { max_logit_difference: receipt.maxLogitDifference, effect: receipt.effect }, files },
+      `${interrupted ? 'stopped' : 'done'} after ${run.step} steps in ${last.seconds.toFixed(1)} s${last.loss === null ? '' : `: loss ${last.loss.toFixed(4)}`}${last.validation === null ? '' : `, validation ${last.validation.toFixed(4)}${metricsText(last.metrics)}`}\n${plan.trainable} trainable parameters, peak ${bytesText(device.peakBytes)} on the device\nreloaded file: largest logit difference ${receipt.maxLogitDifference.toExponential(1)}, the adapter's own effect ${receipt.effect.toFixed(2)}\n${files.join('\n')}`,
+    );
+    await new Promise((resolve) => metrics.end(resolve));
+    return interrupted ? 130 : 0;
+  } finally {
+    process.removeListener('SIGINT', interrupt);
+    run.dispose();
   }
-  const about = { config, task, data: { name: dataPath, hash: data.summary.hash, tokensHash: data.summary.tokensHash, ...(data.validationHash ? { validationHash: data.validationHash } : {}) }, device: device.profile.id, steps: run.step, ...(run.prepareSeconds === null ? {} : { initialisationSeconds: run.prepareSeconds }) };
-  const writeRun = (receipt?: Receipt) => writeFile(join(out, 'run.json'), `${JSON.stringify({ ...about, ...(receipt ? { receipt } : {}) }, null, 2)}\n`);
-  // Before the export: an adapter with nothing left in it cannot be written, and its run is still worth a record.
-  await writeRun();
-  const { folder, receipt } = await run.exportPeft(baseName(flags.model));
-  for (const { name, bytes } of folder.files) await writeFile(join(out, name), bytes);
-  await writeRun(receipt);
-  const files = [...folder.files.map((f) => f.name), 'run.json', 'metrics.jsonl', CHECKPOINT].map((name) => join(out, name));
-  record(
-    { event: 'done', steps: run.step, loss: last.loss, val_loss: last.validation, ...last.metrics, trainable: plan.trainable, peak_bytes: device.peakBytes, seconds: last.seconds, receipt: { max_logit_difference: receipt.maxLogitDifference, effect: receipt.effect }, files },
-    `${interrupted ? 'stopped' : 'done'} after ${run.step} steps in ${last.seconds.toFixed(1)} s${last.loss === null ? '' : `: loss ${last.loss.toFixed(4)}`}${last.validation === null ? '' : `, validation ${last.validation.toFixed(4)}${metricsText(last.metrics)}`}\n${plan.trainable} trainable parameters, peak ${bytesText(device.peakBytes)} on the device\nreloaded file: largest logit difference ${receipt.maxLogitDifference.toExponential(1)}, the adapter's own effect ${receipt.effect.toFixed(2)}\n${files.join('\n')}`,
-  );
-  await new Promise((resolve) => metrics.end(resolve));
-  return interrupted ? 130 : 0;
 }
