@@ -7,7 +7,7 @@ test('Gloss 1M fills in hidden words; Patch 4M and Pair 8M say what is missing',
   await ready(page);
   for (const id of ['patch-4m', 'pair-8m']) {
     await expect(page.getByTestId(`model-${id}`)).toBeDisabled();
-    await expect(page.getByTestId(`model-${id}`)).toContainText('Neither the page nor the command line reads pictures yet');
+    await expect(page.getByTestId(`model-${id}`)).toContainText('The page reads no pictures yet');
   }
   await expect(page.getByTestId('model-gloss-1m')).toContainText('Classes are for the command line');
   await page.getByTestId('model-gloss-1m').click();

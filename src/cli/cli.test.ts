@@ -426,7 +426,7 @@ describe('data', () => {
     const refused = await lowrank(['data', '--model', MODEL, '--data', at('sheet.csv'), '--columns', 'text=body']);
     expect([refused.code, refused.errors]).toEqual([3, [expect.stringContaining('there is no column "body" for the text: the columns are "question", "answer"')]]);
     const usage = await lowrank(['data', '--model', MODEL, '--data', at('sheet.csv'), '--columns', 'answer']);
-    expect([usage.code, usage.errors[0]]).toEqual([2, "lowrank: data: --columns wants role=column, got 'answer'; roles are text, second, label, prompt, context, completion, system, messages"]);
+    expect([usage.code, usage.errors[0]]).toEqual([2, "lowrank: data: --columns wants role=column, got 'answer'; roles are text, second, label, prompt, context, completion, system, messages, image, caption"]);
   }, LONG);
 
   test('a Hub that is not there is an error by name', async () => {

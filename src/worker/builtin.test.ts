@@ -31,6 +31,6 @@ describe.each(models.map((card) => [card.id, card] as const))('%s', (id, card) =
 
 test('what the page cannot do is said before anything is fetched', async () => {
   const catalogue = { models, data: [] };
-  await expect(fetchModel(catalogue, 'patch-4m', () => {})).rejects.toMatchObject({ message: 'Patch 4M: it is not loaded here', hint: expect.stringMatching(/^Neither the page nor the command line reads pictures yet/) });
+  await expect(fetchModel(catalogue, 'patch-4m', () => {})).rejects.toMatchObject({ message: 'Patch 4M: it is not loaded here', hint: expect.stringMatching(/^The page reads no pictures yet/) });
   await expect(fetchModel(catalogue, 'nothing', () => {})).rejects.toThrow("there is no built-in model 'nothing'");
 });
