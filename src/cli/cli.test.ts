@@ -438,20 +438,20 @@ describe('data', () => {
 });
 
 describe('pictures', () => {
-  const read = (...more: string[]) => ['--model', at('tiny-vit'), '--data', at('halves'), '--batch', '4', ...more, '--json'];
+  const read = (...more: string[]) => ['--model', at('tiny-vit'), '--data', at('half-lit'), '--batch', '4', ...more, '--json'];
   beforeAll(() => {
     mkdirSync(at('tiny-vit'));
     writeFileSync(at('tiny-vit', 'config.json'), JSON.stringify(VIT));
     writeFileSync(at('tiny-vit', 'model.safetensors'), writeSafetensors(tinyTensors(VIT), { format: 'pt' }));
     for (const { name, bytes } of halves(12)) {
-      mkdirSync(dirname(at('halves', name)), { recursive: true });
-      writeFileSync(at('halves', name), bytes);
+      mkdirSync(dirname(at('half-lit', name)), { recursive: true });
+      writeFileSync(at('half-lit', name), bytes);
     }
-    writeFileSync(at('halves.zip'), zipFiles(halves(12)));
+    writeFileSync(at('half-lit.zip'), zipFiles(halves(12)));
   });
 
   test('a folder and a zip of it are the same rows', async () => {
-    const [folder, zip] = await Promise.all([lowrank(['data', ...read()]), lowrank(['data', ...read().map((arg) => (arg === at('halves') ? at('halves.zip') : arg))])]);
+    const [folder, zip] = await Promise.all([lowrank(['data', ...read()]), lowrank(['data', ...read().map((arg) => (arg === at('half-lit') ? at('half-lit.zip') : arg))])]);
     expect([folder.stderr, zip.stderr]).toEqual(['', '']);
     const [a, b] = [folder.events[0]!, zip.events[0]!];
     expect(a).toMatchObject({ event: 'data', format: 'pictures', form: 'picture-label', rows: 24, classes: [{ label: expect.stringMatching(/above|below/) }, {}] });
@@ -482,12 +482,46 @@ describe('pictures', () => {
 
   test.each<[string, string[], RegExp]>([
     ['a file that is no picture data', ['data', '--model', at('tiny-vit'), '--data', at('data.txt')], /pictures are not read from this kind of file.*\.zip/],
-    ['a folder for a model of texts', ['data', '--model', MODEL, '--data', at('halves')], /a folder: its files are read one at a time/],
-    ['a task of another kind of model', ['data', '--model', at('tiny-vit'), '--data', at('halves'), '--task', 'instruction'], /vit models do not learn it; They can learn: image-classification/],
+    ['a folder for a model of texts', ['data', '--model', MODEL, '--data', at('half-lit')], /a folder: its files are read one at a time/],
+    ['a task of another kind of model', ['data', '--model', at('tiny-vit'), '--data', at('half-lit'), '--task', 'instruction'], /vit models do not learn it; They can learn: image-classification/],
     ['a method that is not for pictures', ['finetune', ...read('--method', 'adalora', '--steps', '1', '--out', at('none'))], /adapts models of kind .*; this one is a vit/],
   ])('%s is refused', async (_, args, message) => {
     const { code, errors } = await lowrank(args);
     expect(code).toBe(3);
+    expect(errors.join()).toMatch(message);
+  });
+});
+
+describe('script', () => {
+  const command = (out: string, lr: string) => ['finetune', '--model', MODEL, '--data', at('script.txt'), '--method', 'lora', '--set', 'rank=2', '--steps', '3', '--batch', '2', '--seq', '16', '--lr', lr, '--seed', '3', '--out', at(out), '--json'];
+
+  test('many commands in one process give the bytes of processes of their own; a wrong one is named and the next still runs', async () => {
+    writeFileSync(at('script.txt'), 'The sun rose over the hills and the valley woke. '.repeat(60));
+    const commands = [command('script-a', '1e-3'), command('script-wrong', 'much'), ['eval', '--model', MODEL, '--adapter', at('script-a'), '--data', at('script.txt'), '--json'], command('script-b', '1e-3')];
+    writeFileSync(at('commands'), commands.map((line) => JSON.stringify(line)).join('\n'));
+    const { code, lines: told } = await lowrank(['script', at('commands')]);
+    const events = told.map((line) => JSON.parse(line) as Json);
+    expect(code).toBe(2);
+    expect(ofKind(events, 'script').map(({ line, code: ended }) => [line, ended])).toEqual([[1, 0], [2, 2], [3, 0], [4, 0]]);
+    expect(ofKind(events, 'eval').at(-1)?.loss).toBeGreaterThan(0);
+    expect((await lowrank(command('script-alone', '1e-3'))).code).toBe(0);
+    for (const file of ['adapter_model.safetensors', 'checkpoint.safetensors']) {
+      const alone = readFileSync(at('script-alone', file));
+      for (const out of ['script-a', 'script-b']) expect(readFileSync(at(out, file)).equals(alone), `${out}/${file}`).toBe(true);
+    }
+    // Nothing of the first run is left on the device when the next begins; the first loads the model, too.
+    const peaks = ofKind(events, 'done').map(({ peak_bytes }) => peak_bytes);
+    expect(peaks[1]).toBeLessThanOrEqual(peaks[0] as number);
+  }, LONG);
+
+  test.each([
+    ['a line that is no JSON', 'eval --model x', 3, /line 1: not valid JSON/],
+    ['a line that is no list of texts', '{"verb":"eval"}', 3, /line 1: wanted a list of texts/],
+    ['a script in a script', '["script","-"]', 3, /line 1: a script runs no script/],
+  ])('%s is refused', async (_, text, wanted, message) => {
+    writeFileSync(at('wrong-commands'), text);
+    const { code, errors } = await lowrank(['script', at('wrong-commands')]);
+    expect(code).toBe(wanted);
     expect(errors.join()).toMatch(message);
   });
 });
