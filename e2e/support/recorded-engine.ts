@@ -196,14 +196,14 @@ export function recordedEngine({ pace, device, states }: Script): EngineApi {
       const large = source.kind === 'builtin' && source.id === 'tale-16m';
       const layers = large ? 10 : 6;
       model = {
-        name: source.kind === 'builtin' ? source.id : source.name, kind: 'decoder', architecture: 'Llama', parameters: large ? 17_309_568 : 1_613_440, bytes: large ? 34_629_128 : 3_230_000, layers,
+        name: source.kind === 'builtin' ? source.id : source.name, kind: 'decoder', task: 'causal-lm', architecture: 'Llama', parameters: large ? 17_309_568 : 1_613_440, bytes: large ? 34_629_128 : 3_230_000, layers,
         hidden: large ? 384 : 128, heads: large ? 6 : 4, kvHeads: 2, vocab: 4096, context: 512, dtype: 'f16', formats: ['peft', 'merged', 'gguf'], sites: sitesOf(layers),
       };
       return model;
     },
     loadData: async (source, { holdout, seq }, file) => {
       await wait(40);
-      const text = await file?.text();
+      const text = file instanceof Blob ? await file.text() : undefined;
       if (text?.includes('BROKEN')) throw failure('DataError', 'notes.jsonl, line 3, column 24: this is not JSON: a comma is missing between two fields', 'Repair line 3, or leave it out. The 2 rows before it are fine.');
       const rows = text === undefined ? 1820 : text.trim().split('\n').length;
       const pair = source.kind === 'builtin' && source.id === 'wordnet-json';
@@ -235,6 +235,7 @@ export function recordedEngine({ pace, device, states }: Script): EngineApi {
       return voices.map(() => ({ text: `${prompt} …`, tokens: 1, seconds: 0.1, stopped: false }));
     },
     stopWriting: async () => {},
+    look: async () => { throw failure('ConfigError', 'the recorded model reads no pictures', ''); },
     plan: async (config) => {
       const { batch, seq, steps: total } = config.training;
       const { sites, parameters, bytes } = model as ModelCard;

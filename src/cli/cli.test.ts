@@ -483,7 +483,7 @@ describe('pictures', () => {
   test.each<[string, string[], RegExp]>([
     ['a file that is no picture data', ['data', '--model', at('tiny-vit'), '--data', at('data.txt')], /pictures are not read from this kind of file.*\.zip/],
     ['a folder for a model of texts', ['data', '--model', MODEL, '--data', at('half-lit')], /a folder: its files are read one at a time/],
-    ['a task of another kind of model', ['data', '--model', at('tiny-vit'), '--data', at('half-lit'), '--task', 'instruction'], /vit models do not learn it; They can learn: image-classification/],
+    ['a task of another kind of model', ['data', '--model', at('tiny-vit'), '--data', at('half-lit'), '--task', 'instruction'], /the task instruction is not for models of vit; They can learn: image-classification/],
     ['a method that is not for pictures', ['finetune', ...read('--method', 'adalora', '--steps', '1', '--out', at('none'))], /adapts models of kind .*; this one is a vit/],
   ])('%s is refused', async (_, args, message) => {
     const { code, errors } = await lowrank(args);

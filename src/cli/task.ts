@@ -2,14 +2,14 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type DataFile, type DatasetOptions, type FileDataset, datasetFromFile, datasetFromSplit } from '../data/dataset';
-import { classesOf, classificationDataset, maskedDataset, readExamples } from '../data/encoder';
+import { classificationDataset, maskedDataset } from '../data/encoder';
 import type { Columns } from '../data/rows';
 import { openPeftFolder } from '../formats/peft-form';
-import type { Task, TaskKind } from '../models/model';
-import { modelFor, taskOf } from '../models/registry';
-import { type PictureDataOptions, arrangedPictures, pictureClasses, picturesFor } from '../training/picture-data';
+import type { Task } from '../models/model';
+import { type PictureDataOptions, arrangedPictures, picturesFor } from '../training/picture-data';
 import type { LoadedModel } from '../training/loaded';
-import { TASK_NAMES, type TaskName, columnsText, hasColumns, taskCard, tasks, tasksFor } from '../training/tasks';
+import { taskFor } from '../training/task-for';
+import { TASK_NAMES, type TaskName, columnsText, hasColumns, taskCard } from '../training/tasks';
 import { ColumnsError, ConfigError } from '../util/errors';
 import type { Watch } from '../util/pace';
 import { UsageError } from './options';
@@ -24,24 +24,7 @@ export function taskNamed(verb: string, name: string | undefined): TaskName | un
 
 /** The task called `name`, by default what the checkpoint was made for; classes are those of the data, in the checkpoint's or the adapter's order. */
 export async function chooseTask(verb: string, name: string | undefined, config: unknown, data: readonly DataFile[], columns: Columns = {}, adapted?: Task, template?: string): Promise<Task> {
-  const made = adapted ?? taskOf(config);
-  const kind: TaskKind = tasks[taskNamed(verb, name) ?? made.kind].kind;
-  const model = modelFor(config);
-  if (!taskCard(kind).models.includes(model.kind)) throw new ConfigError(`--task ${name}: ${model.id} models do not learn it`, `They can learn: ${tasksFor(model.kind).join(', ')}.`);
-  if (kind === 'image-caption') return { kind };
-  if (kind === 'image-classification' || kind === 'image-text') {
-    const own = template === undefined ? {} : { template };
-    if (made.kind === kind && data.length === 0) return { ...made, ...own };
-    if (data.length === 0) throw new UsageError(`${verb}: --data is missing: its labels say which classes there are`);
-    const found = await Promise.all(data.map((file) => pictureClasses(file, columns, made.kind === kind ? made.labels : [])));
-    return { ...(made.kind === kind ? made : {}), ...own, kind, labels: [...new Set(found.flat())] };
-  }
-  if (kind !== 'sequence-classification') return { kind };
-  if (data.length === 0) {
-    if (made.kind === kind) return made;
-    throw new UsageError(`${verb}: --data is missing: its labels say how many classes there are`);
-  }
-  return { kind, labels: classesOf((data[0] as DataFile).name, (await Promise.all(data.map((file) => readExamples(file, columns)))).flat(), made.kind === kind ? made.labels : []) };
+  return taskFor(config, data, { name: taskNamed(verb, name), columns, adapted, template });
 }
 
 /** The task that the first of these adapters that says so was trained for: in its run.json, or by its PEFT files alone. */

@@ -2,7 +2,7 @@
 import { parseRunConfig } from '../training/config';
 import { type EngineClient, readFailure } from '../worker/client';
 import type { Connection } from './connect';
-import type { ExportRequest, Failure, HubCard, HubSettings, NamedFile, RunConfig, RunId, WriteRequest, Written } from './contract';
+import type { ExportRequest, Failure, HubCard, HubSettings, Looked, NamedFile, RunConfig, RunId, WriteRequest, Written } from './contract';
 import { fitted } from './edits';
 import type { History } from './history';
 import type { MetricLog } from './metric-log';
@@ -46,7 +46,7 @@ export interface Commands {
   /** A new device in place of a lost one, and the run that it interrupted goes on. */
   recover(): Promise<void>;
   giveText(name: string, text: string): void;
-  giveFile(name: string, file: Blob): void;
+  giveFile(name: string, file: Blob | NamedFile[]): void;
   giveFolder(name: string, files: NamedFile[]): void;
   /** How the Hub is reached from now on. */
   setHub(settings: HubSettings): Promise<void>;
@@ -64,6 +64,8 @@ export interface Commands {
   trainOn(id: string | null): void;
   write(request: WriteRequest, onText: (voice: number, piece: string) => void): Promise<Written[] | Failure>;
   stopWriting(): void;
+  /** What the model makes of a picture, with the adapter of a run or without one. */
+  look(picture: { name: string; file: Blob }, texts: string[] | null, run: RunId | null): Promise<Looked | Failure>;
   /** A whole setup from a file; answers what is wrong with it. */
   giveConfig(json: unknown): Failure | null;
   /** Back to the last model or data that loaded. */
@@ -86,7 +88,7 @@ export function commands(store: StudioStore, client: EngineClient, connection: C
       return readFailure(error);
     }
   };
-  const giveFile = (name: string, file: Blob) => {
+  const giveFile = (name: string, file: Blob | NamedFile[]) => {
     vault.putFile(name, file);
     edit({ data: { kind: 'file', name }, columns: undefined });
     reconciler().poke();
@@ -337,6 +339,7 @@ export function commands(store: StudioStore, client: EngineClient, connection: C
       return client.write(request, onText).catch(readFailure);
     },
     stopWriting: () => void client.stopWriting(),
+    look: (picture, texts, run) => client.look(picture, texts, run).catch(readFailure),
     giveConfig: (json) => {
       try {
         const { draft: fit } = fitted(parseRunConfig(json), store.getState().engine);

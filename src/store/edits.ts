@@ -1,7 +1,7 @@
 // What the user changes by hand: the draft and the layout.
 import { resolveFields } from '../training/fields';
 import {
-  type BuiltinData, type BuiltinModel, type Columns, type DataSource, defaultRun, type FieldValue, type MethodCard, type ModelSource, type RunConfig, type TrainingConfig,
+  type BuiltinData, type BuiltinModel, type Columns, type DataSource, DEFAULT_TEMPLATE, defaultRun, readsPictures, type TaskName, type FieldValue, type MethodCard, type ModelSource, type RunConfig, type TrainingConfig,
 } from './contract';
 import type { LayoutSlice, Panel } from './slices/layout';
 import { patch, type StudioStore } from './studio';
@@ -18,6 +18,9 @@ export interface Edits {
   /** Which column is what; {} leaves it to the usual names. */
   columns(columns: Columns): void;
   pack(on: boolean): void;
+  /** What the model learns, and the text of a class where pictures are sorted by texts. */
+  task(task: TaskName): void;
+  template(text: string): void;
   sample(change: Partial<RunConfig['sample']>): void;
   name(name: string): void;
   open(panel: Panel): void;
@@ -28,7 +31,15 @@ export function edits(store: StudioStore): Edits {
   const edit = (change: Partial<RunConfig>) => patch(store, 'project', { draft: { ...store.getState().project.draft, ...change }, startError: null });
   const draft = () => store.getState().project.draft;
   return {
-    model: (model) => edit({ model }),
+    model: (model) => {
+      const { engine, project: { draft: { data } } } = store.getState();
+      const chosen = model.kind === 'builtin' ? engine.models.find((entry) => entry.id === model.id) : undefined;
+      const set = data.kind === 'builtin' ? engine.data.find((entry) => entry.id === data.id) : undefined;
+      const fits = (entry: BuiltinData) => readsPictures(chosen?.kind ?? '') === (entry.format === 'pictures');
+      // Built-in data that the new model cannot read make way for some that it can.
+      const other = chosen && set && !fits(set) ? engine.data.find(fits) : undefined;
+      edit({ model, ...(other ? { data: { kind: 'builtin', id: other.id }, columns: undefined } : {}) });
+    },
     data: (data) => {
       const { engine, project } = store.getState();
       edit({ data, columns: undefined });
@@ -51,6 +62,8 @@ export function edits(store: StudioStore): Edits {
     test: (test) => edit({ test: test === 0 ? undefined : test }),
     columns: (columns) => edit({ columns: Object.keys(columns).length === 0 ? undefined : columns }),
     pack: (pack) => edit({ pack: pack || undefined }),
+    task: (task) => edit({ task, columns: undefined }),
+    template: (template) => edit({ template: template === DEFAULT_TEMPLATE ? undefined : template }),
     sample: (change) => {
       edit({ sample: { ...draft().sample, ...change } });
       if (change.prompt !== undefined) patch(store, 'project', { promptEdited: true });

@@ -13,7 +13,7 @@ const sample = z.object({ prompt: z.string(), off: z.string(), on: z.string(), s
 const record = z.object({
   id: z.string().check(z.minLength(1)), name: z.string(), config: z.unknown(), labels: z.object({ method: z.string(), model: z.string(), data: z.string() }),
   status: z.enum(['preparing', 'running', 'paused', 'finished', 'stopped', 'failed']), step, seconds: z.nullable(number), tokensPerSecond: z.nullable(number),
-  samples: z.array(sample), own: z.array(sample), notes: z.array(z.object({ step, text: z.string() })), phases: z.array(z.object({ name: z.string(), from: step, steps: step })),
+  samples: z.array(sample), own: z.array(sample), scores: z._default(z.array(z.custom<RunRecord['scores'][number]>()), []), looks: z._default(z.array(z.custom<RunRecord['looks'][number]>()), []), notes: z.array(z.object({ step, text: z.string() })), phases: z.array(z.object({ name: z.string(), from: step, steps: step })),
   error: z.nullable(failure), created: number, facts: z.nullable(z.object({ trainable: number, peakBytes: number, flopsPerStep: number })), tags: z.array(z.string()), remark: z.string(),
   interrupted: z.boolean(), saved: z.nullable(z.object({ step, bytes: number, problem: z.nullable(z.string()) })),
 });
@@ -27,9 +27,9 @@ const kept = z.object({ format: z.literal(FORMAT), record, log, trashed: z.boole
 export type KeptRun = z.infer<typeof kept>;
 
 export function keptRun(run: RunRecord, numbers: KeptLog, trashed = false): KeptRun {
-  const { live: _live, secondsPerStep: _pace, secondsBefore: _before, recovery: _recovery, samples, own, notes, phases, tags, error, ...plain } = run;
+  const { live: _live, secondsPerStep: _pace, secondsBefore: _before, recovery: _recovery, samples, own, scores, looks, notes, phases, tags, error, ...plain } = run;
   const plainError = error && { name: error.name, message: error.message, hint: error.hint };
-  return { format: FORMAT, trashed, log: numbers, record: { ...plain, error: plainError, samples: [...samples], own: [...own], notes: [...notes], phases: [...phases], tags: [...tags] } };
+  return { format: FORMAT, trashed, log: numbers, record: { ...plain, error: plainError, samples: [...samples], own: [...own], scores: [...scores], looks: [...looks], notes: [...notes], phases: [...phases], tags: [...tags] } };
 }
 
 /** The run of an entry; throws a sentence that names the first wrong place. */

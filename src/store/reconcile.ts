@@ -1,6 +1,7 @@
 // Keeps model, data and plan equal to what the draft wants: one call to the engine at a time, the newest draft wins.
 import type { EngineClient } from '../worker/client';
 import { readFailure } from '../worker/client';
+import { tasksFor } from './contract';
 import { dataKey, modelKey, planKey } from './keys';
 import { queueHolds } from './slices/queue';
 import { activeRun } from './slices/runs';
@@ -31,7 +32,11 @@ export function reconcile(store: StudioStore, client: Pick<EngineClient, 'loadMo
     try {
       const files = draft.model.kind === 'files' ? vault.folder(draft.model.name) : undefined;
       const card = await client.loadModel(draft.model, files);
-      patch(store, 'project', { model: { status: 'ready', key, card, error: null, good: draft.model } });
+      const now = store.getState().project.draft;
+      // A task that this model cannot learn makes way for what it was made for.
+      const task = card.kind === 'conv' || tasksFor(card.kind).includes(now.task) ? now.task : card.task;
+      // The plan of the model before says nothing about this one.
+      patch(store, 'project', { ...(task === now.task ? {} : { draft: { ...now, task } }), model: { status: 'ready', key, card, error: null, good: draft.model }, ...(model.card?.name === card.name ? {} : { plan: { status: 'idle', key: '', plan: null, error: null } }) });
       patch(store, 'sources', { adapters: [], adapterError: null, trainOn: null });
     } catch (error) {
       patch(store, 'project', { model: { ...model, status: 'failed', key, error: readFailure(error) } });
@@ -42,8 +47,8 @@ export function reconcile(store: StudioStore, client: Pick<EngineClient, 'loadMo
     patch(store, 'project', { data: { ...data, status: 'loading', key, error: null } });
     try {
       const file = draft.data.kind === 'file' ? vault.file(draft.data.name) : undefined;
-      const { holdout, test, columns, pack, training: { seq, seed, batch } } = draft;
-      const card = await client.loadData(draft.data, { holdout, test, columns, pack, seq, seed, batch }, file);
+      const { holdout, test, columns, pack, task, template, training: { seq, seed, batch } } = draft;
+      const card = await client.loadData(draft.data, { holdout, test, columns, pack, task, template, seq, seed, batch }, file);
       patch(store, 'project', { data: { status: 'ready', key, card, error: null, good: draft.data } });
     } catch (error) {
       patch(store, 'project', { data: { ...data, status: 'failed', key, error: readFailure(error) } });

@@ -23,7 +23,7 @@ export const hello: Hello = {
 
 export const model: ModelCard = {
   kind: 'decoder',
-  name: 'tale-1m', architecture: 'Llama', parameters: 10, bytes: 10, layers: 2, hidden: 4, heads: 1, kvHeads: 1, vocab: 16, context: 512, dtype: 'f16', formats: ['peft', 'merged', 'gguf'],
+  name: 'tale-1m', task: 'causal-lm', architecture: 'Llama', parameters: 10, bytes: 10, layers: 2, hidden: 4, heads: 1, kvHeads: 1, vocab: 16, context: 512, dtype: 'f16', formats: ['peft', 'merged', 'gguf'],
   sites: [0, 1].flatMap((depth) => ['q_proj', 'v_proj', 'up_proj'].map((module) => ({ name: `model.layers.${depth}.${module === 'up_proj' ? 'mlp' : 'self_attn'}.${module}`, depth, module, shape: [4, 4] as [number, number] }))),
 };
 
@@ -69,6 +69,7 @@ export function recordedClient(answers: Partial<EngineClient> = {}) {
     removeAdapter: said('removeAdapter', async () => {}),
     write: said('write', answers.write ?? (async () => [])),
     stopWriting: said('stopWriting', async () => {}),
+    look: said('look', async () => ({ labels: [], shares: [], picture: { width: 0, height: 0, rgba: new Uint8ClampedArray() } })),
     plan: said('plan', answers.plan ?? (async () => plan), (config: RunConfig) => `lr ${config.training.lr}`),
     start: said('start', answers.start ?? (async (_config, { again } = {}) => again ?? `run-${++runs}`), (config: RunConfig, { from, again } = {}) => (again ? `again ${again}` : from ? `from ${from}` : (config.name.match(/-s\d+$/) ? config.name : ''))),
     restore: said('restore', answers.restore ?? (async () => {}), (run) => run),

@@ -2,12 +2,13 @@
 import type { NamedFile } from './contract';
 
 export class Vault {
-  readonly #files = new Map<string, { file: Blob; revision: number }>();
+  /** A data file, or the files of a folder of data. */
+  readonly #files = new Map<string, { file: Blob | NamedFile[]; revision: number }>();
   readonly #folders = new Map<string, { files: NamedFile[]; revision: number }>();
   readonly #again = new Map<string, number>();
   #revision = 0;
 
-  putFile(name: string, file: Blob): void {
+  putFile(name: string, file: Blob | NamedFile[]): void {
     this.#files.set(name, { file, revision: ++this.#revision });
   }
 
@@ -15,7 +16,7 @@ export class Vault {
     this.#folders.set(name, { files, revision: ++this.#revision });
   }
 
-  file(name: string): Blob | undefined {
+  file(name: string): Blob | NamedFile[] | undefined {
     return this.#files.get(name)?.file;
   }
 

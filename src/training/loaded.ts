@@ -4,7 +4,7 @@ import { drawn } from '../engine/nn/init';
 import { Network } from '../engine/nn/network';
 import { noAdapters } from '../engine/nn/site';
 import { Graph } from '../engine/tensor/graph';
-import { free, upload } from '../engine/tensor/memory';
+import { copyTensor, free, upload } from '../engine/tensor/memory';
 import { byteLength } from '../engine/tensor/tensor';
 import { loadTokenizer, type Tokenizer } from '../data/tokenizer';
 import type { HfFolder } from '../formats/hf-folder';
@@ -89,17 +89,39 @@ export async function uploadWeights(device: Device, loaded: LoadedModel, progres
   const total = [...loaded.network.weights.values()].reduce((sum, { tensor: t }) => sum + byteLength(t), 0);
   let done = 0;
   try {
-    for (const [name, { tensor: t, transposed }] of loaded.network.weights) {
-      // A made head answers something, always the same, before it is trained; a run draws its own.
-      const values = loaded.network.created.has(name) ? drawn(loaded.network.initOf(name), t.shape, 0, name) : await loaded.folder.weights.f32(storedName(name, loaded.model, loaded.folder.weights));
-      const [out, inn] = t.shape as [number, number];
-      upload(device, t, transposed ? transpose(values, inn, out) : values);
+    for (const [name, { tensor: t }] of loaded.network.weights) {
+      await uploadWeight(device, loaded, name);
       done += byteLength(t);
       progress(done, total);
     }
     await device.idle();
   } catch (error) {
     freeWeights(device, loaded);
+    throw error;
+  }
+}
+
+async function uploadWeight(device: Device, { network, folder, model }: LoadedModel, name: string): Promise<void> {
+  const { tensor: t, transposed } = network.weights.get(name) as NonNullable<ReturnType<typeof network.weights.get>>;
+  // A made head answers something, always the same, before it is trained; a run draws its own.
+  const values = network.created.has(name) ? drawn(network.initOf(name), t.shape, 0, name) : await folder.weights.f32(storedName(name, model, folder.weights));
+  const [out, inn] = t.shape as [number, number];
+  upload(device, t, transposed ? transpose(values, inn, out) : values);
+}
+
+/** The same model for another task: its weights copied on the device, heads of the task made or read. A failure leaves nothing of it. */
+export async function retasked(device: Device, loaded: LoadedModel, task: Task): Promise<LoadedModel> {
+  const other = describeModel(loaded.name, loaded.folder, task);
+  try {
+    for (const [name, { tensor: t }] of other.network.weights) {
+      const before = loaded.network.weights.get(name);
+      if (before?.tensor.dtype === t.dtype && !loaded.network.created.has(name) && !other.network.created.has(name)) copyTensor(device, before.tensor, t);
+      else await uploadWeight(device, other, name);
+    }
+    await device.idle();
+    return other;
+  } catch (error) {
+    freeWeights(device, other);
     throw error;
   }
 }

@@ -58,6 +58,9 @@ export const taskCard = (kind: TaskCard['kind']): TaskCard => tasks[kind];
 /** What a model of this kind can learn; the first is what is taken where nobody says. */
 export const tasksFor = (model: TaskCard['models'][number]): TaskName[] => TASK_NAMES.filter((name) => (tasks[name] as TaskCard).models.includes(model));
 
+/** Whether models of this kind read pictures. */
+export const readsPictures = (model: string): boolean => model === 'vit' || model === 'clip';
+
 /** Whether the columns in use are enough; a running text counts as a text. */
 export const hasColumns = (name: TaskName, used: Readonly<Partial<Record<Role, string>>>): boolean =>
   (tasks[name] as TaskCard).columns.some((roles) => roles.every((role) => used[role] !== undefined));

@@ -1,4 +1,5 @@
 // The models and data that the studio ships, fetched from its own origin when they are used, and kept for when there is no network.
+import type { DataFile } from '../data/table';
 import { type ByteSource, bytesSource } from '../formats/safetensors';
 import { ConfigError, StudioError } from '../util/errors';
 import type { BuiltinData, BuiltinModel } from './protocol';
@@ -35,7 +36,6 @@ export async function fetchCatalogue(): Promise<Catalogue> {
 export async function fetchModel({ models }: Catalogue, id: string, progress: (done: number, total: number) => void, signal?: AbortSignal): Promise<Map<string, ByteSource>> {
   const card = models.find((one) => one.id === id);
   if (!card) throw new ConfigError(`there is no built-in model '${id}'`, `Built in: ${models.map((one) => one.id).join(', ')}.`);
-  if (card.closed) throw new ConfigError(`${card.title}: it is not loaded here`, card.limits);
   const files = new Map<string, ByteSource>();
   for (const name of card.files) {
     const response = await get(`models/${id}/${name}`, signal);
@@ -57,9 +57,10 @@ async function bytesOf(response: Response, progress: (done: number, total: numbe
   return bytes;
 }
 
-export async function builtinText({ data }: Catalogue, id: string): Promise<{ name: string; content: string }> {
+export async function builtinData({ data }: Catalogue, id: string, progress: (done: number, total: number) => void = () => {}): Promise<DataFile> {
   const card = data.find((one) => one.id === id);
   if (!card) throw new ConfigError(`there are no built-in data '${id}'`, `Built in: ${data.map((one) => one.id).join(', ')}.`);
-  const name = `data.${card.format === 'text' ? 'txt' : 'jsonl'}`;
-  return { name: `${id}/${name}`, content: await (await get(`data/${id}/${name}`)).text() };
+  const name = `data.${{ text: 'txt', rows: 'jsonl', pictures: 'zip' }[card.format]}`;
+  const response = await get(`data/${id}/${name}`);
+  return { name: `${id}/${name}`, content: card.format === 'pictures' ? new Uint8Array(await bytesOf(response, progress)) : await response.text() };
 }

@@ -32,6 +32,7 @@ export function connectWorker(): EngineClient {
     removeAdapter: (id) => remote.removeAdapter(id),
     write: (request, onText) => remote.write(request, proxy(onText)),
     stopWriting: () => remote.stopWriting(),
+    look: (picture, texts, run) => remote.look(picture, texts, run),
     plan: (config) => remote.plan(config),
     start: (config, options) => remote.start(config, options),
     restore: (run, config) => remote.restore(run, config),

@@ -3,8 +3,9 @@
 import type { DataSource, ModelSource, RunConfig } from '../training/config';
 import type { HeatmapData, MethodCard, Plan, StepTimes } from '../training/card';
 import type { ExploreApi, ExportFormat, ExportRequest } from '../training/explore-card';
-import type { RunEvent, RunStatus, SampleResult, Shown } from '../training/events';
+import type { Picture, RunEvent, RunStatus, SampleResult, Shown } from '../training/events';
 import type { Fields } from '../training/fields';
+import type { TaskName } from '../training/tasks';
 import type { Failure } from '../util/errors';
 
 export type { DataSource, Failure, Fields, HeatmapData, MethodCard, ModelSource, Plan, RunConfig, RunStatus, SampleResult };
@@ -53,17 +54,17 @@ export interface BuiltinModel {
   summary: string;
   /** What the page cannot do with it, in whole sentences. */
   limits?: string;
-  /** The page can do nothing with it, and does not load it. */
-  closed?: boolean;
   licence: string;
 }
-export interface BuiltinData { id: string; title: string; format: 'text' | 'rows'; bytes: number; rows: number; summary: string; licence: string; prompt: string }
+export interface BuiltinData { id: string; title: string; format: 'text' | 'rows' | 'pictures'; bytes: number; rows: number; summary: string; licence: string; prompt: string }
 
 export interface SiteCard { name: string; depth: number; module: string; shape: [out: number, inn: number] }
 export interface ModelCard {
   name: string;
   /** What methods say they adapt. */
   kind: MethodCard['models'][number];
+  /** What its checkpoint was made for. */
+  task: TaskName;
   architecture: string;
   parameters: number;
   bytes: number;
@@ -146,7 +147,7 @@ export type EngineEvent =
 
 export interface Hello { device: DeviceCard | null; failure?: Failure; methods: MethodCard[]; models: BuiltinModel[]; data: BuiltinData[] }
 
-export interface DataOptions { holdout: number; seq: number; seed: number; batch?: number; test?: number | undefined; columns?: Columns | undefined; pack?: boolean | undefined }
+export interface DataOptions { holdout: number; seq: number; seed: number; batch?: number; test?: number | undefined; columns?: Columns | undefined; pack?: boolean | undefined; task?: TaskName | undefined; template?: string | undefined }
 
 /** How the Hub is reached. The token stays in the worker's memory and goes nowhere but to that address. */
 export interface HubSettings { endpoint: string; token: string }
@@ -186,6 +187,8 @@ export interface WriteRequest {
   seed: number;
   voices: Voice[];
 }
+/** The probability of each class, or of each of the texts given, and the picture as the model reads it. */
+export interface Looked { labels: string[]; shares: number[]; picture: Picture }
 export interface Written { text: string; tokens: number; seconds: number; /** The whole request was ended by the user. */ stopped: boolean }
 
 /** Files of a dropped folder. */
@@ -197,8 +200,8 @@ export interface EngineApi extends ExploreApi {
   hello(listener: (event: EngineEvent) => void): Promise<Hello>;
   /** Loads a model and makes it the current one. `files` for kind 'files'. */
   loadModel(source: ModelSource, files?: NamedFile[]): Promise<ModelCard>;
-  /** Tokenises with the current model's tokenizer. `file` for kind 'file'. */
-  loadData(source: DataSource, options: DataOptions, file?: Blob): Promise<DataCard>;
+  /** Reads and arranges for the current model, which is put on the task that is wanted and can be learned from them. `file` for kind 'file': of a folder its files. */
+  loadData(source: DataSource, options: DataOptions, file?: Blob | NamedFile[]): Promise<DataCard>;
   /** For all later calls that go to the Hub. */
   setHub(settings: HubSettings): Promise<void>;
   /** What a repository holds, how large it is and whether it fits, before it is downloaded. `config` is the present setup. */
@@ -209,6 +212,8 @@ export interface EngineApi extends ExploreApi {
   /** Writes on from a prompt with each voice in turn. `onText` gets each new piece with the number of its voice. */
   write(request: WriteRequest, onText: (voice: number, piece: string) => void): Promise<Written[]>;
   stopWriting(): Promise<void>;
+  /** What the model makes of a picture, with the adapter of a run or, where that is null, without one. `texts` stand in for the classes, of a model that reads texts beside pictures. */
+  look(picture: { name: string; file: Blob }, texts: string[] | null, run: RunId | null): Promise<Looked>;
   /** Ends a loadModel or loadData in progress; that call rejects, and what was loaded before stays. */
   cancelLoad(): Promise<void>;
   /** Allocates nothing. Wants the model loaded; the data need not be. */

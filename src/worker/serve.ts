@@ -1,5 +1,6 @@
 // The engine behind the page's calls: one device, one model, one data set, any number of runs. Handlers are typed by the protocol.
 import { arrange, type FileDataset, prepare, type Prepared } from '../data/dataset';
+import type { PreparedPictures } from '../data/pictures/dataset';
 import { classificationDataset, maskedDataset } from '../data/encoder';
 import type { DataFile } from '../data/table';
 import { Device, type TuneStore } from '../engine/gpu/device';
@@ -7,14 +8,19 @@ import type { FileStore } from '../formats/file-store';
 import { openHfFolder } from '../formats/hf-folder';
 import type { PeftAdapter } from '../formats/peft';
 import { methodFor, methods } from '../methods/registry';
+import type { Task } from '../models/model';
 import { stepOf } from '../training/checkpoint';
 import { type BoundMethod, bind } from '../training/contract';
 import { VALIDATION_BATCHES, defaultRun, parseRunConfig, type RunConfig } from '../training/config';
 import type { RunEvent } from '../training/events';
-import { type LoadedModel, describeModel, freeWeights, uploadWeights } from '../training/loaded';
+import { type LoadedModel, describeModel, freeWeights, retasked, uploadWeights } from '../training/loaded';
+import { arrangedPictures, picturesFor } from '../training/picture-data';
 import { planRun, totalSteps, wantFits } from '../training/plan';
 import { type Rate, measureRate } from '../training/rate';
 import { Run } from '../training/run';
+import { shapeOf } from '../training/task';
+import { taskFor } from '../training/task-for';
+import { tasks, tasksFor } from '../training/tasks';
 import { CheckpointError, ConfigError, DataError, StudioError, toFailure } from '../util/errors';
 import type { Watch } from '../util/pace';
 import { type Catalogue, fetchCatalogue } from './builtin';
@@ -36,7 +42,17 @@ interface Current {
 const SAVE_MS = 20_000;
 
 /** A data file as it was read for the current model, and the set made of it for the settings last asked for. */
-interface CurrentData { file: DataFile; columns: NonNullable<DataOptions['columns']>; prepared: Prepared | null; key: string; set: FileDataset; shape: readonly [number, number] }
+interface CurrentData {
+  file: DataFile;
+  /** What it takes to read them: columns, and the task with its words. */
+  readAs: string;
+  task: Task;
+  prepared: Prepared | null;
+  pictures: PreparedPictures | null;
+  key: string;
+  set: FileDataset;
+  shape: readonly [number, number];
+}
 
 export function createEngine(gpu: GPU | undefined, tuneStore: () => Promise<TuneStore>, fileStore: () => Promise<FileStore>, states: RunStates): EngineApi {
   let tell: (event: EngineEvent) => void = () => {};
@@ -68,23 +84,49 @@ export function createEngine(gpu: GPU | undefined, tuneStore: () => Promise<Tune
     if (!tokenizer) throw new ConfigError(`${name}: the model has no tokenizer.json`, 'Add tokenizer.json to its folder.');
     return tokenizer;
   };
-  /** The tokens of a file stay as long as model, file and columns do; what depends on the settings is made anew. */
-  const dataFor = async (file: DataFile, { columns = {}, ...options }: DataOptions, watch: Watch): Promise<CurrentData> => {
-    const { loaded } = wantModel();
-    const tokenizer = tokenizerOf(loaded);
+  /** What a file holds stays as long as model, file, columns and task do; what depends on the settings is made anew. */
+  const dataFor = async (file: DataFile, { columns = {}, task: name, template, ...options }: DataOptions, watch: Watch): Promise<CurrentData> => {
+    const { folder, model } = wantModel().loaded;
     const same = data?.file === file || (data?.file.name === file.name && sameContent(data.file, file));
-    const known = data && same && JSON.stringify(data.columns) === JSON.stringify(columns) ? data : null;
+    const readAs = JSON.stringify([columns, name, template]);
+    const known = data && same && data.readAs === readAs ? data : null;
     const key = JSON.stringify(options);
     if (known?.key === key) return known;
+    // A setup may still name the task of the model before.
+    const wanted = name && tasksFor(model.kind).includes(name) ? name : undefined;
+    const task = known?.task ?? (await taskFor(folder.config, [file], { name: wanted, columns, template }));
+    await putOn(task);
+    const { loaded } = wantModel();
     const { holdout, seq, seed, batch = 1, test = 0, pack = false } = options;
     const all = { holdout, seq, seed, batch, test, pack, context: loaded.info.context, validationBatches: VALIDATION_BATCHES };
-    const { task } = loaded;
-    const prepared = task.kind === 'causal-lm' ? (known?.prepared ?? (await prepare(file, tokenizer, columns, watch))) : null;
-    const set = prepared ? await arrange(prepared, tokenizer, all)
-      : task.kind === 'sequence-classification' ? await classificationDataset(file, null, task.labels, tokenizer, all, columns)
-      : await maskedDataset(file, null, tokenizer, all, columns);
+    const prepared = task.kind === 'causal-lm' ? (known?.prepared ?? (await prepare(file, tokenizerOf(loaded), columns, watch))) : null;
+    const pictures = loaded.info.image ? (known?.pictures ?? (await picturesFor(loaded, file, columns, watch))) : null;
+    const set = pictures ? await arrangedPictures(loaded, pictures, null, all)
+      : prepared ? await arrange(prepared, tokenizerOf(loaded), all)
+      : task.kind === 'sequence-classification' ? await classificationDataset(file, null, task.labels, tokenizerOf(loaded), all, columns)
+      : await maskedDataset(file, null, tokenizerOf(loaded), all, columns);
     watch.signal?.throwIfAborted();
-    return { file, columns, prepared, key, set, shape: [batch, seq] };
+    return { file, readAs, task, prepared, pictures, key, set, shape: shapeOf(loaded, { batch, seq }) };
+  };
+  /** Puts the model on a task: its weights stay, heads of the task are made or read. Runs keep the model that they were started on. */
+  const putOn = async (task: Task): Promise<void> => {
+    const model = wantModel();
+    if (JSON.stringify(model.loaded.task) === JSON.stringify(task)) return;
+    const loaded = await retasked(wantDevice(), model.loaded, task);
+    // What was arranged for other classes must not meet the new head.
+    data = null;
+    await takeOn({ ...model, rate: null, loaded });
+  };
+  /** The model before goes, unless runs still use it. */
+  const takeOn = async ({ loaded, baseName, rate }: Omit<Current, 'writing'>): Promise<void> => {
+    const on = wantDevice();
+    await current?.writing.dispose();
+    const before = current?.loaded;
+    if (before && ![...runs.values()].some((r) => r.bench.loaded === before)) {
+      await (await opened)?.closeFor(before);
+      freeWeights(on, before);
+    }
+    current = { loaded, baseName, rate, writing: createWriting(on, loaded) };
   };
   /** One load at a time: a new one ends the one before. */
   const whileLoading = async <T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> => {
@@ -107,19 +149,20 @@ export function createEngine(gpu: GPU | undefined, tuneStore: () => Promise<Tune
     return deviceCard(device);
   };
   /** The current data, arranged as a setup wants them. */
-  const arrangedFor = async ({ training: { batch, seq, seed }, holdout, test, columns, pack }: RunConfig): Promise<CurrentData> => {
+  const arrangedFor = async ({ training: { batch, seq, seed }, holdout, test, columns, pack, task, template }: RunConfig): Promise<CurrentData> => {
     if (!data) throw new DataError('no data are loaded', 'Choose data first.');
-    data = await dataFor(data.file, { batch, seq, seed, holdout, test, columns, pack }, {});
+    data = await dataFor(data.file, { batch, seq, seed, holdout, test, columns, pack, task, template }, {});
     return data;
   };
   /** A run on the current model and data, under an id; from its kept state where `again`, or on from an adapter. */
   const createRun = async (id: RunId, json: RunConfig, { again, from }: { again: boolean; from?: PeftAdapter }): Promise<Run> => {
-    const config = parseRunConfig(json);
+    const asked = parseRunConfig(json);
     const on = wantDevice();
+    const { set, shape } = await arrangedFor(asked);
     const model = wantModel();
+    const config = { ...asked, task: tasks[asked.task].kind === model.loaded.task.kind ? asked.task : model.loaded.task.kind };
     const bound = boundOf(config);
     wantFits(planRun(model.loaded, bound, config, on));
-    const { set, shape } = await arrangedFor(config);
     const state = again ? await states.read(id) : null;
     // A run that cannot be kept is still worth training: it is said, and the run goes on.
     const save = (bytes: Uint8Array, step: number) =>
@@ -177,16 +220,9 @@ export function createEngine(gpu: GPU | undefined, tuneStore: () => Promise<Tune
       const label = source.kind === 'builtin' ? source.id : source.name;
       const { name, baseName, files: found } = await sources.model(source, files, catalogue, { progress: progress(`Downloading ${label}`), signal });
       const loaded = describeModel(name, await openHfFolder(found));
-      wantText(loaded);
       await uploadWeights(on, loaded, progress(`Loading ${label}`));
-      // The model before goes only now, so that a bad folder loses nothing; runs that still use it keep it.
-      await current?.writing.dispose();
-      const before = current?.loaded;
-      if (before && ![...runs.values()].some((r) => r.bench.loaded === before)) {
-        await (await opened)?.closeFor(before);
-        freeWeights(on, before);
-      }
-      current = { loaded, baseName, rate: null, writing: createWriting(on, loaded) };
+      // The model before goes only now, so that a bad folder loses nothing.
+      await takeOn({ loaded, baseName, rate: null });
       data = null;
       return modelCard(loaded);
     }),
@@ -195,7 +231,7 @@ export function createEngine(gpu: GPU | undefined, tuneStore: () => Promise<Tune
       const name = source.kind === 'builtin' ? source.id : source.name;
       const progress = (task: string) => (done: number, total: number) => tell({ kind: 'progress', task, done, total });
       const found = await sources.data(source, file, catalogue, { progress: progress(`Downloading ${name}`), signal });
-      data = await dataFor(found, options, { progress: progress(`Tokenising ${name}`), signal });
+      data = await dataFor(found, options, { progress: progress(`Reading ${name}`), signal });
       return { ...data.set.summary, name };
     }),
 
@@ -209,7 +245,7 @@ export function createEngine(gpu: GPU | undefined, tuneStore: () => Promise<Tune
       const on = wantDevice();
       const config = parseRunConfig(json);
       // The setup's layers may not be the model's: the plan is asked for all of them.
-      return sources.lookUp(kind, name, (loaded) => planRun(wantText(loaded), boundOf(config), { ...config, targets: '' }, on));
+      return sources.lookUp(kind, name, (loaded) => planRun(loaded, boundOf(config), { ...config, targets: '' }, on));
     },
     async addAdapter(name, files) {
       return wantModel().writing.add(name, files);
@@ -227,6 +263,13 @@ export function createEngine(gpu: GPU | undefined, tuneStore: () => Promise<Tune
     },
     async stopWriting() {
       current?.writing.stop();
+    },
+
+    async look(picture, texts, run) {
+      const { lookAt } = await import('../training/look');
+      if (run === null) return lookAt(wantDevice(), wantModel().loaded, null, picture, texts);
+      const { run: found, bound, bench } = runOf(run);
+      return lookAt(wantDevice(), bench.loaded, { attachment: found.attachment, bound }, picture, texts);
     },
 
     async plan(json) {
@@ -286,10 +329,10 @@ export function createEngine(gpu: GPU | undefined, tuneStore: () => Promise<Tune
     },
     async timeStep(json) {
       const config = parseRunConfig(json);
+      const { set } = await arrangedFor(config);
       const { loaded } = wantModel();
       const [on, bound] = [wantDevice(), boundOf(config)];
       wantFits(planRun(loaded, bound, config, on));
-      const { set } = await arrangedFor(config);
       const { timeStep } = await import('../training/bench');
       return timeStep({ device: on, loaded, data: set, bound, config, progress: (done, total) => tell({ kind: 'progress', task: 'Timing steps', done, total }) });
     },
@@ -316,15 +359,11 @@ export function createEngine(gpu: GPU | undefined, tuneStore: () => Promise<Tune
 }
 
 function sameContent(a: DataFile, b: DataFile): boolean {
+  // The files of a folder may have changed under their names.
+  if (a.files || b.files) return false;
   if (typeof a.content === 'string' || typeof b.content === 'string') return a.content === b.content;
   const other = b.content;
   return a.content.length === other.length && a.content.every((byte, i) => byte === other[i]);
-}
-
-/** What the page has data for. */
-function wantText(loaded: LoadedModel): LoadedModel {
-  if (loaded.info.image) throw new ConfigError(`${loaded.name}: it reads pictures, and the page has no picture data yet`, 'Choose a model of text.');
-  return loaded;
 }
 
 /** Comlink drops an Error's hint; a plain Failure crosses whole. */
@@ -344,5 +383,5 @@ async function modelCard(loaded: LoadedModel): Promise<ModelCard> {
   const { formatsOf } = await import('../training/deliver');
   const { name, model, task, info, network, fileBytes, dtype } = loaded;
   const sites = [...network.sites.values()].filter((site) => site.depth >= 0).map(({ name: site, depth, module, shape }) => ({ name: site, depth, module, shape: [...shape] as [number, number] }));
-  return { name, kind: model.kind, formats: formatsOf(loaded), architecture: model.classes[task.kind] as string, parameters: network.parameters, bytes: fileBytes, dtype, ...info, sites };
+  return { name, kind: model.kind, task: task.kind, formats: formatsOf(loaded), architecture: model.classes[task.kind] as string, parameters: network.parameters, bytes: fileBytes, dtype, ...info, sites };
 }

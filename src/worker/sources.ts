@@ -7,7 +7,7 @@ import { blobSource, type ByteSource } from '../formats/safetensors';
 import { describeModel, type LoadedModel } from '../training/loaded';
 import { DataError, toFailure } from '../util/errors';
 import type { Watch } from '../util/pace';
-import { builtinText, type Catalogue, fetchModel } from './builtin';
+import { builtinData, type Catalogue, fetchModel } from './builtin';
 import type { DataSource, HubCard, HubSettings, ModelSource, NamedFile, Plan } from './protocol';
 
 export interface Sources {
@@ -15,7 +15,7 @@ export interface Sources {
   lookUp(kind: HubCard['kind'], name: string, planFor: (loaded: LoadedModel) => Plan): Promise<HubCard>;
   /** The files of a model, and what an adapter calls it. */
   model(source: ModelSource, files: NamedFile[] | undefined, catalogue: Catalogue, watch: Watch): Promise<{ name: string; baseName: string; files: Map<string, ByteSource> }>;
-  data(source: DataSource, file: Blob | undefined, catalogue: Catalogue, watch: Watch): Promise<DataFile>;
+  data(source: DataSource, file: Blob | NamedFile[] | undefined, catalogue: Catalogue, watch: Watch): Promise<DataFile>;
 }
 
 /** Fetched when the Hub is first asked for. */
@@ -67,9 +67,10 @@ export function createSources(openStore: () => Promise<FileStore>): Sources {
     },
 
     async data(source, file, catalogue, { progress, signal }) {
-      if (source.kind === 'builtin') return builtinText(catalogue, source.id);
+      if (source.kind === 'builtin') return builtinData(catalogue, source.id, progress);
       if (source.kind === 'file') {
         if (!file) throw new DataError(`${source.name}: its bytes are not here any more`, 'Choose the file again.');
+        if (Array.isArray(file)) return { name: source.name, content: new Uint8Array(), files: file.map(({ name, file: blob }) => ({ name, read: async () => new Uint8Array(await blob.arrayBuffer()) })) };
         return { name: source.name, content: new Uint8Array(await file.arrayBuffer()) };
       }
       const { dataFiles, download, fileOf, lookUp, parseHubName } = await hubCode();

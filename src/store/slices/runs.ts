@@ -1,5 +1,5 @@
 // The runs of this visit and of those before: what each was asked to do, how far it is, and what it wrote on the way.
-import type { EngineEvent, Failure, RunConfig, RunId, RunStatus, SampleResult } from '../contract';
+import type { EngineEvent, Failure, Metrics, RowInsight, RunConfig, RunId, RunStatus, SampleResult, Shown } from '../contract';
 
 /** What the plan says a run takes, noted when it starts. */
 export interface RunFacts { trainable: number; peakBytes: number; flopsPerStep: number }
@@ -17,6 +17,9 @@ export interface Recovery {
   repeats: boolean | null;
 }
 
+/** Held-out rows at one step, and what stands in some of them. */
+export interface Look { step: number; rows: readonly RowInsight[]; shown: Readonly<Record<number, Shown>> }
+
 export interface RunRecord {
   id: RunId;
   name: string;
@@ -33,6 +36,10 @@ export interface RunRecord {
   samples: readonly SampleResult[];
   /** Answers to the user's own prompts, newest last. */
   own: readonly SampleResult[];
+  /** What was measured on held-out data beside the loss, one entry an evaluation. */
+  scores: readonly { step: number; metrics: Metrics }[];
+  /** The first look at single held-out rows, and the newest. */
+  looks: readonly Look[];
   notes: readonly { step: number; text: string }[];
   phases: readonly { name: string; from: number; steps: number }[];
   error: Failure | null;
@@ -93,7 +100,7 @@ export interface PendingRun { name: string; config: RunConfig; labels: RunRecord
 export function newRun(id: RunId, { name, config, labels, facts = null, tags = [] }: PendingRun): RunRecord {
   return {
     id, name, config, labels, status: 'preparing', step: 0, seconds: null, tokensPerSecond: null, secondsPerStep: null,
-    samples: [], own: [], notes: [], phases: [], error: null,
+    samples: [], own: [], scores: [], looks: [], notes: [], phases: [], error: null,
     created: Date.now(), facts, tags, remark: '', live: true, interrupted: false, saved: null, secondsBefore: 0, recovery: null,
   };
 }
@@ -120,7 +127,11 @@ export function afterEvent(run: RunRecord, event: Extract<EngineEvent, { run: Ru
       // A state that could not be written leaves the one before.
       return { ...run, saved: event.problem === undefined ? { step: event.step, bytes: event.bytes, problem: null } : { step: run.saved?.step ?? 0, bytes: run.saved?.bytes ?? 0, problem: event.problem } };
     case 'eval':
-    case 'insights':
+      return Object.keys(event.metrics).length === 0 ? run : { ...run, scores: [...run.scores.filter((score) => score.step < event.step), { step: event.step, metrics: event.metrics }] };
+    case 'insights': {
+      const [first] = run.looks.filter((look) => look.step < event.step);
+      return { ...run, looks: [...(first ? [first] : []), { step: event.step, rows: event.rows, shown: event.shown }] };
+    }
     case 'view':
       return run;
   }

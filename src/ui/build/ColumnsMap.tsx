@@ -1,7 +1,7 @@
 // Which column of the table is what. A choice counts once it says something whole; until then the page says what is missing.
 import { ArrowRight } from 'lucide-react';
 import { useEffect, useState } from 'react';
-import type { Columns } from '../../store/contract';
+import { type Columns, readsPictures } from '../../store/contract';
 import { useApp, useStudio } from '../context';
 import { Icon } from '../controls/Icon';
 import { SelectBox } from '../controls/SelectBox';
@@ -9,13 +9,15 @@ import { strings } from '../strings';
 import { missingRole, type Role, withRole } from './columns';
 
 const words = strings.sources;
-const ROLES = ['none', 'text', 'second', 'label', 'prompt', 'context', 'completion', 'system', 'messages'] as const;
+const TEXT_ROLES = ['none', 'text', 'second', 'label', 'prompt', 'context', 'completion', 'system', 'messages'] as const;
+const PICTURE_ROLES = ['none', 'image', 'label', 'caption'] as const;
 /** A table may have hundreds of columns; those in use are always among the ones shown. */
 const SHOWN = 12;
 
 export function ColumnsMap({ columns, used }: { columns: readonly string[]; used: Columns }) {
   const { edit } = useApp();
   const chosen = useStudio((state) => state.project.draft.columns);
+  const roles: readonly (Role | 'none')[] = useStudio((state) => readsPictures(state.project.model.card?.kind ?? '')) ? PICTURE_ROLES : TEXT_ROLES;
   const [draft, setDraft] = useState<Columns>(used);
   // biome-ignore lint/correctness/useExhaustiveDependencies: an equal mapping in a new object is no change.
   useEffect(() => setDraft(used), [JSON.stringify(used)]);
@@ -39,7 +41,7 @@ export function ColumnsMap({ columns, used }: { columns: readonly string[]; used
             <div key={column} className={role === 'completion' || role === 'label' || role === 'text' || role === 'messages' ? 'learned' : role === 'none' ? 'unused' : ''}>
               <span className="mono ell" title={column}>{column}</span>
               <Icon of={ArrowRight} size={13} />
-              <SelectBox label={column} value={role} options={ROLES.map((value) => ({ value, label: words.roles[value] }))} testid={`column-${column}`} onChange={(next) => choose(column, next)} />
+              <SelectBox label={column} value={role} options={roles.map((value) => ({ value, label: words.roles[value] }))} testid={`column-${column}`} onChange={(next) => choose(column, next)} />
             </div>
           );
         })}

@@ -88,5 +88,5 @@ export function Classes({ classes }: { classes: NonNullable<DataCard['classes']>
 }
 
 export function Hash({ card }: { card: DataCard }) {
-  return <dl className="kv hash"><div><dt title={words.hashHelp}>{words.hash}</dt><dd data-testid="tokens-hash" title={card.tokensHash}>{card.tokensHash}</dd></div></dl>;
+  return <dl className="kv hash"><div><dt title={card.pictures ? words.pixelsHelp : words.hashHelp}>{card.pictures ? words.pixels : words.hash}</dt><dd data-testid="tokens-hash" title={card.tokensHash}>{card.tokensHash}</dd></div></dl>;
 }

@@ -1,5 +1,6 @@
 // The data: built in, a file of the user's, or pasted text; and how the model sees them.
-import { useEffect, useState } from 'react';
+import { lazy, Suspense, useEffect, useState } from 'react';
+import { readsPictures } from '../../store/contract';
 import { activeRun } from '../../store/slices/runs';
 import { useApp, useStudio } from '../context';
 import { Banner } from '../controls/Banner';
@@ -15,9 +16,12 @@ import { HubSource } from './HubSource';
 import { LengthHistogram } from './LengthHistogram';
 import { LoadBar } from './LoadBar';
 import { sourceName } from './source-name';
+import { TaskChoice } from './TaskChoice';
 import { TokenPreview } from './TokenPreview';
 
 const words = strings.build;
+const PicturePreview = lazy(async () => ({ default: (await import('../pictures/PicturePreview')).PicturePreview }));
+
 export function DataPane() {
   const source = useStudio((state) => state.project.draft.data);
   const { card, status, error } = useStudio((state) => state.project.data);
@@ -43,17 +47,22 @@ export function DataPane() {
         {tab === 'file' && <OwnFile />}
         {tab === 'paste' && <PasteText />}
         {tab === 'hub' && <HubSource kind="dataset" />}
+        <TaskChoice />
         <div className="pb">
           <DataTrouble />
           {status === 'failed' && error?.columns && <ColumnsMap columns={error.columns} used={chosen ?? {}} />}
           {shown && (
             <>
               {shown.columns.length > 0 && source.kind !== 'builtin' && <ColumnsMap columns={shown.columns} used={shown.used} />}
-              {shown.columns.length > 0 && source.kind !== 'builtin' && <RawRows card={shown} />}
-              <div className="sub"><h3>{words.preview}</h3><span className="hint">{words.previewHint}</span></div>
-              <TokenPreview rows={shown.preview} />
-              <LengthHistogram card={shown} />
-              <Packing card={shown} />
+              {shown.cells.length > 0 && source.kind !== 'builtin' && <RawRows card={shown} />}
+              {shown.pictures ? <Suspense><PicturePreview pictures={shown.pictures} /></Suspense> : (
+                <>
+                  <div className="sub"><h3>{words.preview}</h3><span className="hint">{words.previewHint}</span></div>
+                  <TokenPreview rows={shown.preview} />
+                  <LengthHistogram card={shown} />
+                  <Packing card={shown} />
+                </>
+              )}
               {shown.classes && <Classes classes={shown.classes} />}
               <DataWarnings />
               <Split card={shown} />
@@ -70,15 +79,16 @@ function BuiltinData() {
   const { edit } = useApp();
   const entries = useStudio((state) => state.engine.data);
   const source = useStudio((state) => state.project.draft.data);
+  const kind = useStudio((state) => state.project.model.card?.kind);
   return (
     <div role="radiogroup" aria-label={words.data} className="pick-list">
       {entries.map((entry) => {
         const chosen = source.kind === 'builtin' && source.id === entry.id;
         return (
           // biome-ignore lint/a11y/useSemanticElements: a row of facts, pressed as one.
-          <button key={entry.id} type="button" role="radio" aria-checked={chosen} className="pick tall" data-testid={`data-${entry.id}`} onClick={() => edit.data({ kind: 'builtin', id: entry.id })}>
+          <button key={entry.id} type="button" role="radio" aria-checked={chosen} className="pick tall" data-testid={`data-${entry.id}`} disabled={kind !== undefined && readsPictures(kind) !== (entry.format === 'pictures')} onClick={() => edit.data({ kind: 'builtin', id: entry.id })}>
             <span className="ell">{entry.title}</span>
-            <span className="hint">{count(entry.rows)} {words.rows}</span>
+            <span className="hint">{count(entry.rows)} {entry.format === 'pictures' ? words.pictures : words.rows}</span>
             <span className="num">{bytes(entry.bytes)}</span>
             <span className="pick-note" title={entry.summary}>{entry.summary}</span>
           </button>
@@ -90,9 +100,11 @@ function BuiltinData() {
 
 function OwnFile() {
   const give = useGiveFiles();
+  const pictures = useStudio((state) => readsPictures(state.project.model.card?.kind ?? ''));
   return (
-    <div className="pb">
-      <DropZone label={words.dataFile} accept=".txt,.md,.jsonl,.ndjson,.json,.csv,.tsv,.parquet" testid="drop-zone" inputTestid="file-input-data" onFiles={give}>{words.dataDrop}</DropZone>
+    <div className="pb col gap2">
+      <DropZone label={words.dataFile} accept={pictures ? '.zip,.parquet' : '.txt,.md,.jsonl,.ndjson,.json,.csv,.tsv,.parquet'} testid="drop-zone" inputTestid="file-input-data" onFiles={give}>{pictures ? words.pictureDrop : words.dataDrop}</DropZone>
+      {pictures && <DropZone folder label={words.pictureFolder} testid="drop-zone-pictures" inputTestid="file-input-pictures" onFiles={give}>{words.pictureFolderDrop}</DropZone>}
     </div>
   );
 }

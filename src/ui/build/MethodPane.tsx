@@ -1,7 +1,7 @@
 // The method and its controls, drawn from its card alone; and the training block.
 import { ExternalLink } from 'lucide-react';
 import { useState } from 'react';
-import type { FieldValue, MethodCard, TrainingConfig } from '../../store/contract';
+import { type FieldValue, type MethodCard, type TrainingConfig, tasks } from '../../store/contract';
 import { useApp, useStudio } from '../context';
 import { FieldControl } from '../controls/FieldControl';
 import { Icon } from '../controls/Icon';
@@ -111,6 +111,7 @@ function TrainingControls() {
   const training = useStudio((state) => state.project.draft.training);
   const sample = useStudio((state) => state.project.draft.sample);
   const context = useStudio((state) => state.project.model.card?.context ?? 512);
+  const { unit, writes } = useStudio((state) => tasks[state.project.draft.task]) as { unit: string; writes: boolean };
   const preset = presetOf(training);
   const put = (name: string, value: FieldValue) => edit.training({ [name]: value } as Partial<TrainingConfig>);
   // A tick shows the value of the preset nearest to hand: the chosen one, or the default.
@@ -129,13 +130,13 @@ function TrainingControls() {
           />
         </span>
       </div>
-      {Object.entries(mainFields(context)).map(control)}
+      {Object.entries(mainFields(context)).filter(([name]) => name !== 'seq' || unit !== 'picture').map(control)}
       <div className="sub"><h3>{words.schedule}</h3></div>
       <SchedulePlot />
       <details className="more">
         <summary>{words.more}</summary>
         {Object.entries(moreFields).map(control)}
-        {Object.entries(sampleFields).map(([name, field]) => (
+        {writes && Object.entries(sampleFields).map(([name, field]) => (
           <FieldControl key={name} name={`sample-${name}`} field={field} value={sample[name as keyof typeof sample]} onChange={(value) => edit.sample({ [name]: value })} />
         ))}
       </details>

@@ -54,7 +54,7 @@ function BuiltinModels() {
         const chosen = source.kind === 'builtin' && source.id === model.id;
         return (
           // biome-ignore lint/a11y/useSemanticElements: a row of three facts, pressed as one.
-          <button key={model.id} type="button" role="radio" aria-checked={chosen} className="pick" data-testid={`model-${model.id}`} title={model.summary} disabled={model.closed} onClick={() => edit.model({ kind: 'builtin', id: model.id })}>
+          <button key={model.id} type="button" role="radio" aria-checked={chosen} className="pick" data-testid={`model-${model.id}`} title={model.summary} onClick={() => edit.model({ kind: 'builtin', id: model.id })}>
             <span className="ell">{model.title}</span>
             <span className="hint">{model.kind}</span>
             <span className="num">{millions(model.parameters)}</span>

@@ -2,12 +2,15 @@
 import type { Columns } from '../../store/contract';
 
 export type Role = keyof Columns;
-const FORMS: readonly (readonly Role[])[] = [['messages'], ['prompt', 'context', 'completion', 'system'], ['text', 'second', 'label']];
+const FORMS: readonly (readonly Role[])[] = [['messages'], ['prompt', 'context', 'completion', 'system'], ['text', 'second', 'label'], ['image', 'label'], ['image', 'caption']];
 
 /** The mapping with this column in this role; roles of another form make way. */
 export function withRole(columns: Columns, column: string, role: Role | null): Columns {
   const others = Object.entries(columns).filter(([other, name]) => name !== column && other !== role);
-  const form = FORMS.find((roles) => role !== null && roles.includes(role));
+  const having = FORMS.filter((roles) => role !== null && roles.includes(role));
+  // Of several forms with this role the one that keeps most of the others.
+  const shared = (roles: readonly Role[]) => others.filter(([other]) => roles.includes(other as Role)).length;
+  const form = having.sort((a, b) => shared(b) - shared(a))[0];
   const kept = form ? others.filter(([other]) => form.includes(other as Role)) : others;
   return Object.fromEntries(role === null ? kept : [...kept, [role, column]]);
 }
@@ -16,6 +19,7 @@ export function withRole(columns: Columns, column: string, role: Role | null): C
 export function missingRole(columns: Columns): Role | null {
   const has = (role: Role) => columns[role] !== undefined;
   if (has('messages')) return null;
+  if (has('image') || has('caption')) return has('image') ? (has('label') || has('caption') ? null : 'label') : 'image';
   if (has('prompt') || has('completion') || has('system') || has('context')) return has('prompt') ? (has('completion') ? null : 'completion') : 'prompt';
   if (!has('text')) return 'text';
   return has('second') && !has('label') ? 'label' : null;

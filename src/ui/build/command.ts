@@ -1,5 +1,5 @@
 // The same run as a command: what `lowrank finetune` is asked for this draft.
-import { type BuiltinData, defaultRun, defaultTraining, type RunConfig, type TrainingConfig } from '../../store/contract';
+import { type BuiltinData, DATA_ENDINGS, defaultRun, defaultTraining, type RunConfig, type TrainingConfig } from '../../store/contract';
 import { setting } from '../format';
 
 /** Quoted where a shell would read it otherwise. */
@@ -8,13 +8,15 @@ const quoted = (text: string) => (/^[\w./:=-]+$/.test(text) ? text : `'${text.re
 const FLAGS = { schedule: 'schedule', warmup: 'warmup', weightDecay: 'weight-decay', clip: 'clip' } as const;
 const SETTINGS = ['beta1', 'beta2', 'eps', 'stopAt', 'patience'] as const;
 
-export function commandOf({ model, data, method, targets, training, columns = {}, holdout, test = 0, pack = false }: RunConfig, catalogue: readonly BuiltinData[] = []): string {
+export function commandOf({ model, data, method, targets, training, columns = {}, holdout, test = 0, pack = false, task, template }: RunConfig, catalogue: readonly BuiltinData[] = []): string {
   const changed = (name: keyof TrainingConfig) => training[name] !== defaultTraining[name];
   const fields = [...Object.entries(method.fields), ...SETTINGS.filter(changed).map((name) => [name, training[name]] as const)];
   const parts = [
     'lowrank finetune',
     `--model ${quoted(model.kind === 'builtin' ? `public/models/${model.id}` : model.kind === 'hub' ? `hub:${model.name}` : model.name)}`,
     `--data ${quoted(data.kind === 'builtin' ? builtinPath(data.id, catalogue) : data.kind === 'hub' ? `hub:${data.name}` : data.name)}`,
+    ...(task === defaultRun.task ? [] : [`--task ${task}`]),
+    ...(template === undefined ? [] : [`--template ${quoted(template)}`]),
     ...(Object.keys(columns).length > 0 ? [`--columns ${quoted(Object.entries(columns).map(([role, column]) => `${role}=${column}`).join(','))}`] : []),
     ...(holdout === defaultRun.holdout ? [] : [`--held-out ${holdout}`]),
     ...(test > 0 ? [`--test ${test}`] : []),
@@ -31,6 +33,5 @@ export function commandOf({ model, data, method, targets, training, columns = {}
 }
 
 function builtinPath(id: string, catalogue: readonly BuiltinData[]): string {
-  const format = catalogue.find((entry) => entry.id === id)?.format ?? 'text';
-  return `public/data/${id}/data.${format === 'text' ? 'txt' : 'jsonl'}`;
+  return `public/data/${id}/data.${DATA_ENDINGS[catalogue.find((entry) => entry.id === id)?.format ?? 'text']}`;
 }

@@ -20,6 +20,7 @@ export function useGiveFiles(): (given: Given) => void {
       edit.open('build');
       const has = (name: string) => given.kind === 'folder' && given.files.some((file) => file.name === name || file.name.endsWith(`/${name}`));
       if (given.kind === 'folder' && has('adapter_config.json') && !has('config.json')) void ask.addAdapter(given.name, given.files);
+      else if (given.kind === 'folder' && !has('config.json') && given.files.some(({ name }) => PICTURE.test(name))) ask.giveFile(given.name, given.files);
       else if (given.kind === 'folder') ask.giveFolder(given.name, given.files);
       else
         void setupIn(given.file).then((setup) => {
@@ -33,6 +34,7 @@ export function useGiveFiles(): (given: Given) => void {
   );
 }
 
+const PICTURE = /\.(png|jpe?g|webp|gif|bmp|avif)$/i;
 /** No setup is larger, in bytes; data may be far too large to be read here. */
 const LARGEST_SETUP = 1_000_000;
 

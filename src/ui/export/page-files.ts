@@ -1,6 +1,6 @@
 // Files that the page makes by itself: the run report and the project for a cluster. Kept with size and hash.
 import { create } from 'zustand';
-import type { ExportFile, ExportRequest } from '../../store/contract';
+import { DATA_ENDINGS, type ExportFile, type ExportRequest } from '../../store/contract';
 import type { StudioApp } from '../../store/app';
 import { exportKey } from '../../store/slices/artifacts';
 import type { RunRecord } from '../../store/slices/runs';
@@ -77,9 +77,10 @@ async function dataFile({ store, vault }: StudioApp, { config: { data } }: RunRe
   if (data.kind !== 'builtin') {
     // What came from the Hub is fetched from there.
     const file = data.kind === 'file' ? vault.file(data.name) : undefined;
-    return file === undefined ? null : { name: data.name.split('/').at(-1) as string, bytes: new Uint8Array(await file.arrayBuffer()) };
+    // A folder is the user's to carry.
+    return !(file instanceof Blob) ? null : { name: data.name.split('/').at(-1) as string, bytes: new Uint8Array(await file.arrayBuffer()) };
   }
-  const ending = store.getState().engine.data.find((entry) => entry.id === data.id)?.format === 'rows' ? 'jsonl' : 'txt';
+  const ending = DATA_ENDINGS[store.getState().engine.data.find((entry) => entry.id === data.id)?.format ?? 'text'];
   return { name: `${data.id}.${ending}`, bytes: await fetched(`data/${data.id}/data.${ending}`) };
 }
 

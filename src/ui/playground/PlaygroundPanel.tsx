@@ -1,6 +1,6 @@
 // Trying the model out: one prompt, written on by the base, by each adapter at its own strength, and by all of them at once.
-import { useRef, useState } from 'react';
-import type { Failure, Voice, Written } from '../../store/contract';
+import { lazy, Suspense, useRef, useState } from 'react';
+import { type Failure, readsPictures, type Voice, type Written } from '../../store/contract';
 import { useApp, useShallowStudio, useStudio } from '../context';
 import { FailureBanner } from '../controls/FailureBanner';
 import { FieldControl } from '../controls/FieldControl';
@@ -23,7 +23,14 @@ type Settings = { [K in keyof typeof SETTINGS]: number };
 interface Source { key: string; name: string; part: (weight: number) => Voice['parts'][number] }
 interface Shown { name: string; tone: 'was' | 'acc'; text: string; result: Written | null }
 
+const PictureTry = lazy(async () => ({ default: (await import('../pictures/PictureTry')).PictureTry }));
+
 export function PlaygroundPanel() {
+  const pictures = useStudio((state) => readsPictures(state.project.model.card?.kind ?? ''));
+  return pictures ? <Suspense><PictureTry /></Suspense> : <Writing />;
+}
+
+function Writing() {
   const { ask } = useApp();
   const model = useStudio((state) => state.project.model.card);
   const adapters = useStudio((state) => state.sources.adapters);

@@ -3,7 +3,7 @@ import { activeRun, totalSteps } from '../../store/slices/runs';
 import { useApp, useStudio, useVersion } from '../context';
 import { bytes, clock, count, loss, rate } from '../format';
 import { strings } from '../strings';
-import { lastValidation, secondsLeft } from './run-view';
+import { lastValidation, rateUnit, secondsLeft } from './run-view';
 
 export function StatusBar() {
   const status = useStudio((state) => state.engine.status);
@@ -49,7 +49,7 @@ function RunStatusLine({ fallback }: { fallback: React.ReactNode }) {
       <span className="track"><i className={run.status === 'paused' ? 'still' : ''} style={{ width: `${(100 * run.step) / steps}%` }} /></span>
       <span>{strings.train.step.toLowerCase()} <span className="num">{count(run.step)}</span> {strings.common.of} <span className="num">{count(steps)}</span></span>
       {validation !== null && <span className="desk">{strings.train.validationShort} <span className="num">{loss(validation)}</span></span>}
-      {run.tokensPerSecond !== null && <span className="desk"><span className="num">{rate(run.tokensPerSecond)}</span> {strings.train.tokensPerSecond}</span>}
+      {run.tokensPerSecond !== null && <span className="desk"><span className="num">{rate(run.tokensPerSecond)}</span> {strings.train[rateUnit(run)]}</span>}
       {run.saved && <span className="desk" title={bytes(run.saved.bytes)}>{strings.train.keptAt(run.saved.step)}</span>}
       {left !== null && <span><span className="num">{clock(left)}</span> {strings.train.left}</span>}
     </>

@@ -1,4 +1,5 @@
 // Small readings of a run that several places show.
+import { tasks } from '../../store/contract';
 import type { MetricLog } from '../../store/metric-log';
 import { type RunRecord, totalSteps } from '../../store/slices/runs';
 
@@ -14,3 +15,6 @@ export function lastValidation(log: MetricLog, run: string): number | null {
 export function secondsLeft(run: RunRecord): number | null {
   return run.secondsPerStep === null || run.status !== 'running' ? null : run.secondsPerStep * (totalSteps(run) - run.step);
 }
+
+/** What the rate of a run counts, as a word of strings.train. */
+export const rateUnit = ({ config: { task } }: RunRecord) => (tasks[task].unit === 'picture' ? 'picturesPerSecond' : 'tokensPerSecond');

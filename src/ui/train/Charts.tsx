@@ -9,7 +9,7 @@ import { decimate } from '../charts/decimate';
 import { type Line, StepChart } from '../charts/StepChart';
 import { useApp, useStudio, useVersion } from '../context';
 import { rate, seconds, setting, tick } from '../format';
-import { SERIES } from '../shell/run-view';
+import { SERIES, rateUnit } from '../shell/run-view';
 import { strings } from '../strings';
 import { LossChart } from './LossChart';
 
@@ -100,7 +100,7 @@ function Pace({ run }: { run: RunRecord }) {
   return (
     <div className="pace">
       {run.secondsPerStep !== null && <span><b>{seconds(run.secondsPerStep)}</b> {words.perStep}</span>}
-      {run.tokensPerSecond !== null && <span className="num dim">{rate(run.tokensPerSecond)} {words.tokensPerSecond}</span>}
+      {run.tokensPerSecond !== null && <span className="num dim">{rate(run.tokensPerSecond)} {words[rateUnit(run)]}</span>}
       <span className="end">{zoomed && <button type="button" className="btn ghost" onClick={resetZoom}>{strings.chart.resetZoom} <kbd className="kcap">0</kbd></button>}</span>
     </div>
   );

@@ -1,5 +1,6 @@
 // A run while it trains and after: its charts in the middle, what it writes at the right, the runs of this visit at the left.
-import { useEffect } from 'react';
+import { lazy, Suspense, useEffect } from 'react';
+import { tasks } from '../../store/contract';
 import { forgetRun } from '../charts/chart-state';
 import { useSelectedRun } from '../context';
 import { strings } from '../strings';
@@ -13,6 +14,7 @@ import { RunRail } from './RunRail';
 import { Samples } from './Samples';
 
 const words = strings.train;
+const PictureSheet = lazy(async () => ({ default: (await import('../pictures/PictureSheet')).PictureSheet }));
 
 export function TrainPanel() {
   const run = useSelectedRun();
@@ -29,7 +31,7 @@ export function TrainPanel() {
         <Charts run={run} />
       </section>
       <aside className="pane texts" aria-label={words.before}>
-        <Samples key={run.id} run={run} />
+        {tasks[run.config.task].unit === 'picture' ? <Suspense><PictureSheet key={run.id} run={run} /></Suspense> : <Samples key={run.id} run={run} />}
         <div className="texts-lower">
           <LiveViews run={run} />
           <Events run={run} />

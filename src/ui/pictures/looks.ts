@@ -1,0 +1,30 @@
+// What a look at the held-out pictures says, put into words and tables.
+import type { RowInsight, Shown } from '../../store/contract';
+import type { Look } from '../../store/slices/runs';
+
+export interface Seen { row: number; shown: Shown; now: RowInsight; before: RowInsight | null }
+
+/** Pictures that the first and the last look both tell of, evenly spread. */
+export function sheetOf(first: Look, last: Look): Seen[] {
+  const before = new Map(first.rows.map((row) => [row.row, row]));
+  return last.rows.flatMap((now) => {
+    const shown = first.shown[now.row] && last.shown[now.row];
+    return shown?.picture ? [{ row: now.row, shown, now, before: first.step === last.step ? null : (before.get(now.row) ?? null) }] : [];
+  });
+}
+
+/** The pictures with the highest loss, of which the look tells all. */
+export function worstOf(last: Look, most: number): Seen[] {
+  const known = last.rows.flatMap((now) => (last.shown[now.row]?.picture ? [{ row: now.row, shown: last.shown[now.row] as Shown, now, before: null }] : []));
+  return known.sort((a, b) => b.now.loss - a.now.loss).slice(0, most);
+}
+
+export interface Confusion { labels: string[]; /** [wanted][given] */ counts: number[][]; pairs: { wanted: string; given: string; count: number }[] }
+
+/** Counts of what is taken for what; pairs of different classes, the commonest first. */
+export function confusionOf({ rows }: Look): Confusion {
+  const labels = [...new Set(rows.flatMap(({ wanted, given }) => [wanted, given]).filter((label) => label !== undefined))].sort();
+  const counts = labels.map((wanted) => labels.map((given) => rows.filter((row) => row.wanted === wanted && row.given === given).length));
+  const pairs = labels.flatMap((wanted, w) => labels.map((given, g) => ({ wanted, given, count: counts[w]?.[g] ?? 0 }))).filter(({ wanted, given, count }) => count > 0 && wanted !== given);
+  return { labels, counts, pairs: pairs.sort((a, b) => b.count - a.count || (a.wanted < b.wanted ? -1 : 1)) };
+}
