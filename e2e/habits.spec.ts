@@ -14,7 +14,7 @@ test.use({ colorScheme: 'dark' });
 const BUDGET = 400_000;
 const STEPS = 500;
 
-test('no task of the main thread takes over 50 ms in a run of 500 steps, and nothing shifts', async ({ page, browser }) => {
+test('no task of the main thread takes over 50 ms in a run of 500 steps, whatever is looked at, and nothing shifts', async ({ page, browser }) => {
   await page.addInitScript(() => {
     const seen = { tasks: [] as number[], shift: 0 };
     Object.assign(window, { seen });
@@ -22,16 +22,29 @@ test('no task of the main thread takes over 50 ms in a run of 500 steps, and not
     new PerformanceObserver((list) => list.getEntries().forEach((entry) => { if (!(entry as unknown as { hadRecentInput: boolean }).hadRecentInput) seen.shift += (entry as unknown as { value: number }).value; })).observe({ type: 'layout-shift', buffered: true });
   });
   await open(page, site.url);
+  // Gates of every module come with every report.
+  await page.getByTestId('method-sora').click();
   await setBox(page, 'steps', STEPS);
   await page.getByTestId('train-button').click();
   await expect(page.getByTestId('step-count')).not.toHaveText('0');
   await page.evaluate(() => { seenOf().tasks.length = 0; function seenOf() { return (window as unknown as { seen: { tasks: number[] } }).seen; } });
   await browser.startTracing(page, { categories: ['toplevel'] });
+  for (const [key, screen] of [['4', 'compare'], ['m', 'methods-panel'], ['p', 'playground'], ['5', 'export'], ['3', 'explore'], ['1', 'build'], ['2', 'train']] as const) {
+    await page.keyboard.press(key);
+    await expect(page.locator(`main.${screen}`)).toBeVisible();
+  }
+  await page.keyboard.press('Control+k');
+  await page.getByTestId('palette-input').fill('rank');
+  await page.keyboard.press('Escape');
+  const chart = await page.locator('.loss-chart .u-over').boundingBox();
+  if (!chart) throw new Error('no chart');
+  for (let at = 0; at < 30; at++) await page.mouse.move(chart.x + (at / 30) * chart.width, chart.y + 60);
   await ended(page);
   const trace = JSON.parse((await browser.stopTracing()).toString()) as { traceEvents: TraceEvent[] };
   const seen = await page.evaluate(() => (window as unknown as { seen: { tasks: number[]; shift: number } }).seen);
   const cpu = tasksOf(trace.traceEvents);
-  test.info().annotations.push({ type: 'main thread', description: `${cpu.length} tasks, the longest ${Math.max(...cpu).toFixed(1)} ms of processor; by the wall clock ${seen.tasks.length} over 50 ms: ${seen.tasks.map(Math.round).join(', ')}` });
+  const longest = [...cpu].sort((a, b) => b - a).slice(0, 3).map((ms) => ms.toFixed(1));
+  test.info().annotations.push({ type: 'main thread', description: `${cpu.length} tasks, the longest ${longest.join(', ')} ms of processor; by the wall clock ${seen.tasks.length} over 50 ms: ${seen.tasks.map(Math.round).join(', ')}` });
   expect(cpu.length).toBeGreaterThan(STEPS);
   // Other programs on the machine make a task longer by the wall clock, never by the processor's.
   expect(cpu.filter((ms) => ms > 50)).toEqual([]);

@@ -1,6 +1,6 @@
 // The frame of every screen: top bar, the chosen panel, status bar; files may be dropped anywhere.
 import { Tooltip } from 'radix-ui';
-import { type CSSProperties, type DragEvent, lazy, Suspense } from 'react';
+import { type CSSProperties, type DragEvent, lazy, Suspense, useDeferredValue } from 'react';
 import { Toaster } from 'sonner';
 import { useStore } from 'zustand';
 import type { Panel } from '../store/slices/layout';
@@ -32,9 +32,10 @@ const NoWebGpu = lazy(async () => ({ default: (await import('./unsupported/NoWeb
 const TOAST = { '--normal-bg': 'var(--over)', '--normal-border': 'var(--line-2)', '--normal-text': 'var(--text)', '--border-radius': '5px', fontFamily: 'var(--sans)' } as CSSProperties;
 
 export function App() {
-  const overlay = useStore(overlays, (state) => state.open);
+  // A screen or the palette is built in slices of a few milliseconds, while what is there keeps answering.
+  const overlay = useDeferredValue(useStore(overlays, (state) => state.open));
   const theme = useStudio((state) => state.layout.theme);
-  const panel = useStudio((state) => state.layout.panel);
+  const panel = useDeferredValue(useStudio((state) => state.layout.panel));
   const status = useStudio((state) => state.engine.status);
   const give = useGiveFiles();
   usePage();

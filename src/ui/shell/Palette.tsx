@@ -1,29 +1,34 @@
 // Everything by name: settings with their values, methods, runs, screens, actions. "rank 16" sets it; ← and → change it in place.
 import { Command } from 'cmdk';
 import { Search } from 'lucide-react';
-import { type KeyboardEvent, useMemo, useState } from 'react';
+import { type KeyboardEvent, useDeferredValue, useMemo, useState } from 'react';
 import { toast } from 'sonner';
 import { useStore } from 'zustand';
-import { useApp, useStudio } from '../context';
+import { useApp, useShallowStudio, useStudio } from '../context';
 import { Icon } from '../controls/Icon';
 import { strings } from '../strings';
 import { openOverlay, overlayChange, overlays } from './overlays';
-import { entriesOf, type PaletteEntry, score, typedValue } from './palette-entries';
+import { entriesOf, type PaletteEntry, runsSaid, score, typedValue } from './palette-entries';
 
 const words = strings.palette;
+const FIRST = 16;
 const GROUPS = ['parameters', 'methods', 'runs', 'views'] as const;
 
 export function Palette() {
   const app = useApp();
   const open = useStore(overlays, (state) => state.open === 'palette');
   const draft = useStudio((state) => state.project.draft);
-  const engine = useStudio((state) => state.engine);
-  const runs = useStudio((state) => state.runs);
+  const engine = useShallowStudio(({ engine: { methods, data, models } }) => ({ methods, data, models }));
+  const said = useStudio((state) => runsSaid(state.runs));
   const context = useStudio((state) => state.project.model.card?.context ?? 512);
   const [search, setSearch] = useState('');
   const [value, setValue] = useState('');
-  const entries = useMemo(() => entriesOf(app, { draft, engine, runs, context }), [app, draft, engine, runs, context]);
-  const found = entries.map((entry) => ({ entry, score: score(entry, search) })).filter((result) => result.score > 0);
+  // A run that trains changes with every report; what an entry says of it seldom does.
+  // biome-ignore lint/correctness/useExhaustiveDependencies: `said` stands for the runs.
+  const entries = useMemo(() => entriesOf(app, { draft, engine, runs: app.store.getState().runs, context }), [app, draft, engine, said, context]);
+  const all = useMemo(() => entries.map((entry) => ({ entry, score: score(entry, search) })).filter((result) => result.score > 0), [entries, search]);
+  // What fits the first look is there at once; the rest is built while one reads it.
+  const found = useDeferredValue(all, all.slice(0, FIRST));
   const best = (group: PaletteEntry['group']) => found.filter(({ entry }) => entry.group === group).sort((a, b) => b.score - a.score);
   // Groups stand in the order of their best match; with nothing typed, as written above.
   const groups = GROUPS.map((group) => ({ group, results: best(group) })).filter(({ results }) => results.length > 0).sort((a, b) => (search === '' ? 0 : (b.results[0]?.score ?? 0) - (a.results[0]?.score ?? 0)));
@@ -51,7 +56,7 @@ export function Palette() {
       <div className="palette-head">
         <Icon of={Search} />
         <Command.Input value={search} onValueChange={setSearch} placeholder={words.placeholder} aria-label={words.title} data-testid="palette-input" />
-        <span className="num hint">{words.found(found.length, entries.length)}</span>
+        <span className="num hint">{words.found(all.length, entries.length)}</span>
       </div>
       <Command.List className="palette-list" tabIndex={-1}>
         <Command.Empty className="hint palette-none">{words.none}</Command.Empty>

@@ -42,6 +42,9 @@ const said = (value: FieldValue) => (typeof value === 'number' ? setting(value) 
 
 interface Seen { draft: RunConfig; engine: Pick<EngineSlice, 'methods' | 'data' | 'models'>; runs: RunsSlice; context: number }
 
+/** All that entries show of runs, as one string. */
+export const runsSaid = ({ order, byId }: RunsSlice): string => JSON.stringify(order.map((id) => byId[id]).map((run) => run && [run.id, run.name, run.labels, run.remark, run.tags, run.interrupted, run.status]));
+
 export function entriesOf(app: StudioApp, { draft, engine, runs, context }: Seen): PaletteEntry[] {
   const { edit } = app;
   const own = engine.methods.find((method) => method.slug === draft.method.slug);
