@@ -28,7 +28,8 @@ export function Palette() {
   const entries = useMemo(() => entriesOf(app, { draft, engine, runs: app.store.getState().runs, context }), [app, draft, engine, said, context]);
   const all = useMemo(() => entries.map((entry) => ({ entry, score: score(entry, search) })).filter((result) => result.score > 0), [entries, search]);
   // What fits the first look is there at once; the rest is built while one reads it.
-  const found = useDeferredValue(all, all.slice(0, FIRST));
+  const whole = useDeferredValue(true, false);
+  const found = whole || search !== '' ? all : all.slice(0, FIRST);
   const best = (group: PaletteEntry['group']) => found.filter(({ entry }) => entry.group === group).sort((a, b) => b.score - a.score);
   // Groups stand in the order of their best match; with nothing typed, as written above.
   const groups = GROUPS.map((group) => ({ group, results: best(group) })).filter(({ results }) => results.length > 0).sort((a, b) => (search === '' ? 0 : (b.results[0]?.score ?? 0) - (a.results[0]?.score ?? 0)));
