@@ -51,4 +51,7 @@ test('Patch 4M learns two kinds of garments from a zip, shows what it takes them
   await page.getByTestId('try-look').click();
   await settle(page, async () => (await page.getByTestId('look-1').count()) > 0, 'the answer with the adapter');
   await expect(page.getByTestId('look-1').locator('tr').first()).toContainText('Trouser');
+  // Bars are as long as what they stand for.
+  const bars = await page.getByTestId('look-1').locator('.bar-cell i').evaluateAll((all) => all.map((bar) => bar.getBoundingClientRect().width));
+  expect(bars[0]).toBeGreaterThan(10 * (bars[1] ?? Number.POSITIVE_INFINITY));
 });

@@ -85,7 +85,7 @@ function Shares({ looked: { labels, shares }, tone }: { looked: Looked; tone: 'w
   const sorted = labels.map((label, i) => ({ label, share: shares[i] ?? 0 })).sort((a, b) => b.share - a.share).slice(0, MOST);
   return (
     <table className="tbl classes"><tbody>
-      {sorted.map(({ label, share }) => <tr key={label}><td className="ell" title={label}>{label}</td><td className="bar-cell"><i className={tone === 'was' ? 'plain' : ''} style={{ width: percent(share) }} /></td><td className="r num">{percent(share)}</td></tr>)}
+      {sorted.map(({ label, share }) => <tr key={label}><td className="ell" title={label}>{label}</td><td className="bar-cell"><i className={tone === 'was' ? 'plain' : ''} style={{ width: `${100 * share}%` }} /></td><td className="r num">{percent(share)}</td></tr>)}
     </tbody></table>
   );
 }
