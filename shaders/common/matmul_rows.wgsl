@@ -1,5 +1,5 @@
 // The body of matmul/direct_vec4 and matmul/half_direct, which differ in how b [k,n] or, turned, [n,k] is stored: they declare the overrides,
-// Params, the bindings, and four(x), which makes four f32 of what b holds.
+// Params, the bindings, and four(i), the i-th four numbers of b.
 fn store(row: u32, col: u32, value: vec4<f32>) {
   if (row >= params.m) { return; }
   for (var i = 0u; i < 4u; i++) {
@@ -43,12 +43,12 @@ fn make_block(group: vec3<u32>, groups: vec3<u32>, local: vec3<u32>) {
     var bv0: mat4x4<f32>;
     var bv1: mat4x4<f32>;
     if (TB == 1u) {
-      bv0 = transpose(mat4x4<f32>(four(b[cols0.x + i]), four(b[cols0.y + i]), four(b[cols0.z + i]), four(b[cols0.w + i])));
-      bv1 = transpose(mat4x4<f32>(four(b[cols1.x + i]), four(b[cols1.y + i]), four(b[cols1.z + i]), four(b[cols1.w + i])));
+      bv0 = transpose(mat4x4<f32>(four(cols0.x + i), four(cols0.y + i), four(cols0.z + i), four(cols0.w + i)));
+      bv1 = transpose(mat4x4<f32>(four(cols1.x + i), four(cols1.y + i), four(cols1.z + i), four(cols1.w + i)));
     } else {
       let at = vec4<u32>(4u * i, 4u * i + 1u, 4u * i + 2u, 4u * i + 3u) * n4;
-      bv0 = mat4x4<f32>(four(b[at.x + col4.x]), four(b[at.y + col4.x]), four(b[at.z + col4.x]), four(b[at.w + col4.x]));
-      bv1 = mat4x4<f32>(four(b[at.x + col4.y]), four(b[at.y + col4.y]), four(b[at.z + col4.y]), four(b[at.w + col4.y]));
+      bv0 = mat4x4<f32>(four(at.x + col4.x), four(at.y + col4.x), four(at.z + col4.x), four(at.w + col4.x));
+      bv1 = mat4x4<f32>(four(at.x + col4.y), four(at.y + col4.y), four(at.z + col4.y), four(at.w + col4.y));
     }
     s00 += av[0].x * bv0[0]; s01 += av[0].x * bv1[0]; s10 += av[0].y * bv0[0]; s11 += av[0].y * bv1[0];
     s20 += av[0].z * bv0[0]; s21 += av[0].z * bv1[0]; s30 += av[0].w * bv0[0]; s31 += av[0].w * bv1[0];

@@ -1,5 +1,5 @@
-// The body of matmul/tiled_vec4 and matmul/half_tiled, which differ in how b [k,n] or, turned, [n,k] is stored: they declare the tunable
-// constants, Params, the bindings, and four(x), which makes four f32 of what b holds.
+// The body of matmul/tiled_vec4, matmul/half_tiled and quant/tiled, which differ in how b [k,n] or, turned, [n,k] is stored: they declare
+// the tunable constants, Params, the bindings, and four(i), the i-th four numbers of b.
 const BK: u32 = 16u;
 const K4: u32 = BK / 4u;
 const WG: u32 = (BM / TM) * (BN / TN);
@@ -86,7 +86,7 @@ fn make_block(group: vec3<u32>, groups: vec3<u32>, local: u32) {
   }
   for (var i = 0u; i < FETCH_B; i++) {
     at_b[i] = start_b(index + WG * i, col0, slice * BK);
-    if (at_b[i].y < params.k) { next_b[i] = four(b[at_b[i].x]); }
+    if (at_b[i].y < params.k) { next_b[i] = four(at_b[i].x); }
   }
   for (var k0 = 0u; k0 < params.k; k0 += S * BK) {
     workgroupBarrier();
@@ -101,7 +101,7 @@ fn make_block(group: vec3<u32>, groups: vec3<u32>, local: u32) {
     for (var i = 0u; i < FETCH_B; i++) {
       at_b[i] += step_b;
       next_b[i] = vec4<f32>();
-      if (at_b[i].y < params.k) { next_b[i] = four(b[at_b[i].x]); }
+      if (at_b[i].y < params.k) { next_b[i] = four(at_b[i].x); }
     }
     multiply(&sum, first_a + down, first_b + across);
   }

@@ -16,7 +16,7 @@ struct Params { m: u32, n: u32, k: u32, k2: u32, ta: u32, tb: u32, add_c: u32, a
 @group(0) @binding(6) var<storage, read_write> y: array<vec4<f32>>;
 @group(1) @binding(0) var<uniform> params: Params;
 
-fn four(x: vec2<u32>) -> vec4<f32> { return vec4<f32>(unpack2x16float(x.x), unpack2x16float(x.y)); }
+fn four(i: u32) -> vec4<f32> { return vec4<f32>(unpack2x16float(b[i].x), unpack2x16float(b[i].y)); }
 #include "common/matmul_tiles.wgsl"
 
 @compute @workgroup_size(WG * S)

@@ -20,7 +20,7 @@ struct Params { m: u32, n: u32, k: u32, k2: u32, ta: u32, tb: u32, add_c: u32, a
 @group(0) @binding(6) var<storage, read_write> y: array<vec4<f32>>;
 @group(1) @binding(0) var<uniform> params: Params;
 
-fn four(x: vec4<f32>) -> vec4<f32> { return x; }
+fn four(i: u32) -> vec4<f32> { return b[i]; }
 #include "common/matmul_tiles.wgsl"
 
 @compute @workgroup_size(WG * S)

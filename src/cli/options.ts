@@ -1,5 +1,6 @@
 // The command line's flags: declared once, checked by name, turned into numbers.
 import { parseArgs } from 'node:util';
+import { WEIGHT_KINDS, type WeightKind } from '../util/packed';
 
 /** Wrong use of the command line: exit code 2. */
 export class UsageError extends Error {}
@@ -40,6 +41,13 @@ function numberOf(verb: string, name: string, text: string): number {
 export function need<T>(verb: string, name: string, value: T | undefined): T {
   if (value === undefined) throw new UsageError(`${verb}: --${name} is missing`);
   return value;
+}
+
+/** How frozen weights are kept, by --weights; f32 where it is not given. */
+export function weightsOf(verb: string, text = 'f32'): WeightKind {
+  const kind = WEIGHT_KINDS.find((name) => name === text);
+  if (!kind) throw new UsageError(`${verb}: --weights ${text}: weights are kept as ${WEIGHT_KINDS.join(', ')}`);
+  return kind;
 }
 
 /** `key=value` pairs with numbers and booleans read as such. */

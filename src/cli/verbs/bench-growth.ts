@@ -28,7 +28,7 @@ export async function benchGrowth(device: Device, base: StepSpec, runs: number, 
       const { layers } = prepared.loaded.info;
       const ms = median(times);
       output.event(
-        { event: 'growth', axis, x, shape: base.shape, method: base.method, batch, seq, rank, layers, dtype: base.dtype, ms, ms_min: Math.min(...times), ms_max: Math.max(...times), runs, dispatches, gflop: flops / 1e9, peak_bytes: device.peakBytes },
+        { event: 'growth', axis, x, shape: base.shape, method: base.method, batch, seq, rank, layers, dtype: base.weights, ms, ms_min: Math.min(...times), ms_max: Math.max(...times), runs, dispatches, gflop: flops / 1e9, peak_bytes: device.peakBytes },
         `${axis} ${x}: ${ms.toFixed(2)} ms a step (least ${Math.min(...times).toFixed(2)}), ${dispatches} dispatches, ${(flops / 1e9).toFixed(2)} GFLOP`,
       );
       prepared.dispose();

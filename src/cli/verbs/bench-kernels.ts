@@ -16,12 +16,13 @@ import { free, readF32, sliceOf, upload } from '../../engine/tensor/memory';
 import { plan } from '../../engine/tensor/planner';
 import { type Step, compile } from '../../engine/tensor/step';
 import { type HostData, type Tensor, elements, rootOf, sizeOf, tensor } from '../../engine/tensor/tensor';
-import { type Case, type Input, findings, i32, testCase } from '../../engine/testing/check';
+import { type Case, type Input, findings, halves, i32, quantised, testCase } from '../../engine/testing/check';
 import { timeKernel } from '../../engine/gpu/measure';
 import { noise } from '../../engine/testing/noise';
 import { sampledError, shareOff } from '../../engine/testing/product';
 import { type LlamaConfig, llama } from '../../models/llama';
 import { shapes } from '../../models/shapes';
+import type { WeightKind } from '../../util/packed';
 import { UsageError } from '../options';
 import type { Output } from '../output';
 
@@ -144,7 +145,7 @@ async function time(device: Device, subject: Subject, limits: Limits, runs: numb
 
 /** A product by its own sizes, with the inner size of a second one that is joined in; others by their subject's. */
 function sizesText({ family, params: { m, n, k, k2, ta, tb } }: Command, otherwise: string): string {
-  return family.name === 'matmul' ? `${m}×${n}×${k}${k2 ? ` + ${k2}` : ''} ${ta ? 'T' : 'N'}${tb ? 'T' : 'N'}` : otherwise;
+  return family.name.startsWith('matmul') && m !== undefined ? `${m}×${n}×${k}${k2 ? ` + ${k2}` : ''} ${ta ? 'T' : 'N'}${tb ? 'T' : 'N'}` : otherwise;
 }
 
 interface Sizes {
@@ -179,6 +180,8 @@ function subjects(sizes: Sizes, software: boolean): Subject[] {
   const time = Math.min(seq, 9);
   return [
     ...products.map((p) => product(...p)),
+    // A frozen projection and its dx, with the weight kept small.
+    ...(['f16', 'int8', 'int4'] as const).map((kind) => ofCase(`matmul/${kind}`, `${rows}×${ffn}×${hidden}`, frozenCase(kind, 9, 68, 96), frozenCase(kind, rows, ffn, hidden), ['x'])),
     ofCase('lora', `${rows}×${hidden} r ${rank}`, loraCase(9, 20, 16, 4), loraCase(rows, hidden, hidden, rank), ['x', 'A', 'B']),
     ofCase('attention', `${batch}×${seq}, ${heads}/${kvHeads} heads of ${headSize}`, attentionCase(1, 19, 2, 1, headSize), attentionCase(batch, seq, heads, kvHeads, headSize)),
     ofCase('rope', `${batch}×${seq}×${heads * headSize}`, ropeCase(2, time, 2, headSize), ropeCase(batch, seq, heads, headSize)),
@@ -208,6 +211,10 @@ const loraCase = (rows: number, inn: number, out: number, rank: number): Case =>
       };
       return { ...y, error: y.error.map((own, i) => own + inherited(i)) };
     });
+/** y = x Wᵀ with W [out, in] kept as f16, int8 or int4, and dx = dy W. */
+const frozenCase = (kind: Exclude<WeightKind, 'f32'>, rows: number, out: number, inn: number): Case =>
+  testCase(`matmul/${kind} ${rows}×${out}×${inn}`, { x: spread([rows, inn], 1), W: kind === 'f16' ? halves([out, inn]) : quantised([out, inn], kind) },
+    ({ x, W }) => matmul(x, W, { tb: true }), ({ x, W }) => matmulReference.matmul(x, W, { tb: true }));
 const attentionCase = (batch: number, time: number, heads: number, kvHeads: number, d: number): Case => {
   const options = { heads, kvHeads, causal: true };
   return testCase(`attention ${batch}×${time}`, { q: spread([batch, time, heads * d], 1), k: spread([batch, time, kvHeads * d], 2), v: spread([batch, time, kvHeads * d], 3) },

@@ -20,10 +20,8 @@ import { type TrainingStep, groupSettings, recordTraining } from '../../training
 import { batchTensors, callOf, hostInputs } from '../../training/task';
 import { callModel } from '../../training/task-loss';
 import { UsageError } from '../options';
+import type { WeightKind } from '../../util/packed';
 import { type Output, bytesText } from '../output';
-
-export const DTYPES = ['f32', 'f16'] as const;
-export type BenchDtype = (typeof DTYPES)[number];
 
 export interface StepSpec {
   readonly shape: string;
@@ -31,8 +29,8 @@ export interface StepSpec {
   readonly rank: number;
   readonly batch: number;
   readonly seq: number;
-  /** Of frozen weights and activations. */
-  readonly dtype: BenchDtype;
+  /** How frozen weights are kept. */
+  readonly weights: WeightKind;
   /** Blocks, where not the shape's own number. */
   readonly layers?: number;
 }
@@ -51,13 +49,13 @@ const weightInit = ({ shape }: Tensor): Parameters<typeof drawn>[0] => (shape.le
 export const randomWeight = (t: Tensor): Float32Array => drawn(weightInit(t), t.shape, 1, t.label);
 
 /** A model of a known shape with small random weights on the device. */
-export function randomModel(device: Device, shape: string, layers?: number, dtype: BenchDtype = 'f32'): LoadedModel {
+export function randomModel(device: Device, shape: string, layers?: number, weights: WeightKind = 'f32'): LoadedModel {
   const json = configOf(shape, layers);
   const model = modelFor(json);
   const config = model.parse(json);
   const task = taskOf(json);
   const info = model.info(config);
-  const network = new Network(model.heads?.(config, task), dtype === 'f16');
+  const network = new Network(model.heads?.(config, task), weights);
   new Graph().record(() => callModel({ model, network, config, task }, noAdapters, callOf(batchTensors({ model, info, task }, [1, 2]), { training: false })));
   for (const { tensor: t } of network.weights.values()) upload(device, t, randomWeight(t));
   return { name: shape, model, task, config, info, network, folder: null as never, tokenizer: null, fileBytes: 0, dtype: 'F32' };
@@ -80,8 +78,8 @@ export interface PreparedStep {
 
 /** Everything that a step needs, on the device. The labels are the ids. */
 export async function prepareStep(device: Device, spec: StepSpec, settings: Partial<TrainingConfig> = {}, progress?: (done: number, total: number) => void): Promise<PreparedStep> {
-  const { shape, method, rank, batch, seq, layers, dtype } = spec;
-  const loaded = randomModel(device, shape, layers, dtype);
+  const { shape, method, rank, batch, seq, layers, weights } = spec;
+  const loaded = randomModel(device, shape, layers, weights);
   if (seq > loaded.info.context) throw new UsageError(`bench: --seq ${seq}: ${shape} takes at most ${loaded.info.context} tokens`);
   const bound = bind(methodFor(method), { rank });
   const training = { ...defaultTraining, batch, seq, ...settings };
@@ -124,7 +122,7 @@ export async function timeEach(device: Device, run: () => void, runs: number): P
 }
 
 export async function benchStep(device: Device, spec: StepSpec & { runs: number; profile: boolean }, output: Output): Promise<void> {
-  const { shape, method, rank, batch, seq, dtype, runs } = spec;
+  const { shape, method, rank, batch, seq, weights, runs } = spec;
   const prepared = await prepareStep(device, spec, {}, (done, total) => output.progress(`compiling ${done}/${total}`));
   const { step } = prepared;
   for (let i = 0; i < 3; i++) prepared.run();
@@ -137,8 +135,8 @@ export async function benchStep(device: Device, spec: StepSpec & { runs: number;
   const pipelined = (performance.now() - start) / runs;
   const [ms, least] = [median(times), Math.min(...times)];
   output.event(
-    { event: 'step', shape, method, rank, batch, seq, dtype, ms, ms_min: least, ms_pipelined: pipelined, ms_encode: encode, tokens_per_s: Math.round((1000 * batch * seq) / ms), dispatches: step.cost.dispatches, gflop: step.cost.flops / 1e9, gflops: step.cost.flops / ms / 1e6, peak_bytes: device.peakBytes },
-    `${shape}, ${method} r ${rank}, ${batch} × ${seq}: ${ms.toFixed(2)} ms a step (least ${least.toFixed(2)}, in a row ${pipelined.toFixed(2)}, of that encoding ${encode.toFixed(2)}), ${Math.round((1000 * batch * seq) / ms)} tokens/s, ${step.cost.dispatches} dispatches, ${(step.cost.flops / ms / 1e9).toFixed(2)} TFLOP/s, peak ${bytesText(device.peakBytes)}`,
+    { event: 'step', shape, method, rank, batch, seq, dtype: weights, ms, ms_min: least, ms_pipelined: pipelined, ms_encode: encode, tokens_per_s: Math.round((1000 * batch * seq) / ms), dispatches: step.cost.dispatches, gflop: step.cost.flops / 1e9, gflops: step.cost.flops / ms / 1e6, peak_bytes: device.peakBytes },
+    `${shape}, ${method} r ${rank}, ${batch} × ${seq}, weights ${weights}: ${ms.toFixed(2)} ms a step (least ${least.toFixed(2)}, in a row ${pipelined.toFixed(2)}, of that encoding ${encode.toFixed(2)}), ${Math.round((1000 * batch * seq) / ms)} tokens/s, ${step.cost.dispatches} dispatches, ${(step.cost.flops / ms / 1e9).toFixed(2)} TFLOP/s, peak ${bytesText(device.peakBytes)}`,
   );
   if (spec.profile) await showProfile(device, step, output);
   prepared.dispose();

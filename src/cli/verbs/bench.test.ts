@@ -65,7 +65,7 @@ describe('bench kernels', () => {
   });
 });
 
-const spec = { shape: 'tale-1m', method: 'lora', rank: 2, batch: 1, seq: 8, dtype: 'f32', layers: 1 } as const;
+const spec = { shape: 'tale-1m', method: 'lora', rank: 2, batch: 1, seq: 8, weights: 'f32', layers: 1 } as const;
 
 it('bench step prints the promised fields', async () => {
   const { events, output } = collect();
@@ -78,12 +78,16 @@ it('bench step prints the promised fields', async () => {
   expect(device.bytes - before).toBeLessThan(2 ** 20);
 });
 
-it('bench step with halves runs the same step on a smaller model', async () => {
+it('bench step with weights kept small runs the same step on a smaller model', async () => {
   const { events, output } = collect();
-  for (const dtype of ['f32', 'f16'] as const) await benchStep(device, { ...spec, dtype, runs: 1, profile: false }, output);
-  const [full, halved] = events as [Record<string, unknown>, Record<string, unknown>];
-  expect(halved).toMatchObject({ dtype: 'f16', gflop: full.gflop });
+  const kinds = ['f32', 'f16', 'int8', 'int4'] as const;
+  for (const weights of kinds) await benchStep(device, { ...spec, weights, runs: 1, profile: false }, output);
+  const [full, halved, ...quantised] = events as [Record<string, unknown>, Record<string, unknown>];
+  expect(events.map(({ dtype, gflop }) => [dtype, gflop])).toEqual(kinds.map((kind) => [kind, full.gflop]));
   expect(halved.peak_bytes as number).toBeLessThan((full.peak_bytes as number) - 2 ** 20);
+  const peaks = [halved, ...quantised].map(({ peak_bytes }) => peak_bytes as number);
+  // One block of 208,896 numbers in its linear layers: 16, 8.5 and 4.5 bits each.
+  expect([(peaks[0] as number) - (peaks[1] as number), (peaks[0] as number) - (peaks[2] as number)]).toEqual([7.5, 11.5].map((bits) => (208_896 * bits) / 8));
 });
 
 it('bench growth along one axis: more blocks, more dispatches', async () => {
@@ -99,7 +103,7 @@ describe('refused', () => {
   it.each([
     [[], /one of kernels, step, peers, growth/],
     [['speed'], /got 'speed'/],
-    [['step', '--dtype', 'bf16'], /types are f32, f16/],
+    [['step', '--weights', 'bf16'], /--weights bf16: weights are kept as f32, f16, int8, int4/],
     [['step', '--runs', '0'], /--runs wants a whole number/],
   ])('bench %j', async (args, message) => {
     await expect(bench(args)).rejects.toThrow(UsageError);

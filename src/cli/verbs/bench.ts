@@ -1,15 +1,15 @@
 // lowrank bench: what a step or a kernel costs on the device at hand, also beside other libraries. Weights are random; nothing is
 // read or written.
-import { UsageError, parse } from '../options';
+import { UsageError, parse, weightsOf } from '../options';
 import { createOutput } from '../output';
 import { openDevice } from '../session';
 import { benchGrowth } from './bench-growth';
 import { benchKernels } from './bench-kernels';
 import { benchLinalg } from './bench-linalg';
 import { benchPeers } from './bench-peers';
-import { type BenchDtype, DTYPES, type StepSpec, benchStep } from './bench-step';
+import { type StepSpec, benchStep } from './bench-step';
 
-const flags = { shape: 'text', method: 'text', rank: 'number', batch: 'number', seq: 'number', runs: 'number', filter: 'text', dtype: 'text', profile: 'flag' } as const;
+const flags = { shape: 'text', method: 'text', rank: 'number', batch: 'number', seq: 'number', runs: 'number', filter: 'text', weights: 'text', dtype: 'text', profile: 'flag' } as const;
 const KINDS = ['kernels', 'step', 'peers', 'growth', 'linalg'] as const;
 
 export async function bench(args: readonly string[]): Promise<number> {
@@ -20,7 +20,7 @@ export async function bench(args: readonly string[]): Promise<number> {
     if (v[name] !== undefined && !(Number.isInteger(v[name]) && v[name] >= 1)) throw new UsageError(`bench: --${name} wants a whole number from 1, got ${v[name]}`);
   }
   const output = createOutput(v.json ?? false);
-  const spec = { shape: v.shape ?? 'tale-1m', method: v.method ?? 'lora', rank: v.rank ?? 16, batch: v.batch ?? 4, seq: v.seq ?? (kind === 'step' ? 256 : 64), dtype: dtypeOf(v.dtype) } satisfies StepSpec;
+  const spec = { shape: v.shape ?? 'tale-1m', method: v.method ?? 'lora', rank: v.rank ?? 16, batch: v.batch ?? 4, seq: v.seq ?? (kind === 'step' ? 256 : 64), weights: weightsOf('bench', v.weights ?? v.dtype) } satisfies StepSpec;
   const runs = v.runs ?? 20;
   const filter = v.filter ?? '';
   const device = await openDevice(v['adapter-backend'], output);
@@ -32,8 +32,3 @@ export async function bench(args: readonly string[]): Promise<number> {
   return 0;
 }
 
-function dtypeOf(text = 'f32'): BenchDtype {
-  const dtype = DTYPES.find((name) => name === text);
-  if (!dtype) throw new UsageError(`bench: --dtype ${text}: the types are ${DTYPES.join(', ')}`);
-  return dtype;
-}

@@ -1,6 +1,7 @@
 // A model's parameters by their checkpoint names, and its sites. Adapters come with each call, as a map from site to adapter:
 // attaching is an entry in it, switching off is an empty map.
 import { ShapeError } from '../../util/errors';
+import { GROUP, type WeightKind } from '../../util/packed';
 import { addColumns, attention, embedding, layerNorm, matmul, positionsUpTo, rmsNorm, writeCache } from '../ops';
 import { current } from '../tensor/graph';
 import { type Shape, type Tensor, constant, lastOf, sameShape, sizeOf, tensor } from '../tensor/tensor';
@@ -55,8 +56,8 @@ export class Network {
   /** Weights of heads that the checkpoint lacks. */
   readonly created = new Set<string>();
 
-  /** `halves`: matrices are kept as f16 where their sizes allow it; the rest, and all that is computed, is f32. */
-  constructor(readonly heads: readonly Head[] = [], private readonly halves = false) {}
+  /** `kind`: how frozen weights are kept, as far as their sizes allow it. All that trains, and all that is computed, is f32. */
+  constructor(readonly heads: readonly Head[] = [], readonly kind: WeightKind = 'f32') {}
 
   /** The head that a weight or layer belongs to. */
   headOf(name: string): Head | undefined {
@@ -80,14 +81,21 @@ export class Network {
   }
 
   /** The tensor of a checkpoint name; the first call creates it, later calls must agree on its shape. */
-  weight(name: string, shape: Shape, transposed: boolean): Tensor {
+  weight(name: string, shape: Shape, transposed: boolean, linear = false): Tensor {
     let found = this.weights.get(name);
     if (!found) {
-      found = { tensor: tensor(name, shape, 'param', this.halves && shape.length === 2 && shape.every((size) => size % 4 === 0) ? 'f16' : 'f32'), transposed };
+      found = { tensor: tensor(name, shape, 'param', this.keptAs(name, shape, linear)), transposed };
       this.weights.set(name, found);
     }
     if (!sameShape(found.tensor.shape, shape)) throw new ShapeError(`${name}: used as [${shape.join(', ')}] and as [${found.tensor.shape.join(', ')}]`);
     return found.tensor;
+  }
+
+  /** Linear layers of the blocks as this network's kind; other matrices, and rows that scales do not fit, as halves; the rest in f32. */
+  private keptAs(name: string, shape: Shape, linear: boolean): WeightKind {
+    if (this.kind === 'f32' || shape.length !== 2 || this.headOf(name)) return 'f32';
+    if (this.kind !== 'f16' && linear && depthOf(name) >= 0 && (shape[1] as number) % GROUP === 0) return this.kind;
+    return shape.every((size) => size % 4 === 0) ? 'f16' : 'f32';
   }
 
   /** Every weight that is none of these sites', nor of a head that trains anyway. */
@@ -219,7 +227,7 @@ export class Scope {
   private site(name: string, out: number, inn: number, bias: boolean, transposed: boolean): LinearSite {
     let site = this.network.sites.get(name);
     if (!site) {
-      const weight = this.network.weight(`${name}.weight`, [out, inn], transposed);
+      const weight = this.network.weight(`${name}.weight`, [out, inn], transposed, true);
       const offset = bias ? this.network.weight(`${name}.bias`, [out], false) : undefined;
       site = linearSite(name, depthOf(name), weight, offset);
       this.network.sites.set(name, site);

@@ -3,9 +3,10 @@ import addSource from '../../../shaders/elementwise/axpby.wgsl?raw';
 import scaleBySource from '../../../shaders/elementwise/scale_by.wgsl?raw';
 import fillSource from '../../../shaders/elementwise/fill.wgsl?raw';
 import { ShapeError } from '../../util/errors';
-import { dispatch, node, output, supplyGradientOps } from '../tensor/graph';
+import { dispatch, node, output, supplyOwnOps } from '../tensor/graph';
 import { type Shape, type Tensor, describe, elements, sameShape, sizeOf } from '../tensor/tensor';
 import { elementwise } from './elementwise';
+import { widen } from './widen';
 
 const axpbyKernel = elementwise('elementwise/axpby', addSource, 'n');
 const scaleByKernel = elementwise('elementwise/scale_by', scaleBySource);
@@ -58,4 +59,4 @@ export function copy(x: Tensor): Tensor {
   return z;
 }
 
-supplyGradientOps({ fill, add, scaleBy });
+supplyOwnOps({ fill, add, scaleBy, widen });

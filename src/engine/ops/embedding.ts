@@ -9,7 +9,7 @@ import { type Tensor, describe, elements } from '../tensor/tensor';
 import { elementwise } from './elementwise';
 
 const lookup = elementwise('elementwise/embedding', source);
-const lookupHalf: Family = { ...elementwise('elementwise/embedding_half', halfSource), halves: ['table'] };
+const lookupHalf: Family = { ...elementwise('elementwise/embedding_half', halfSource), packed: { table: 'f16' } };
 const lookupBackward = elementwise('elementwise/embedding_backward', backwardSource);
 
 /** Rows of `table` [vocab, c] by `ids` u32 [...]: gives [..., c]. */

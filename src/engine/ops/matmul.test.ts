@@ -2,8 +2,6 @@
 // add up in ascending k. Gradients are products of the family too, so they are compared with it.
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { Device } from '../gpu/device';
-import { Graph, current, node, output } from '../tensor/graph';
-import { tensor } from '../tensor/tensor';
 import { type Case, PROFILES, findings, halves, normals, testCase } from '../testing/check';
 import { testDevice } from '../testing/device';
 import { expected } from '../testing/reference';
@@ -132,13 +130,6 @@ describe('products with halves', () => {
     expect(await findings(device, test)).toEqual([]);
   });
 
-  it('refuse a gradient, a turned factor, and a place where halves are not read', () => {
-    const [a, b, c] = [tensor('a', [4, 8], 'param'), tensor('b', [12, 8], 'param', 'f16'), tensor('c', [4, 12], 'param')];
-    const record = (build: () => unknown) => () => new Graph().record(build);
-    expect(record(() => { const graph = current(); const y = matmul(a, b, { tb: true }); const loss = output('loss', [1]); node('probe', { y }, [loss], () => ({ y: c })); graph.grad(loss, [b]); })).toThrow('kept as halves and frozen');
-    expect(record(() => matmul(b, a, { tb: true }))).toThrow("'a' takes no halves");
-    expect(record(() => matmul(tensor('d', [12, 4], 'param'), b, { ta: true }))).toThrow('stand on the right');
-  });
 });
 
 describe('products with what the fusion pass joins in', () => {

@@ -10,11 +10,14 @@ import thinSource from '../../../shaders/matmul/thin.wgsl?raw';
 import splitSource from '../../../shaders/matmul/thin_split.wgsl?raw';
 import tiledSource from '../../../shaders/matmul/tiled.wgsl?raw';
 import tiledVec4Source from '../../../shaders/matmul/tiled_vec4.wgsl?raw';
-import { ShapeError, StudioError } from '../../util/errors';
+import quantDirectSource from '../../../shaders/quant/direct.wgsl?raw';
+import quantTiledSource from '../../../shaders/quant/tiled.wgsl?raw';
+import { ShapeError } from '../../util/errors';
+import { GROUP, type PackedKind, packedWords } from '../../util/packed';
 import type { Profile } from '../gpu/device';
 import { type Grid, type Kernel, type ParamValues, ceilDiv, grid1d, kernel } from '../gpu/kernel';
 import type { Family } from '../tensor/family';
-import type { Trial } from '../tensor/gate';
+import type { Trial, TrialBinding } from '../tensor/gate';
 import { bound, rebind, supplyFusion, supplyTwins } from '../tensor/fuse';
 import { type Command, dispatch, node, output } from '../tensor/graph';
 import { type Tensor, describe, elements, lastOf, sameShape } from '../tensor/tensor';
@@ -100,7 +103,7 @@ const halfDirect = [0, 1].map((TB) => kernel('matmul/half_direct', halfDirectSou
 export const halfFamily: Family = {
   name: 'matmul/half',
   reflection: (halfDirect[0] as Kernel).reflection,
-  halves: ['b'],
+  packed: { b: 'f16' },
   plain: ({ tb }) => halfDirect[tb as number] as Kernel,
   trial: productTrial,
   candidates: (profile, { m, n, k, k2, tb }) => {
@@ -112,16 +115,47 @@ export const halfFamily: Family = {
     return tiled.length > 0 ? tiled : [direct];
   },
 };
+/** Frozen weights as codes with scales on the right; like halves, never turned beside a turned left factor. */
+function quantisedFamily(kind: PackedKind): Family {
+  const BITS = kind === 'int8' ? 8 : 4;
+  const direct = [0, 1].map((TB) => kernel('quant/direct', quantDirectSource, (p) => blocks(p, 4, 64), { constants: { BITS, TB } }));
+  const tiled = new Map([1, 2, 4].map((S) => [S, (S < 4 ? [[64, 8], [32, 4]] as const : [[32, 4]] as const).map(([BN, TM]) =>
+    kernel('quant/tiled', quantTiledSource, (p) => blocks(p, 64, BN), { constants: { BITS, BM: 64, BN, TM, TN: 4, S } }))]));
+  return {
+    name: `matmul/${kind}`,
+    reflection: (direct[0] as Kernel).reflection,
+    packed: { b: kind },
+    plain: ({ tb }) => direct[tb as number] as Kernel,
+    trial: (params, kernel) => productTrial(params, kernel, kind),
+    candidates: (profile, { m, n, k, k2, tb }) => {
+      const plain = direct[tb as number] as Kernel;
+      if (profile.software || (n as number) % 4 !== 0) return [plain];
+      const fast = (tiled.get(slicesOf(m as number, n as number, (k as number) + (k2 as number))) ?? []).filter(fitting(profile));
+      return fast.length > 0 ? fast : [plain];
+    },
+  };
+}
+export const quantisedFamilies: Readonly<Record<PackedKind, Family>> = { int8: quantisedFamily('int8'), int4: quantisedFamily('int4') };
+
+/** The family that reads the right factor as it is kept, where these sizes allow it; any other factor is widened. */
+function familyFor({ dtype }: Tensor, n: number, k: number, ta: boolean): Family {
+  if (ta || k % 4 !== 0) return matmulFamily;
+  if (dtype === 'f16') return n % 4 === 0 ? halfFamily : matmulFamily;
+  if (dtype === 'int8' || dtype === 'int4') return quantisedFamilies[dtype];
+  return matmulFamily;
+}
+
 /** Sizes that are even with no tile, of the flags of the work at hand. */
-function productTrial({ ta, tb, k2, add_c, add_bias, lift }: ParamValues, kernel: Kernel): Trial {
+function productTrial({ ta, tb, k2, add_c, add_bias, lift }: ParamValues, kernel: Kernel, kind?: PackedKind): Trial {
   const few = kernel.name.startsWith('matmul/narrow');
-  const [m, n, k, second] = [68, few ? 20 : 132, 276, k2 ? 11 : 0];
+  // Rows of codes hold whole groups.
+  const [m, n, k, second] = kind ? [68, tb ? 132 : 160, tb ? 288 : 276, k2 ? 11 : 0] : [68, few ? 20 : 132, 276, k2 ? 11 : 0];
   const half = kernel.name.startsWith('matmul/half');
   const right = tb ? n * k : k * n;
   return {
     params: { m, n, k, k2: second, ta: ta as number, tb: tb as number, add_c: add_c as number, add_bias: add_bias as number, alpha: 0.5, alpha2: 2, ...(lift === undefined ? {} : { lift }) },
     bindings: {
-      a: { elements: m * k, fill: 'normal' }, b: { elements: half ? right / 2 : right, fill: half ? 'halves' : 'normal' },
+      a: { elements: m * k, fill: 'normal' }, b: kind ? codesOf(kind, right) : { elements: half ? right / 2 : right, fill: half ? 'halves' : 'normal' },
       a2: { elements: Math.max(m * second, 1), fill: 'normal' }, b2: { elements: Math.max(n * second, 1), fill: 'normal' },
       c: { elements: m * n, fill: 'normal' }, bias: { elements: n, fill: 'normal' }, y: { elements: m * n, fill: 'normal' },
     },
@@ -129,6 +163,12 @@ function productTrial({ ta, tb, k2, add_c, add_bias, lift }: ParamValues, kernel
     tolerance: kernel.name === 'matmul/half_matrix' ? 2e-3 : 1e-5,
   };
 }
+/** Codes of all values, with scales from 2^-6 to 2^-3 and of both signs. */
+const codesOf = (kind: PackedKind, elements: number): TrialBinding => {
+  const words = packedWords(kind, elements);
+  const codes = words - elements / GROUP / 2;
+  return { elements: words, fill: (i) => (i < codes ? Math.imul(i + 1, 0x9e3779b1) >>> 0 : [0x26003000, 0xac002400, 0x2e00a800][i % 3] as number) };
+};
 const NARROW_BYTES = 4 * (4 * 64 * 16 + 4 * 4 * 16);
 
 const THIN_SIZES = [4, 8, 12, 16, 20, 24, 28, 32];
@@ -186,27 +226,26 @@ export function matmul(a: Tensor, b: Tensor, { ta = false, tb = false, alpha = 1
   const shape = ta ? [m, n] : [...a.shape.slice(0, -1), n];
   if (c && !sameShape(c.shape, shape)) throw new ShapeError(`matmul: c must be [${shape.join(', ')}], got ${describe(c)}`);
   const y = output('matmul', shape);
-  if (b.dtype === 'f16' && (ta || k % 4 !== 0 || n % 4 !== 0)) throw new ShapeError(`matmul: halves ${describe(b)} stand on the right, with sizes that are multiples of 4, beside a left factor that is not turned`);
   const thin = ta && !tb && k >= THIN_FROM ? thinKernels.get(Math.min(m, n)) : undefined;
   if (thin) thinProduct(thin, a, b, y, m, n, k, alpha, c);
   else {
     // The second product and the bias are joined in by the fusion pass (tensor/fuse.ts), so no op has to know of them.
     const params = { m, n, k, k2: 0, ta: Number(ta), tb: Number(tb), add_c: Number(c !== undefined), add_bias: 0, alpha, alpha2: 1 };
-    const [family, extra] = b.dtype === 'f16' ? [halfFamily, { lift }] : [matmulFamily, {}];
-    dispatch(family, { a, b, a2: a, b2: a, c: c ?? a, bias: a, y }, { ...params, ...extra }, 2 * m * n * k);
+    const family = familyFor(b, n, k, ta);
+    dispatch(family, { a, b, a2: a, b2: a, c: c ?? a, bias: a, y }, { ...params, ...(family === matmulFamily ? {} : { lift }) }, 2 * m * n * k);
   }
   node('matmul', { a, b, c }, [y], ([dy], needs) => {
     if (!dy) return {};
     // y = op(a) op(b):  d op(a) = dy op(b)ᵀ,  d op(b) = op(a)ᵀ dy; a transposed operand takes the transposed gradient.
     const da = needs('a') && (ta ? reshape(matmul(b, dy, { ta: tb, tb: true, alpha }), a.shape) : reshape(matmul(dy, b, { tb: !tb, alpha, lift: liftOf(m) }), a.shape));
-    if (b.dtype === 'f16' && needs('b')) throw new StudioError(`matmul: ${describe(b)} is kept as halves and frozen: it has no gradient`, 'Load the model with f32 weights: --dtype f32.');
     const db = needs('b') && (tb ? reshape(matmul(dy, a, { ta: true, tb: ta, alpha }), b.shape) : reshape(matmul(a, dy, { ta: !ta, alpha }), b.shape));
     return { a: da || undefined, b: db || undefined, c: c && needs('c') ? dy : undefined };
   });
   return y;
 }
 
-const isProduct = ({ family }: Command) => family === matmulFamily || family === halfFamily;
+const products: readonly Family[] = [matmulFamily, halfFamily, ...Object.values(quantisedFamilies)];
+const isProduct = ({ family }: Command) => products.includes(family);
 /** Terms of the second product up to which it is read one by one. */
 const SECOND_TERMS = 64;
 
@@ -233,8 +272,8 @@ supplyFusion({
 });
 
 /** The low-rank branch of an adapter: a product to which another one of the same shape was to be added. */
-for (const consumer of [matmulFamily.name, halfFamily.name]) supplyFusion({
-  consumer,
+for (const { name } of products) supplyFusion({
+  consumer: name,
   bindings: ['c'],
   join(after, before) {
     const [p, q] = [after.params, before.params];

@@ -3,12 +3,13 @@ import type { Profile } from '../gpu/device';
 import type { Kernel, ParamValues } from '../gpu/kernel';
 import type { Reflection } from '../gpu/wgsl';
 import type { Trial } from './gate';
+import type { DType } from './tensor';
 
 export interface Family {
   readonly name: string;
   readonly reflection: Reflection;
-  /** Bindings that take halves; all others refuse them. */
-  readonly halves?: readonly string[];
+  /** Bindings that read frozen weights as they are kept, and how; all others get them widened to f32. */
+  readonly packed?: Readonly<Record<string, DType>>;
   /** So little work that computing it twice may cost less than keeping its result: elementwise kernels and norms. */
   readonly cheap?: boolean;
   /** The kernel that the others are measured by: plain loops, no barriers. */

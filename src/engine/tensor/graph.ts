@@ -2,7 +2,7 @@
 import { BindingError, StudioError } from '../../util/errors';
 import type { ParamValues } from '../gpu/kernel';
 import type { Family } from './family';
-import { type Shape, type Tensor, describe, elements, rootOf, sameShape, tensor } from './tensor';
+import { type Shape, type Tensor, describe, elements, isPacked, rootOf, sameShape, tensor } from './tensor';
 
 export interface Command {
   readonly family: Family;
@@ -53,11 +53,17 @@ export class Graph {
 
   dispatch(family: Family, tensors: Readonly<Record<string, Tensor>>, params: ParamValues, flops: number): void {
     const { bindings, params: declared } = family.reflection;
-    const bound = bindings.map(({ name }) => {
+    const widened = new Map<number, Tensor>();
+    const bound = bindings.map(({ name, access }) => {
       const found = tensors[name];
       if (!found) throw new BindingError(`${family.name}: nothing is bound to '${name}'`);
-      if ((found.dtype === 'f16') !== (family.halves?.includes(name) ?? false)) throw new BindingError(`${family.name}: '${name}' takes ${found.dtype === 'f16' ? 'no halves' : 'halves'}, got ${describe(found)} ${found.dtype}`, 'Load the model with f32 weights: --dtype f32.');
-      return rootOf(found);
+      const wanted = family.packed?.[name];
+      if (wanted === found.dtype || (!wanted && !isPacked(found.dtype))) return rootOf(found);
+      if (wanted || access !== 'read') throw new BindingError(`${family.name}: '${name}' takes ${wanted ?? 'no packed weights'}, got ${describe(found)} ${found.dtype}`);
+      const root = rootOf(found);
+      const wide = widened.get(root.id) ?? ownOps().widen(root);
+      widened.set(root.id, wide);
+      return wide;
     });
     if (Object.keys(tensors).length !== bindings.length) {
       const extra = Object.keys(tensors).find((name) => !bindings.some((b) => b.name === name));
@@ -98,13 +104,13 @@ export class Graph {
    * in between can be let go: a loss over a large vocabulary, chunk by chunk. Where no gradient is asked for, the planner drops them.
    */
   withGradients(name: string, build: () => Tensor): Tensor {
-    const ops = gradientOps();
+    const ops = ownOps();
     const mark = this.tape.length;
     const loss = build();
     const nodes = this.tape.splice(mark);
     const made = new Set(nodes.flatMap((node) => node.outputs.map((t) => t.id)));
     const read = new Map(nodes.flatMap((node) => Object.values(node.inputs)).filter((t) => !made.has(t.id)).map((t) => [t.id, t]));
-    const inputs = [...read.values()].filter((t) => t.dtype === 'f32');
+    const inputs = [...read.values()].filter((t) => t.dtype === 'f32' || isPacked(t.dtype));
     const gradients = this.walk(nodes, () => ops.fill([1], 1), loss, inputs);
     this.tape.splice(mark);
     node(name, Object.fromEntries(inputs.map((t, i) => [String(i), t])), [loss], ([dy], needs) =>
@@ -121,7 +127,7 @@ export class Graph {
     const outer = [this.walking, this.currentSegment] as const;
     [this.walking, this.currentSegment] = [true, undefined];
     try {
-      return this.walk([...this.tape], () => { this.seed = gradientOps().fill(loss.shape, 1); return this.seed; }, loss, wrt);
+      return this.walk([...this.tape], () => { this.seed = ownOps().fill(loss.shape, 1); return this.seed; }, loss, wrt);
     } finally {
       [this.walking, this.currentSegment] = outer;
     }
@@ -130,7 +136,7 @@ export class Graph {
   private seed: Tensor | null = null;
 
   private walk(nodes: Node[], seed: () => Tensor, loss: Tensor, wrt: readonly Tensor[]): Tensor[] {
-    const ops = gradientOps();
+    const ops = ownOps();
     const activeIds = new Set(wrt.map((t) => t.id));
     for (const node of nodes) {
       if (Object.values(node.inputs).some((t) => activeIds.has(t.id))) for (const output of node.outputs) activeIds.add(output.id);
@@ -177,18 +183,21 @@ export function node<I extends string>(name: string, inputs: Readonly<Record<I, 
   current().push({ name, inputs: given, outputs, backward: backward as Backward<string> | null });
 }
 
-// The reverse walk itself needs two ops: the seed and the sum. They live a layer up, in engine/ops, which hands them in.
-interface GradientOps {
+// Recording itself needs a few ops: the seed and the sums of the reverse walk, and packed weights as f32 where a kernel reads nothing
+// else. They live a layer up, in engine/ops, which hands them in.
+interface OwnOps {
   fill(shape: Shape, value: number): Tensor;
   add(a: Tensor, b: Tensor): Tensor;
   /** x·s[0] */
   scaleBy(x: Tensor, s: Tensor): Tensor;
+  /** The same numbers in f32. */
+  widen(t: Tensor): Tensor;
 }
-let supplied: GradientOps | null = null;
-export function supplyGradientOps(ops: GradientOps): void {
+let supplied: OwnOps | null = null;
+export function supplyOwnOps(ops: OwnOps): void {
   supplied = ops;
 }
-function gradientOps(): GradientOps {
-  if (!supplied) throw new StudioError('grad: engine/ops has not been imported');
+function ownOps(): OwnOps {
+  if (!supplied) throw new StudioError('engine/ops has not been imported');
   return supplied;
 }

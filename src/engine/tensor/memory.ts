@@ -1,8 +1,9 @@
 // Where tensors live on a device: lasting ones in buffers of their own or in slices of an arena.
 import { StudioError } from '../../util/errors';
 import { f16ToF32, f32ToF16 } from '../../util/float16';
+import { type Packed, dequantise, fromWords, quantise, toWords } from '../../util/packed';
 import { type Device, type Slice, roundUp } from '../gpu/device';
-import { type HostData, type Tensor, byteLength, describe, elements, rootOf } from './tensor';
+import { type HostData, type Tensor, byteLength, describe, elements, isPacked, isQuantised, rootOf } from './tensor';
 
 const ALIGNMENT = 256;
 
@@ -41,12 +42,22 @@ function halves(values: Float32Array): Uint16Array {
   return even;
 }
 
-/** Writes all of `t`, before whatever is submitted next. f16 tensors take f32 numbers and round them. */
+/** Writes all of `t`, before whatever is submitted next. Packed tensors take f32 numbers and round them. */
 export function write(device: Device, t: Tensor, data: HostData): void {
   if (data.length !== elements(t)) throw new StudioError(`write: ${describe(t)} has ${elements(t)} elements, got ${data.length}`);
-  if (data instanceof Float32Array !== (t.dtype === 'f32' || t.dtype === 'f16')) throw new StudioError(`write: ${describe(t)} holds ${t.dtype}, got a ${data.constructor.name}`);
+  if (data instanceof Float32Array !== (t.dtype === 'f32' || isPacked(t.dtype))) throw new StudioError(`write: ${describe(t)} holds ${t.dtype}, got a ${data.constructor.name}`);
+  put(device, t, isQuantised(t.dtype) ? toWords(quantise(t.dtype, data as Float32Array)) : t.dtype === 'f16' ? halves(data as Float32Array) : data);
+}
+
+/** Codes and scales of a quantised tensor as they are, before whatever is submitted next. */
+export function writePacked(device: Device, t: Tensor, packed: Packed): void {
+  if (packed.kind !== t.dtype || packed.codes.length !== elements(t)) throw new StudioError(`write: ${describe(t)} holds ${elements(t)} of ${t.dtype}, got ${packed.codes.length} of ${packed.kind}`);
+  put(device, t, toWords(packed));
+}
+
+function put(device: Device, t: Tensor, bytes: ArrayBufferView): void {
   const { buffer, offset } = sliceOf(device, t);
-  device.gpu.queue.writeBuffer(buffer, offset, (t.dtype === 'f16' ? halves(data as Float32Array) : data) as GPUAllowSharedBufferSource);
+  device.gpu.queue.writeBuffer(buffer, offset, bytes as GPUAllowSharedBufferSource);
 }
 
 /** Copies all numbers of a lasting tensor to another, before whatever is submitted next. */
@@ -69,6 +80,7 @@ export async function readBytes(device: Device, t: Tensor, slice = sliceOf(devic
 }
 export async function readF32(device: Device, t: Tensor): Promise<Float32Array> {
   const bytes = await readBytes(device, t);
+  if (isQuantised(t.dtype)) return dequantise(fromWords(t.dtype, new Uint32Array(bytes), elements(t)));
   return t.dtype === 'f16' ? f16ToF32(new Uint16Array(bytes, 0, elements(t))) : new Float32Array(bytes);
 }
 

@@ -1,8 +1,9 @@
 // A Tensor is a contiguous row-major array on the GPU: a name for numbers, with a shape and a lifetime. It owns no buffer.
 import { ShapeError } from '../../util/errors';
+import { GROUP, packedWords } from '../../util/packed';
 
-/** f16: frozen weights only, kept as halves; what is computed is f32. */
-export type DType = 'f32' | 'u32' | 'i32' | 'f16';
+/** f16, int8 and int4 are frozen weights only, kept small (util/packed.ts); what is computed is f32. */
+export type DType = 'f32' | 'u32' | 'i32' | 'f16' | 'int8' | 'int4';
 export type Shape = readonly number[];
 /** param: kept across steps · input: written by the host before a step · step: owned by the planner of one compiled graph */
 export type Life = 'param' | 'input' | 'step';
@@ -27,6 +28,7 @@ export function tensor(label: string, shape: Shape, life: Life, dtype: DType = '
   for (const size of shape) {
     if (!Number.isInteger(size) || size < 1) throw new ShapeError(`${label}: ${size} is no size`, `The shape was [${shape.join(', ')}].`);
   }
+  if (isQuantised(dtype) && (shape.at(-1) ?? 1) % GROUP !== 0) throw new ShapeError(`${label}: rows of ${shape.at(-1) ?? 1} cannot be ${dtype}, whose scales stand for ${GROUP} numbers each`, 'Keep it as f16 or f32.');
   return { id: nextId++, shape, dtype, life, label, ...(constant ? { constant } : {}) };
 }
 
@@ -57,8 +59,14 @@ export const rootOf = (t: Tensor): Tensor => t.viewOf ?? t;
 
 export const sizeOf = (shape: Shape) => shape.reduce((a, b) => a * b, 1);
 export const elements = (t: Tensor) => sizeOf(t.shape);
+export const isQuantised = (dtype: DType): dtype is 'int8' | 'int4' => dtype === 'int8' || dtype === 'int4';
+/** Whether these are frozen weights in fewer than 32 bits. */
+export const isPacked = (dtype: DType): dtype is 'f16' | 'int8' | 'int4' => dtype === 'f16' || isQuantised(dtype);
 /** Bytes on the device. */
-export const byteLength = (t: Tensor) => (t.dtype === 'f16' ? 4 * Math.ceil(elements(t) / 2) : 4 * elements(t));
+export function byteLength(t: Tensor): number {
+  if (isQuantised(t.dtype)) return 4 * packedWords(t.dtype, elements(t));
+  return t.dtype === 'f16' ? 4 * Math.ceil(elements(t) / 2) : 4 * elements(t);
+}
 export const describe = (t: Tensor) => `${t.label} [${t.shape.join(', ')}]`;
 /** [..., c] read as a matrix [rows, c]. */
 export const rowsOf = (t: Tensor) => elements(t) / lastOf(t);

@@ -3,6 +3,7 @@
 // Supplies the ops that the reverse walk needs, for tests that import a single op.
 import '../ops/add';
 import { f16ToF32, f32ToF16 } from '../../util/float16';
+import { type PackedKind, dequantise, quantise } from '../../util/packed';
 import { normal } from '../../util/random';
 import type { Device, Profile } from '../gpu/device';
 import type { Kernel } from '../gpu/kernel';
@@ -34,6 +35,8 @@ export const normals = (shape: Shape, scale = 1): Input => ({
 });
 /** Standard normal numbers as halves; the reference sees them rounded. */
 export const halves = (shape: Shape): Input => ({ shape, dtype: 'f16', make: (seed) => f16ToF32(f32ToF16(normals(shape).make(seed) as Float32Array)) });
+/** Standard normal numbers as codes with scales; the reference sees what those stand for. */
+export const quantised = (shape: Shape, kind: PackedKind): Input => ({ shape, dtype: kind, make: (seed) => dequantise(quantise(kind, normals(shape).make(seed) as Float32Array)) });
 const given = (shape: Shape, dtype: DType, make: () => HostData): Input => ({ shape, dtype, make });
 export const floats = (shape: Shape, data: readonly number[]): Input => given(shape, 'f32', () => Float32Array.from(data));
 export const u32 = (shape: Shape, at: (i: number) => number): Input => given(shape, 'u32', () => Uint32Array.from({ length: sizeOf(shape) }, (_, i) => at(i)));
