@@ -185,7 +185,7 @@ export function recordedEngine({ pace, device, states }: Script): EngineApi {
       if (!found) hello.failure = { name: 'NoDeviceError', message: 'device: requestAdapter() returned nothing, for high-performance and for low-power', hint: 'Turn on WebGPU in this browser, or start it with software WebGPU.' };
       return hello;
     },
-    loadModel: async (source, files) => {
+    loadModel: async (source, files, weights = 'f32') => {
       for (let done = 0; done <= 4; done++) {
         tell({ kind: 'progress', task: 'Reading model.safetensors', done, total: 4 });
         await wait(15);
@@ -197,7 +197,7 @@ export function recordedEngine({ pace, device, states }: Script): EngineApi {
       const layers = large ? 10 : 6;
       model = {
         name: source.kind === 'builtin' ? source.id : source.name, kind: 'decoder', task: 'causal-lm', architecture: 'Llama', parameters: large ? 17_309_568 : 1_613_440, bytes: large ? 34_629_128 : 3_230_000, layers,
-        hidden: large ? 384 : 128, heads: large ? 6 : 4, kvHeads: 2, vocab: 4096, context: 512, dtype: 'f16', formats: ['peft', 'merged', 'gguf'], sites: sitesOf(layers),
+        hidden: large ? 384 : 128, heads: large ? 6 : 4, kvHeads: 2, vocab: 4096, context: 512, dtype: 'f16', weights: weights === 'auto' ? 'f32' : weights, formats: ['peft', 'merged', 'gguf'], sites: sitesOf(layers),
       };
       return model;
     },

@@ -311,6 +311,25 @@ describe('finetune', () => {
     for (const { name } of checkpoint.entries) expect((await checkpoint.f32(name)).every(Number.isFinite), name).toBe(true);
   }, LONG);
 
+  test('over int8 weights it takes less memory, says so in what it leaves, and is resumed over int8 alone', async () => {
+    const small = await lowrank(finetune('int8', '--steps', '6', '--weights', 'int8'));
+    expect(small.code).toBe(0);
+    const { peak_bytes, receipt } = small.events.at(-1) as unknown as { peak_bytes: number; receipt: { max_logit_difference: number } };
+    expect(peak_bytes).toBeLessThan((whole.events.at(-1) as unknown as { peak_bytes: number }).peak_bytes - 2 * 1_613_440);
+    expect(receipt.max_logit_difference).toBeLessThan(1e-4);
+    expect(json(at('int8', 'run.json'))).toMatchObject({ config: { weights: 'int8' } });
+    expect((await openSafetensors(await fileSource(at('int8', 'adapter_model.safetensors')))).metadata).toEqual({ format: 'pt', base_weights: 'int8' });
+    const resumed = await lowrank(finetune('int8', '--steps', '6', '--resume', at('int8')));
+    expect(resumed.code).toBe(3);
+    expect(resumed.errors[0]).toContain('trained over weights kept as int8, now they are kept as f32; Keep the weights as int8 to resume.');
+  }, LONG);
+
+  test.each([['pissa', 'int8', /PiSSA works on the base's own numbers, which are kept as int8; Keep the weights as f32/], ['lora', 'bf16', /--weights bf16: weights are kept as f32, f16, int8, int4/]])('%s over %s weights is refused', async (method, kind, words) => {
+    const { code, errors } = await lowrank(['plan', '--model', MODEL, '--method', method, '--weights', kind]);
+    expect(code).toBe(kind === 'int8' ? 3 : 2);
+    expect(errors[0]).toMatch(words);
+  }, LONG);
+
   test('resuming with another rank is refused and leaves the checkpoint as it was', async () => {
     const before = readFileSync(at('whole', 'checkpoint.safetensors'));
     const { code, errors } = await lowrank(run('whole', '--resume', at('whole'), '--set', 'rank=8'));

@@ -24,11 +24,11 @@ const HELP = `lowrank: fine-tune small models with low-rank adapters on WebGPU
                    [--task ${TASK_NAMES.join('|')}]
                    [--set key=value]... [--targets REGEX] [--val FILE] [--eval-every N] [--save-every N] [--resume DIR]
                    [--columns role=column,...] [--pack] [--held-out SHARE] [--test SHARE] [--from ADAPTER]
-                   [--schedule constant|linear|cosine] [--warmup N] [--weight-decay X] [--clip X]
+                   [--schedule constant|linear|cosine] [--warmup N] [--weight-decay X] [--clip X] [--weights auto|f32|f16|int8|int4]
   lowrank data     --model DIR [--task TASK] --data FILE [--columns role=column,...] [--seq T] [--seed S] [--held-out SHARE] [--test SHARE] [--pack]
-  lowrank eval     --model DIR [--task TASK] [--adapter DIR]... (--data FILE [--columns ...] [--batch B] [--seq T] [--held-out SHARE --test SHARE --part validation|test --seed S] | --tokens FILE.json [--logits OUT.safetensors])
+  lowrank eval     --model DIR [--task TASK] [--adapter DIR]... (--data FILE [--columns ...] [--batch B] [--seq T] [--held-out SHARE --test SHARE --part validation|test --seed S] | --tokens FILE.json [--logits OUT.safetensors]) [--weights f32|f16|int8|int4]
   lowrank grads    --model DIR --adapter DIR --tokens FILE.json --out OUT.safetensors
-  lowrank sample   --model DIR [--adapter DIR]... --prompt TEXT --max N [--temperature X] [--top-k N] [--top-p X] [--stop TEXT]... [--seed S]
+  lowrank sample   --model DIR [--adapter DIR]... --prompt TEXT --max N [--temperature X] [--top-k N] [--top-p X] [--stop TEXT]... [--seed S] [--weights KIND]
   lowrank merge    --model DIR --adapter DIR --out DIR [--dtype f32|f16]
   lowrank convert  --adapter DIR --to peft|gguf|kohya --out PATH [--rank R | --energy SHARE] [--model DIR]
   lowrank inspect  PATH
@@ -36,7 +36,7 @@ const HELP = `lowrank: fine-tune small models with low-rank adapters on WebGPU
   lowrank models
   lowrank plan     (the flags of finetune)
   lowrank bench    kernels|step|peers|growth|linalg [--shape tale-1m|tale-16m|lm-8m|smollm2-135m|gpt2] [--method SLUG] [--rank R] [--batch B] [--seq T]
-                   [--dtype f32|f16] [--runs N] [--filter TEXT] [--profile]
+                   [--dtype f32|f16 | --weights f32|f16|int8|int4] [--runs N] [--filter TEXT] [--profile]
   lowrank script   FILE|-   (a JSON list of arguments a line: many commands, one device)
   lowrank device
 

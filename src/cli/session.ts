@@ -8,11 +8,15 @@ import type { Files } from '../formats/folder';
 import { readPeft } from '../formats/peft';
 import { methods } from '../methods/registry';
 import { attachFiles } from '../training/attach';
+import type { RunConfig } from '../training/config';
+import type { BoundMethod } from '../training/contract';
 import { type Attached, attachFolder } from '../training/import';
 import { type LoadedModel, describeModel, uploadWeights } from '../training/loaded';
 import { type Task, labelsOf } from '../models/model';
+import { type DeviceAllowance, planRun } from '../training/plan';
 import type { TokenBatch } from '../training/task';
 import { DataError } from '../util/errors';
+import { type WeightKind, weightKind } from '../util/packed';
 import { type Backend, openNodeGpu } from './node-gpu';
 import type { Output } from './output';
 import { adapterSources, modelSources } from './sources';
@@ -76,16 +80,25 @@ function fileTuneStore(path: string): TuneStore {
 }
 
 /** A model without its weights on a device: a folder, a .gguf file, or `hub:owner/name`. */
-export const describeFolder = async (path: string, output: Output, task?: Task): Promise<LoadedModel> => describeModel(path, await openHfFolder(await modelSources(path, output)), task);
+export const describeFolder = async (path: string, output: Output, task?: Task, weights?: WeightKind): Promise<LoadedModel> => describeModel(path, await openHfFolder(await modelSources(path, output)), task, weights);
 
 /** config.json of a model. */
 export const configOf = async (path: string, output: Output): Promise<unknown> => (await openHfFolder(await modelSources(path, output))).config;
 
-export const loadFolder = (device: Device, path: string, output: Output, task?: Task): Promise<LoadedModel> =>
-  once(`model ${path} for ${JSON.stringify(task)} on ${device.profile.id}`, () => loadNewFolder(device, path, output, task));
+/** `weights`: how its frozen weights are kept; f32 where nothing is said. */
+export const loadFolder = (device: Device, path: string, output: Output, task?: Task, weights?: WeightKind): Promise<LoadedModel> =>
+  once(`model ${path} for ${JSON.stringify(task)} as ${weights ?? 'f32'} on ${device.profile.id}`, () => loadNewFolder(device, path, output, task, weights));
 
-async function loadNewFolder(device: Device, path: string, output: Output, task?: Task): Promise<LoadedModel> {
-  const loaded = await describeFolder(path, output, task);
+/** How a run keeps its frozen weights: as it says, or by what its plan needs. */
+export async function weightsFor(path: string, bound: BoundMethod, config: RunConfig, allowance: DeviceAllowance, output: Output, task?: Task): Promise<WeightKind> {
+  const folder = await openHfFolder(await modelSources(path, output));
+  const kind = weightKind(config.weights, (one) => !planRun(describeModel(path, folder, task, one), bound, config, allowance).problem);
+  if (config.weights === 'auto') output.note(`weights: kept as ${kind}`);
+  return kind;
+}
+
+async function loadNewFolder(device: Device, path: string, output: Output, task?: Task, weights?: WeightKind): Promise<LoadedModel> {
+  const loaded = await describeFolder(path, output, task, weights);
   await uploadWeights(device, loaded, (done, total) => output.progress(`loading ${Math.round((100 * done) / total)} %`));
   return loaded;
 }

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { dequantise } from '../util/packed';
 import { loadTokenizer } from '../data/tokenizer';
 import { f32ToBf16, f32ToF16 } from '../util/float16';
 import { CheckpointError } from '../util/errors';
@@ -162,6 +163,10 @@ describe.each<[Kind, number]>([['F32', 0], ['F16', 0], ['BF16', 2 ** -8], ['Q8_0
         for (let i = b; i < Math.min(b + 32, wanted.length); i++) worst = Math.max(worst, Math.abs((got[i] as number) - (wanted[i] as number)) / (most || 1));
       }
       expect(worst, name).toBeLessThanOrEqual(bound);
+      // Codes as they stand in the file are the same numbers; other kinds have none.
+      const packed = (await folder.weights.packed?.(name)) ?? null;
+      expect(packed?.kind ?? null, name).toBe(wide(kind)({ shape } as Tensor) === kind ? ({ Q8_0: 'int8', Q4_0: 'int4' }[kind as string] ?? null) : null);
+      if (packed) expect(dequantise(packed)).toEqual(got);
     }
   });
 });

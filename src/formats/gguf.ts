@@ -2,20 +2,21 @@
 // config.json and its tokenizer.json. The header is read by @huggingface/gguf; numbers are turned into float32 one tensor at a time.
 import { gguf, type GGUFParseOutput } from '@huggingface/gguf';
 import { bf16ToF32, f16ToF32 } from '../util/float16';
+import { GROUP, type Packed, dequantise } from '../util/packed';
 import { asCheckpointError, bad, show, showList } from './fail';
 import { ggufTokenizer } from './gguf-tokenizer';
 import type { HfFolder } from './hf-folder';
 import { type ByteSource, readExactly, type WeightEntry, type Weights } from './safetensors';
 
 export type Metadata = Readonly<Record<string, unknown>>;
-interface Kind { readonly dtype: string; /** Elements and bytes of a block. */ readonly block: readonly [elements: number, bytes: number]; readonly toFloats: (bytes: Uint8Array<ArrayBuffer>) => Float32Array<ArrayBuffer> }
+interface Kind { readonly dtype: string; /** Elements and bytes of a block. */ readonly block: readonly [elements: number, bytes: number]; readonly toFloats: (bytes: Uint8Array<ArrayBuffer>) => Float32Array<ArrayBuffer>; /** Of kinds that are codes with scales. */ readonly toCodes?: (bytes: Uint8Array<ArrayBuffer>) => Packed }
 
 /** By the number that stands in the file. */
 const KINDS: Readonly<Record<number, Kind>> = {
   0: { dtype: 'F32', block: [1, 4], toFloats: ({ buffer, byteOffset, length }) => new Float32Array(buffer, byteOffset, length / 4) },
   1: { dtype: 'F16', block: [1, 2], toFloats: ({ buffer, byteOffset, length }) => f16ToF32(new Uint16Array(buffer, byteOffset, length / 2)) },
-  2: { dtype: 'Q4_0', block: [32, 18], toFloats: fromQ4 },
-  8: { dtype: 'Q8_0', block: [32, 34], toFloats: fromQ8 },
+  2: { dtype: 'Q4_0', block: [32, 18], toFloats: (bytes) => dequantise(fromQ4(bytes)), toCodes: fromQ4 },
+  8: { dtype: 'Q8_0', block: [32, 34], toFloats: (bytes) => dequantise(fromQ8(bytes)), toCodes: fromQ8 },
   30: { dtype: 'BF16', block: [1, 2], toFloats: ({ buffer, byteOffset, length }) => bf16ToF32(new Uint16Array(buffer, byteOffset, length / 2)) },
 };
 /** Kinds that people have most often, to be refused by the name they know. */
@@ -131,18 +132,32 @@ function weightsOf(source: ByteSource, infos: GGUFParseOutput<{ strict: false }>
   });
   const byName = new Map(entries.map((entry) => [entry.name, entry]));
   if (byName.size < entries.length) throw bad(where, 'two tensors have the same name', showList(entries.map((entry) => entry.name).filter((name, i, all) => all.indexOf(name) < i)), AGAIN);
+  const read = async (name: string) => {
+    const entry = byName.get(name);
+    if (!entry) throw bad(`${where}: ${show(name)}`, 'there is no such tensor', `tensors ${showList([...byName.keys()])}`, 'check that the file belongs to this model');
+    const bytes = await readExactly(source, dataStart + entry.begin, dataStart + entry.end, `${where}: ${show(name)}`);
+    const whole = bytes.byteOffset % 4 === 0 && bytes.buffer instanceof ArrayBuffer ? (bytes as Uint8Array<ArrayBuffer>) : new Uint8Array(bytes);
+    return { entry, whole, kind: kinds.get(name) as Kind, heads: turned(name, config) };
+  };
   return {
     name: where,
     entries,
     byName,
     async f32(name) {
-      const entry = byName.get(name);
-      if (!entry) throw bad(`${where}: ${show(name)}`, 'there is no such tensor', `tensors ${showList([...byName.keys()])}`, 'check that the file belongs to this model');
-      const bytes = await readExactly(source, dataStart + entry.begin, dataStart + entry.end, `${where}: ${show(name)}`);
-      const whole = bytes.byteOffset % 4 === 0 && bytes.buffer instanceof ArrayBuffer ? (bytes as Uint8Array<ArrayBuffer>) : new Uint8Array(bytes);
-      const values = (kinds.get(name) as Kind).toFloats(whole);
-      const heads = turned(name, config);
-      return heads === null ? values : unturn(values, heads, entry.shape);
+      const { entry, whole, kind, heads } = await read(name);
+      const values = kind.toFloats(whole);
+      if (heads !== null) unturn(values, heads, entry.shape[0] as number);
+      return values;
+    },
+    async packed(name) {
+      if (!kinds.get(name)?.toCodes) return null;
+      const { entry, whole, kind, heads } = await read(name);
+      const packed = (kind.toCodes as NonNullable<Kind['toCodes']>)(whole);
+      if (heads !== null) {
+        unturn(packed.codes, heads, entry.shape[0] as number);
+        unturn(packed.scales, heads, entry.shape[0] as number);
+      }
+      return packed;
     },
   };
 }
@@ -155,10 +170,10 @@ function turned(name: string, { model_type, num_attention_heads, num_key_value_h
 }
 
 /** Within each head: rows (0, 1, 2, 3, …) back to the halves (0, 2, …) and (1, 3, …) that the checkpoint has. In place, with one head beside. */
-function unturn(values: Float32Array<ArrayBuffer>, heads: number, shape: readonly number[]): Float32Array<ArrayBuffer> {
-  const columns = shape.length === 1 ? 1 : (shape[1] as number);
-  const size = (shape[0] as number) / heads;
-  const head = new Float32Array(size * columns);
+function unturn(values: Float32Array | Int8Array | Uint16Array, heads: number, rows: number): void {
+  const columns = values.length / rows;
+  const size = rows / heads;
+  const head = values.slice(0, size * columns);
   for (let h = 0; h < heads; h++) {
     const start = h * size * columns;
     head.set(values.subarray(start, start + size * columns));
@@ -167,39 +182,33 @@ function unturn(values: Float32Array<ArrayBuffer>, heads: number, shape: readonl
       values.set(head.subarray(from * columns, (from + 1) * columns), start + row * columns);
     }
   }
-  return values;
 }
 
 /** Blocks of 32: a scale d in f16, then 32 signed bytes q; x = d q. */
-function fromQ8(bytes: Uint8Array<ArrayBuffer>): Float32Array<ArrayBuffer> {
-  const blocks = bytes.length / 34;
-  const out = new Float32Array(blocks * 32);
+function fromQ8(bytes: Uint8Array<ArrayBuffer>): Packed {
   const scales = scalesOf(bytes, 34);
-  for (let b = 0; b < blocks; b++) {
-    const d = scales[b] as number, at = b * 34 + 2;
-    for (let i = 0; i < 32; i++) out[b * 32 + i] = d * (((bytes[at + i] as number) << 24) >> 24);
-  }
-  return out;
+  const codes = new Int8Array(scales.length * GROUP);
+  for (let b = 0; b < scales.length; b++) codes.set(new Int8Array(bytes.buffer, bytes.byteOffset + b * 34 + 2, GROUP), b * GROUP);
+  return { kind: 'int8', codes, scales };
 }
 
 /** Blocks of 32: a scale d in f16, then 16 bytes of two numbers q from 0 to 15, the low halves first; x = d (q - 8). */
-function fromQ4(bytes: Uint8Array<ArrayBuffer>): Float32Array<ArrayBuffer> {
-  const blocks = bytes.length / 18;
-  const out = new Float32Array(blocks * 32);
+function fromQ4(bytes: Uint8Array<ArrayBuffer>): Packed {
   const scales = scalesOf(bytes, 18);
-  for (let b = 0; b < blocks; b++) {
-    const d = scales[b] as number, at = b * 18 + 2;
-    for (let i = 0; i < 16; i++) {
-      const two = bytes[at + i] as number;
-      out[b * 32 + i] = d * ((two & 15) - 8);
-      out[b * 32 + 16 + i] = d * ((two >> 4) - 8);
+  const codes = new Int8Array(scales.length * GROUP);
+  for (let b = 0; b < scales.length; b++) {
+    for (let i = 0; i < GROUP / 2; i++) {
+      const two = bytes[b * 18 + 2 + i] as number;
+      codes[b * GROUP + i] = (two & 15) - 8;
+      codes[b * GROUP + GROUP / 2 + i] = (two >> 4) - 8;
     }
   }
-  return out;
+  return { kind: 'int4', codes, scales };
 }
 
-function scalesOf(bytes: Uint8Array<ArrayBuffer>, stride: number): Float32Array {
+/** The f16 scales at the start of each block. */
+function scalesOf(bytes: Uint8Array<ArrayBuffer>, stride: number): Uint16Array {
   const halves = new Uint16Array(bytes.length / stride);
   for (let b = 0; b < halves.length; b++) halves[b] = (bytes[b * stride] as number) | ((bytes[b * stride + 1] as number) << 8);
-  return f16ToF32(halves);
+  return halves;
 }

@@ -16,6 +16,8 @@ export interface PeftFormInput {
   readonly adapted: readonly string[];
   readonly allModules: readonly string[];
   readonly baseModel: string;
+  /** As in PeftInput. */
+  readonly baseWeights?: string;
   /** The checkpoint keeps the adapted weights as [in, out]. */
   readonly transposed: boolean;
   readonly taskType: PeftTask | null;
@@ -24,7 +26,7 @@ export interface PeftFormInput {
 /** Keys that PEFT's own configuration of a type has, with their defaults where all have the same. */
 const OF_TYPE: Readonly<Record<string, JsonObject>> = { LORA: DEFAULTS, ADALORA: DEFAULTS, VERA: { fan_in_fan_out: false } };
 
-export function writePeftForm({ type, config, tensors, saved, adapted, allModules, baseModel, taskType, transposed }: PeftFormInput): { name: string; bytes: Uint8Array<ArrayBuffer> }[] {
+export function writePeftForm({ type, config, tensors, saved, adapted, allModules, baseModel, baseWeights, taskType, transposed }: PeftFormInput): { name: string; bytes: Uint8Array<ArrayBuffer> }[] {
   const own = OF_TYPE[type] ?? {};
   const whole = {
     ...own, ...('fan_in_fan_out' in own ? { fan_in_fan_out: transposed } : {}),
@@ -33,7 +35,7 @@ export function writePeftForm({ type, config, tensors, saved, adapted, allModule
   };
   const entries = [...tensors, ...saved.map(({ name, ...weight }) => [name, weight] as const)].map(([name, { shape, data }]) => ({ name: fullName(name), dtype: 'F32' as const, shape, data }));
   return [
-    { name: WEIGHTS, bytes: writeSafetensors(entries, { format: 'pt' }, WEIGHTS) },
+    { name: WEIGHTS, bytes: writeSafetensors(entries, { format: 'pt', ...(baseWeights ? { base_weights: baseWeights } : {}) }, WEIGHTS) },
     { name: CONFIG, bytes: new TextEncoder().encode(JSON.stringify(sortKeys(whole), null, 2)) },
   ];
 }

@@ -136,6 +136,8 @@ export interface PeftInput {
   /** Class of the model, for a null `taskType`: 'LlamaForCausalLM', or with its library 'my.library.MyModel'. */
   baseClass?: string;
   taskType: PeftTask | null;
+  /** How the base's weights were kept in training, where not in f32: stands in the metadata of the weights, which PEFT does not read. */
+  baseWeights?: string;
   /** Further keys of adapter_config.json. */
   extra?: Readonly<Record<string, unknown>>;
 }
@@ -182,7 +184,7 @@ export function writePeft(adapter: PeftInput): PeftFolder {
   const text = JSON.stringify(sortKeys(config), null, 2);
   return {
     files: [
-      { name: WEIGHTS, bytes: writeSafetensors(tensors, { format: 'pt' }, WEIGHTS) },
+      { name: WEIGHTS, bytes: writeSafetensors(tensors, { format: 'pt', ...(adapter.baseWeights ? { base_weights: adapter.baseWeights } : {}) }, WEIGHTS) },
       { name: CONFIG, bytes: new TextEncoder().encode(text) },
     ],
     dropped,

@@ -2,6 +2,7 @@
 // of {dtype, shape, data_offsets} by name, then the bytes of the tensors without a gap. All numbers are little-endian, as is
 // every machine that has WebGPU.
 import { bf16ToF32, f16ToF32, f32ToBf16, f32ToF16 } from '../util/float16';
+import type { Packed } from '../util/packed';
 import { asCheckpointError, bad, clip, show, showList } from './fail';
 import { decodeUtf8, isObject, parseJson } from './json';
 
@@ -37,6 +38,8 @@ export interface Weights {
   readonly byName: ReadonlyMap<string, WeightEntry>;
   /** The values of one tensor, read afresh. */
   f32(name: string): Promise<Float32Array<ArrayBuffer>>;
+  /** The codes and scales of a tensor that the file keeps as such; null for any other. */
+  packed?(name: string): Promise<Packed | null>;
 }
 
 /** Bytes that need not be in memory: a File, a Blob, an array, a file on disk. */

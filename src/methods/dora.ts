@@ -14,6 +14,7 @@ export const dora = defineMethod({
     paper: { title: 'DoRA: Weight-Decomposed Low-Rank Adaptation', authors: 'Liu et al.', year: 2024, venue: 'ICML 2024', url: 'https://arxiv.org/abs/2402.09353' },
     family: 'baseline',
     models: ['decoder'],
+    wantsF32: true,
     exports: 'peft',
     fields: {
       rank: rankField('Rank', 'Of the branch that turns the directions.'),

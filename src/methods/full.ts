@@ -18,6 +18,7 @@ export const full = defineMethod({
     paper: { title: 'Universal Language Model Fine-tuning for Text Classification', authors: 'Howard, Ruder', year: 2018, venue: 'ACL 2018', url: 'https://arxiv.org/abs/1801.06146' },
     family: 'baseline',
     models: ['decoder'],
+    wantsF32: true,
     exports: 'native',
     fields: {
       norms: { kind: 'bool', label: 'Norms', help: 'Weights and biases of the normalisation layers train, too.', default: true },

@@ -58,6 +58,7 @@ export const loldu = defineMethod({
     paper: { title: 'LoLDU: Low-Rank Adaptation via Lower-Diag-Upper Decomposition for Parameter-Efficient Fine-Tuning', authors: 'Shi et al.', year: 2024, venue: 'arXiv', url: 'https://arxiv.org/abs/2410.13618' },
     family: 'low-rank',
     models: ['decoder'],
+    wantsF32: true,
     exports: 'lora-exact',
     fields,
     series: [],

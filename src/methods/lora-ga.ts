@@ -66,6 +66,7 @@ export const loraGa = defineMethod({
     paper: { title: 'LoRA-GA: Low-Rank Adaptation with Gradient Approximation', authors: 'Wang et al.', year: 2024, venue: 'NeurIPS 2024', url: 'https://arxiv.org/abs/2407.05000' },
     family: 'initialisation',
     models: ['decoder'],
+    wantsF32: true,
     exports: 'lora-exact',
     fields,
     series: [],

@@ -20,6 +20,7 @@ export const pissa = defineMethod({
     paper: { title: 'PiSSA: Principal Singular Values and Singular Vectors Adaptation of Large Language Models', authors: 'Meng, Wang, Zhang', year: 2024, venue: 'NeurIPS 2024', url: 'https://arxiv.org/abs/2404.02948' },
     family: 'baseline',
     models: ['decoder'],
+    wantsF32: true,
     exports: 'lora-exact',
     fields: {
       rank: rankField('Rank', 'How many singular directions of each weight train. The exported file has twice as many.'),

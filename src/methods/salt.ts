@@ -30,6 +30,7 @@ export const salt = defineMethod({
     paper: { title: 'SALT: Singular Value Adaptation with Low-Rank Transformation', authors: 'Elsayed et al.', year: 2025, venue: 'BMVC 2025', url: 'https://arxiv.org/abs/2503.16055' },
     family: 'low-rank',
     models: ['decoder'],
+    wantsF32: true,
     exports: 'lora-exact',
     fields: {
       top: { kind: 'float', label: 'Share of large values', help: 'Share of each layer’s singular values that are scaled and shifted; the others form the block.', source: 'Elsayed et al. 2025: 0.1 for SAM2', default: 0.5, min: 0, max: 1 },

@@ -21,6 +21,8 @@ export interface Edits {
   /** What the model learns, and the text of a class where pictures are sorted by texts. */
   task(task: TaskName): void;
   template(text: string): void;
+  /** How frozen weights are kept; the model is loaded anew. */
+  weights(kind: NonNullable<RunConfig['weights']>): void;
   sample(change: Partial<RunConfig['sample']>): void;
   name(name: string): void;
   open(panel: Panel): void;
@@ -63,6 +65,7 @@ export function edits(store: StudioStore): Edits {
     columns: (columns) => edit({ columns: Object.keys(columns).length === 0 ? undefined : columns }),
     pack: (pack) => edit({ pack: pack || undefined }),
     task: (task) => edit({ task, columns: undefined }),
+    weights: (kind) => edit({ weights: kind === 'f32' ? undefined : kind }),
     template: (template) => edit({ template: template === DEFAULT_TEMPLATE ? undefined : template }),
     sample: (change) => {
       edit({ sample: { ...draft().sample, ...change } });

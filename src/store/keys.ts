@@ -3,9 +3,9 @@ import type { RunConfig } from './contract';
 import type { Vault } from './vault';
 
 export function modelKey(draft: RunConfig, vault: Vault): string {
-  const { model } = draft;
-  if (model.kind === 'builtin') return `builtin:${model.id}`;
-  return model.kind === 'hub' ? `hub:${model.name}#${vault.againRevision(model.name)}` : `files:${model.name}#${vault.folderRevision(model.name)}`;
+  const { model, weights = 'f32' } = draft;
+  if (model.kind === 'builtin') return `builtin:${model.id} ${weights}`;
+  return model.kind === 'hub' ? `hub:${model.name}#${vault.againRevision(model.name)} ${weights}` : `files:${model.name}#${vault.folderRevision(model.name)} ${weights}`;
 }
 
 /** Tokens depend on the model's tokenizer; the cut and the split depend on seq, holdout and seed, and a batch must fit the rows. */

@@ -12,6 +12,9 @@ const changed: RunConfig = {
   targets: '\\.(q_proj|v_proj)$',
   training: { ...defaultRun.training, lr: 5e-4, steps: 1000, schedule: 'cosine', seed: 4_000_000_000 },
   sample: { ...defaultRun.sample, prompt: 'Dear Diary,\n', temperature: 0 },
+  task: 'image-text',
+  template: 'a drawing of {}',
+  weights: 'int8',
 };
 
 describe('a setup in the address', () => {

@@ -21,6 +21,9 @@ export function toHash(config: RunConfig): string {
   if (config.test) add('ht', config.test);
   for (const [role, column] of Object.entries(config.columns ?? {})) add(`c.${role}`, column);
   if (config.pack) add('pack', 1);
+  if (config.task !== defaultRun.task) add('k', config.task);
+  if (config.template !== undefined) add('kt', config.template);
+  if (config.weights !== undefined) add('w', config.weights);
   for (const [short, section] of Object.entries(SECTIONS)) {
     const defaults = defaultRun[section] as Plain;
     for (const [name, value] of Object.entries(config[section])) if (value !== defaults[name]) add(`${short}.${name}`, value);
@@ -48,6 +51,9 @@ export function fromHash(hash: string): RunConfig | null {
     else if (key === 'a') config.method.slug = text;
     else if (key === 'on') config.targets = text;
     else if (key === 'n') config.name = text;
+    else if (key === 'k') config.task = text;
+    else if (key === 'kt') config.template = text;
+    else if (key === 'w') config.weights = text;
     else if (key === 'h') config.holdout = Number(text);
     else if (key === 'ht') config.test = Number(text);
     else if (key === 'pack') config.pack = true;

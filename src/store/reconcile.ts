@@ -31,7 +31,7 @@ export function reconcile(store: StudioStore, client: Pick<EngineClient, 'loadMo
     patch(store, 'project', { model: { ...model, status: 'loading', key, error: null } });
     try {
       const files = draft.model.kind === 'files' ? vault.folder(draft.model.name) : undefined;
-      const card = await client.loadModel(draft.model, files);
+      const card = await client.loadModel(draft.model, files, draft.weights);
       const now = store.getState().project.draft;
       // A task that this model cannot learn makes way for what it was made for.
       const task = card.kind === 'conv' || tasksFor(card.kind).includes(now.task) ? now.task : card.task;

@@ -23,7 +23,7 @@ export const hello: Hello = {
 
 export const model: ModelCard = {
   kind: 'decoder',
-  name: 'tale-1m', task: 'causal-lm', architecture: 'Llama', parameters: 10, bytes: 10, layers: 2, hidden: 4, heads: 1, kvHeads: 1, vocab: 16, context: 512, dtype: 'f16', formats: ['peft', 'merged', 'gguf'],
+  name: 'tale-1m', task: 'causal-lm', architecture: 'Llama', parameters: 10, bytes: 10, layers: 2, hidden: 4, heads: 1, kvHeads: 1, vocab: 16, context: 512, dtype: 'f16', weights: 'f32', formats: ['peft', 'merged', 'gguf'],
   sites: [0, 1].flatMap((depth) => ['q_proj', 'v_proj', 'up_proj'].map((module) => ({ name: `model.layers.${depth}.${module === 'up_proj' ? 'mlp' : 'self_attn'}.${module}`, depth, module, shape: [4, 4] as [number, number] }))),
 };
 

@@ -27,6 +27,8 @@ export interface MethodCard {
   family: 'baseline' | 'low-rank' | 'sparse' | 'initialisation' | 'optimiser' | 'quantised' | 'routing' | 'other';
   /** Kinds of model it can adapt. */
   models: ('decoder' | 'encoder' | 'vit' | 'clip' | 'conv')[];
+  /** It decomposes, differentiates or copies the base's own numbers: frozen weights must be kept in f32. */
+  wantsF32?: true;
   /** As ordinary PEFT LoRA, without loss or by SVD; as another PEFT type; in the studio's own format; or not at all. */
   exports: 'lora-exact' | 'lora-svd' | 'peft' | 'native' | 'none';
   fields: Fields;

@@ -73,7 +73,7 @@ describe.each(refusals)('%s', (_, make, words) => {
     const before = await run.checkpoint();
     // The parts that Run.create hands to it.
     const { live } = run as unknown as { live: Live };
-    const read = async () => loadCheckpoint(device, live, await openCheckpoint(bytesSource('c', bytes), 'a'.repeat(64)));
+    const read = async () => loadCheckpoint(device, live, await openCheckpoint(bytesSource('c', bytes), 'a'.repeat(64), 'f32'));
     await expect(read()).rejects.toThrow(CheckpointError);
     expect(sameBytes(await run.checkpoint(), before)).toBe(true);
     run.dispose();

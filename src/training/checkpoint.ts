@@ -6,6 +6,7 @@ import { layout, readBytes, readF32, write } from '../engine/tensor/memory';
 import { type HostData, type Tensor, elements } from '../engine/tensor/tensor';
 import { type ByteSource, type NewTensor, type SafetensorsFile, openSafetensors, writeSafetensors } from '../formats/safetensors';
 import { CheckpointError } from '../util/errors';
+import type { WeightKind } from '../util/packed';
 import type { Attachment } from './attach';
 import type { RunConfig } from './config';
 import type { RunState } from './host';
@@ -22,6 +23,8 @@ export interface CheckpointState {
   readonly step: number;
   readonly config: RunConfig;
   readonly dataHash: string;
+  /** How the frozen weights are kept. */
+  readonly weights: WeightKind;
   readonly state: RunState;
   readonly stopping: StoppingState;
 }
@@ -36,7 +39,7 @@ const others = ({ attachment, lasting }: Live): [string, Tensor][] => [
 ];
 
 /** `step`: steps done. The bytes are a pure function of the state. */
-export async function writeCheckpoint(device: Device, live: Live, { step, config, dataHash, state, stopping }: CheckpointState): Promise<Uint8Array> {
+export async function writeCheckpoint(device: Device, live: Live, { step, config, dataHash, weights, state, stopping }: CheckpointState): Promise<Uint8Array> {
   const { attachment, adamw } = live;
   // Before the first wait: a run that goes on meanwhile may change it.
   const remembered = JSON.stringify(state);
@@ -60,7 +63,7 @@ export async function writeCheckpoint(device: Device, live: Live, { step, config
   for (const [kind, all] of [['m', m], ['v', v]] as const) {
     trained.forEach(({ name, tensor: t }, i) => tensors.push({ name: `adam.${kind}.${name}`, dtype: 'F32', shape: [...t.shape], data: all.slice(starts[i], (starts[i] as number) + elements(t)) }));
   }
-  return writeSafetensors(tensors, { format: FORMAT, step: String(step), config: JSON.stringify(config), data_hash: dataHash, ...(stopping.best === null ? {} : { stopping: JSON.stringify(stopping) }), ...(remembered === '{}' ? {} : { state: remembered }) });
+  return writeSafetensors(tensors, { format: FORMAT, step: String(step), config: JSON.stringify(config), data_hash: dataHash, ...(weights === 'f32' ? {} : { weights }), ...(stopping.best === null ? {} : { stopping: JSON.stringify(stopping) }), ...(remembered === '{}' ? {} : { state: remembered }) });
 }
 
 /** Tensors of whole numbers keep their type. */
@@ -79,11 +82,13 @@ export interface Checkpoint {
   readonly stopping: StoppingState;
 }
 
-/** Opens a checkpoint and checks that it belongs to these data. */
-export async function openCheckpoint(source: ByteSource, dataHash: string): Promise<Checkpoint> {
+/** Opens a checkpoint and checks that it belongs to these data, over frozen weights kept so. */
+export async function openCheckpoint(source: ByteSource, dataHash: string, weights: WeightKind): Promise<Checkpoint> {
   const { file, step } = await readHead(source);
   const where = source.name;
   if (file.metadata.data_hash !== dataHash) throw new CheckpointError(`${where}: the run was trained on other data (${file.metadata.data_hash?.slice(0, 12)}…, now ${dataHash.slice(0, 12)}…)`, 'Give the same data file to resume.');
+  const kept = file.metadata.weights ?? 'f32';
+  if (kept !== weights) throw new CheckpointError(`${where}: the run was trained over weights kept as ${kept}, now they are kept as ${weights}`, `Keep the weights as ${kept} to resume.`);
   return { file, where, step, state: stateOf(where, file.metadata.state), stopping: { ...unseen, ...(objectOf(where, 'what the stopping rules had seen', file.metadata.stopping) as Partial<StoppingState>) } };
 }
 

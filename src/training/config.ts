@@ -3,6 +3,7 @@
 import { en } from 'zod/locales';
 import * as z from 'zod/mini';
 import { ConfigError } from '../util/errors';
+import { WEIGHT_KINDS } from '../util/packed';
 import { ROLES, TASK_NAMES } from './tasks';
 
 /** Where a model comes from. `files` are the files of a Hugging Face folder, by name; a hub name is `owner/model@revision`. */
@@ -61,6 +62,8 @@ const schema = z.object({
   task: z._default(z.enum(TASK_NAMES), 'causal-lm'),
   model: source,
   data: source,
+  /** How frozen weights are kept on the device; f32 where it is left out, 'auto': the widest with which the plan fits. */
+  weights: z.optional(z.enum(['auto', ...WEIGHT_KINDS])),
   /** Share of rows (or of the text) held out for validation, unless a validation file is given. */
   holdout: between(0, 0.5),
   /** Share kept for a test, apart from training and validation; 0 where it is left out. */

@@ -87,7 +87,7 @@ export async function exportAdapter(device: Device, loaded: LoadedModel, exporte
       const saved = await headsOf(device, loaded, attachment);
       const form = { type, config: method.peft.config(sites, config), tensors: method.peft.tensors(sites, config), saved, adapted: names };
       const transposed = names.some((name) => loaded.network.weights.get(`${name}.weight`)?.transposed);
-      return { files: writePeftForm({ ...form, transposed, allModules: modulesOf(loaded), baseModel, taskType: taskCard(loaded.task.kind).peft }), dropped: [], ranks: {} };
+      return { files: writePeftForm({ ...form, ...trainedOver(loaded), transposed, allModules: modulesOf(loaded), baseModel, taskType: taskCard(loaded.task.kind).peft }), dropped: [], ranks: {} };
     }
     default: return exportLora(device, loaded, attachment, baseModel);
   }
@@ -101,8 +101,11 @@ async function exportLora(device: Device, loaded: LoadedModel, attachment: Attac
 /** The PEFT folder of a plain LoRA, with the heads that were trained whole. */
 export function peftOf(loaded: LoadedModel, modules: readonly LoraModule[], baseModel: string, saved: readonly SavedWeight[] = []): PeftFolder {
   const baseClass = loaded.model.classes[loaded.task.kind];
-  return writePeft({ modules, saved: [...saved], allModules: modulesOf(loaded), baseModel, ...(baseClass ? { baseClass } : {}), taskType: taskCard(loaded.task.kind).peft });
+  return writePeft({ modules, saved: [...saved], allModules: modulesOf(loaded), baseModel, ...trainedOver(loaded), ...(baseClass ? { baseClass } : {}), taskType: taskCard(loaded.task.kind).peft });
 }
+
+/** How the base was kept, for the adapter's file to say. */
+const trainedOver = ({ network: { kind } }: LoadedModel) => (kind === 'f32' ? {} : { baseWeights: kind });
 
 /** The weights of heads as they were trained. */
 const headsOf = (device: Device, { network }: LoadedModel, { heads }: Attachment): Promise<SavedWeight[]> =>

@@ -4,11 +4,12 @@ import { drawn } from '../engine/nn/init';
 import { Network } from '../engine/nn/network';
 import { noAdapters } from '../engine/nn/site';
 import { Graph } from '../engine/tensor/graph';
-import { copyTensor, free, upload } from '../engine/tensor/memory';
-import { byteLength } from '../engine/tensor/tensor';
+import { copyTensor, free, upload, writePacked } from '../engine/tensor/memory';
+import { byteLength, isQuantised } from '../engine/tensor/tensor';
 import { loadTokenizer, type Tokenizer } from '../data/tokenizer';
 import type { HfFolder } from '../formats/hf-folder';
 import type { Weights } from '../formats/safetensors';
+import type { WeightKind } from '../util/packed';
 import type { Architecture, ModelInfo, Task } from '../models/model';
 import { modelFor, taskOf } from '../models/registry';
 import { CheckpointError, ConfigError } from '../util/errors';
@@ -32,12 +33,15 @@ export interface LoadedModel {
 /** Kinds of numbers that weights may be stored as; the last two come from GGUF. */
 const READABLE = ['F32', 'F16', 'BF16', 'Q8_0', 'Q4_0'];
 
-/** Everything but the weights' numbers: parses the config, finds parameters and sites by a dry run, checks names and shapes. */
-export function describeModel(name: string, folder: HfFolder, task: Task = taskOf(folder.config)): LoadedModel {
+/**
+ * Everything but the weights' numbers: parses the config, finds parameters and sites by a dry run, checks names and shapes.
+ * `kind`: how frozen weights will be kept on the device.
+ */
+export function describeModel(name: string, folder: HfFolder, task: Task = taskOf(folder.config), kind: WeightKind = 'f32'): LoadedModel {
   const model = modelFor(folder.config);
   if (!model.classes[task.kind]) throw new ConfigError(`${name}: ${model.id} models are not made for ${task.kind}`, `They can do: ${Object.keys(model.classes).join(', ')}.`);
   const config = model.parse(folder.config);
-  const network = new Network(model.heads?.(config, task));
+  const network = new Network(model.heads?.(config, task), kind);
   const info = model.info(config);
   new Graph().record(() => callModel({ model, network, config, task }, noAdapters, callOf(batchTensors({ model, info, task }, [1, 2]), { training: false })));
   checkWeights(network, model, config, folder, task);
@@ -84,6 +88,9 @@ function checkWeights(network: Network, model: Architecture, config: unknown, { 
   if (extra) throw new CheckpointError(`${extra.name} [${extra.shape.join(', ')}]: in the file, but the config has no place for it`, 'Is this the checkpoint of another size or class?');
 }
 
+/** Bytes of the largest weight as it is kept. */
+export const largestWeight = ({ network }: LoadedModel): number => Math.max(...[...network.weights.values()].map(({ tensor: t }) => byteLength(t)));
+
 /** Uploads the weights one tensor at a time. A failure frees what was uploaded. */
 export async function uploadWeights(device: Device, loaded: LoadedModel, progress: (done: number, total: number) => void = () => {}): Promise<void> {
   const total = [...loaded.network.weights.values()].reduce((sum, { tensor: t }) => sum + byteLength(t), 0);
@@ -103,15 +110,19 @@ export async function uploadWeights(device: Device, loaded: LoadedModel, progres
 
 async function uploadWeight(device: Device, { network, folder, model }: LoadedModel, name: string): Promise<void> {
   const { tensor: t, transposed } = network.weights.get(name) as NonNullable<ReturnType<typeof network.weights.get>>;
+  const stored = storedName(name, model, folder.weights);
+  // Codes that the file has already are taken as they are: quantised again they would lose a little.
+  const packed = !transposed && isQuantised(t.dtype) ? await folder.weights.packed?.(stored) : null;
+  if (packed?.kind === t.dtype) return writePacked(device, t, packed);
   // A made head answers something, always the same, before it is trained; a run draws its own.
-  const values = network.created.has(name) ? drawn(network.initOf(name), t.shape, 0, name) : await folder.weights.f32(storedName(name, model, folder.weights));
+  const values = network.created.has(name) ? drawn(network.initOf(name), t.shape, 0, name) : await folder.weights.f32(stored);
   const [out, inn] = t.shape as [number, number];
   upload(device, t, transposed ? transpose(values, inn, out) : values);
 }
 
 /** The same model for another task: its weights copied on the device, heads of the task made or read. A failure leaves nothing of it. */
 export async function retasked(device: Device, loaded: LoadedModel, task: Task): Promise<LoadedModel> {
-  const other = describeModel(loaded.name, loaded.folder, task);
+  const other = describeModel(loaded.name, loaded.folder, task, loaded.network.kind);
   try {
     for (const [name, { tensor: t }] of other.network.weights) {
       const before = loaded.network.weights.get(name);

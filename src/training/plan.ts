@@ -8,7 +8,7 @@ import type { Plan, PlanPart } from './card';
 import type { RunConfig, TrainingConfig } from './config';
 import type { BoundMethod, Phase } from './contract';
 import { recordEvaluation } from './evaluate';
-import type { LoadedModel } from './loaded';
+import { type LoadedModel, largestWeight } from './loaded';
 import { recordTraining } from './step';
 import { shapeOf } from './task';
 
@@ -27,6 +27,7 @@ export function checkRun({ model, network, info }: LoadedModel, { method, config
   const { training } = run;
   if (!info.image && training.seq > info.context) throw new ConfigError(`training.seq: ${training.seq} tokens are more than the model's context of ${info.context}`, `Give a sequence length of at most ${info.context}.`);
   if (!method.info.models.includes(model.kind)) throw new ConfigError(`${method.info.name} adapts models of kind ${method.info.models.join(', ')}; this one is a ${model.kind}`, 'Choose another method, or another model.');
+  if (method.info.wantsF32 && network.kind !== 'f32') throw new ConfigError(`${method.info.name} works on the base's own numbers, which are kept as ${network.kind}`, 'Keep the weights as f32, or choose a method that leaves them alone, as LoRA does.');
   method.check?.(selectSites(network, run.targets), config, training);
 }
 
@@ -55,8 +56,8 @@ export function planRun(loaded: LoadedModel, bound: BoundMethod, run: RunConfig,
     { part: 'AdamW moments', bytes: optimiser.moments, kind: 'adapter' },
     ...(step.lasting.size > 0 ? [{ part: 'Optimiser of the method', bytes: sum(step.lasting.values()), kind: 'adapter' } as const] : []),
   ];
-  const largestWeight = Math.max(...weights.map(byteLength));
-  const largestBuffer = Math.max(...memory.sizes, ...held.sizes, largestWeight, optimiser.params);
+  const weight = largestWeight(loaded);
+  const largestBuffer = Math.max(...memory.sizes, ...held.sizes, weight, optimiser.params);
   const counted = new Set<Param>();
   const byModule = new Map<string, { trainable: number; sites: number }>();
   for (const site of [...attachment.sites, ...attachment.weights]) {
@@ -79,7 +80,7 @@ export function planRun(loaded: LoadedModel, bound: BoundMethod, run: RunConfig,
     largestBuffer,
     flopsPerStep: memory.commands.reduce((n, command) => n + command.flops, 0),
     dispatchesPerStep: memory.commands.length,
-    ...problem(largestBuffer, largestWeight, allowance, training),
+    ...problem(largestBuffer, weight, allowance, training),
   };
 }
 

@@ -85,7 +85,7 @@ export class Run {
   static async create(options: RunOptions): Promise<Run> {
     const { device, loaded, bound, config, data, signal, preparing } = options;
     checkRun(loaded, bound, config);
-    const checkpoint = options.resume ? await openCheckpoint(options.resume, data.summary.hash) : null;
+    const checkpoint = options.resume ? await openCheckpoint(options.resume, data.summary.hash, loaded.network.kind) : null;
     const { shared, state, seconds } = checkpoint
       ? { shared: null, state: checkpoint.state, seconds: null }
       : await prepare(bound, selectSites(loaded.network, config.targets), { device, loaded, data, training: config.training, ...(signal ? { signal } : {}), ...(preparing ? { progress: preparing } : {}) });
@@ -379,8 +379,8 @@ export class Run {
   }
 
   async checkpoint(): Promise<Uint8Array> {
-    const { device, config, data } = this.options;
-    return writeCheckpoint(device, this.live, { step: this.step, config, dataHash: data.summary.hash, state: this.state, stopping: this.stopping });
+    const { device, config, data, loaded } = this.options;
+    return writeCheckpoint(device, this.live, { step: this.step, config, dataHash: data.summary.hash, weights: loaded.network.kind, state: this.state, stopping: this.stopping });
   }
 
   /** The adapter's files and what was found on reading them back. */

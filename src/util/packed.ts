@@ -5,6 +5,9 @@ import { f16ToF32, f32ToF16 } from './float16';
 /** How frozen weights are kept on the device: what a run's `weights` may say, beside 'auto'. */
 export const WEIGHT_KINDS = ['f32', 'f16', 'int8', 'int4'] as const;
 export type WeightKind = (typeof WEIGHT_KINDS)[number];
+/** `wanted`, or for 'auto' the widest that fits; the narrowest where none does. */
+export const weightKind = (wanted: WeightKind | 'auto' | undefined, fits: (kind: WeightKind) => boolean): WeightKind =>
+  wanted !== 'auto' ? (wanted ?? 'f32') : (WEIGHT_KINDS.find(fits) ?? 'int4');
 export type PackedKind = 'int8' | 'int4';
 
 /** Codes that share a scale. */
@@ -17,9 +20,6 @@ export interface Packed {
   /** f16 bits, one for each GROUP of codes. */
   readonly scales: Uint16Array;
 }
-
-/** The largest magnitude that a kind holds; f32 holds anything. */
-const LARGEST: Readonly<Record<Exclude<WeightKind, 'f32'>, number>> = { f16: 65504, int8: 127 * 65504, int4: 7 * 65504 };
 
 /** The nearest codes to values whose number is a multiple of GROUP. */
 export function quantise(kind: PackedKind, values: Float32Array): Packed {

@@ -23,7 +23,7 @@ export function connectWorker(): EngineClient {
       tellCrash = listener;
     },
     hello: (listener: (event: EngineEvent) => void) => remote.hello(proxy(listener)),
-    loadModel: (source, files) => remote.loadModel(source, files),
+    loadModel: (source, files, weights) => remote.loadModel(source, files, weights),
     loadData: (source, options, file) => remote.loadData(source, options, file),
     cancelLoad: () => remote.cancelLoad(),
     setHub: (settings) => remote.setHub(settings),

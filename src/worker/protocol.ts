@@ -7,6 +7,7 @@ import type { Picture, RunEvent, RunStatus, SampleResult, Shown } from '../train
 import type { Fields } from '../training/fields';
 import type { TaskName } from '../training/tasks';
 import type { Failure } from '../util/errors';
+import type { WeightKind } from '../util/packed';
 
 export type { DataSource, Failure, Fields, HeatmapData, MethodCard, ModelSource, Plan, RunConfig, RunStatus, SampleResult };
 export type { StepTimes, ViewSpec } from '../training/card';
@@ -74,7 +75,9 @@ export interface ModelCard {
   kvHeads: number;
   vocab: number;
   context: number;
+  /** In the file, and as the frozen weights are kept here. */
   dtype: string;
+  weights: WeightKind;
   sites: SiteCard[];
   /** What an adapter of this model can be written as. */
   formats: ExportFormat[];
@@ -199,7 +202,8 @@ export interface EngineApi extends ExploreApi {
   /** First call: finds a device, self-tests, lists what there is. Never rejects for want of a device: `failure` says why. */
   hello(listener: (event: EngineEvent) => void): Promise<Hello>;
   /** Loads a model and makes it the current one. `files` for kind 'files'. */
-  loadModel(source: ModelSource, files?: NamedFile[]): Promise<ModelCard>;
+  /** `weights`: how its frozen weights are kept; 'auto': the widest of which no weight is too large for a buffer. */
+  loadModel(source: ModelSource, files?: NamedFile[], weights?: WeightKind | 'auto'): Promise<ModelCard>;
   /** Reads and arranges for the current model, which is put on the task that is wanted and can be learned from them. `file` for kind 'file': of a folder its files. */
   loadData(source: DataSource, options: DataOptions, file?: Blob | NamedFile[]): Promise<DataCard>;
   /** For all later calls that go to the Hub. */

@@ -13,7 +13,7 @@ import { stepOf } from '../training/checkpoint';
 import { type BoundMethod, bind } from '../training/contract';
 import { VALIDATION_BATCHES, defaultRun, parseRunConfig, type RunConfig } from '../training/config';
 import type { RunEvent } from '../training/events';
-import { type LoadedModel, describeModel, freeWeights, retasked, uploadWeights } from '../training/loaded';
+import { type LoadedModel, describeModel, freeWeights, largestWeight, retasked, uploadWeights } from '../training/loaded';
 import { arrangedPictures, picturesFor } from '../training/picture-data';
 import { planRun, totalSteps, wantFits } from '../training/plan';
 import { type Rate, measureRate } from '../training/rate';
@@ -23,6 +23,7 @@ import { taskFor } from '../training/task-for';
 import { tasks, tasksFor } from '../training/tasks';
 import { CheckpointError, ConfigError, DataError, StudioError, toFailure } from '../util/errors';
 import type { Watch } from '../util/pace';
+import { type WeightKind, weightKind } from '../util/packed';
 import { type Catalogue, fetchCatalogue } from './builtin';
 import type { DataCard, DataOptions, DeviceCard, EngineApi, EngineEvent, Hello, ModelCard, RunId } from './protocol';
 import type { Bench, Explored } from './explore';
@@ -211,7 +212,7 @@ export function createEngine(gpu: GPU | undefined, tuneStore: () => Promise<Tune
       }
     },
 
-    loadModel: (source, files) => whileLoading(async (signal): Promise<ModelCard> => {
+    loadModel: (source, files, weights) => whileLoading(async (signal): Promise<ModelCard> => {
       const on = wantDevice();
       const progress = (task: string) => (done: number, total: number) => {
         signal.throwIfAborted();
@@ -219,7 +220,9 @@ export function createEngine(gpu: GPU | undefined, tuneStore: () => Promise<Tune
       };
       const label = source.kind === 'builtin' ? source.id : source.name;
       const { name, baseName, files: found } = await sources.model(source, files, catalogue, { progress: progress(`Downloading ${label}`), signal });
-      const loaded = describeModel(name, await openHfFolder(found));
+      const folder = await openHfFolder(found);
+      const as = (kind: WeightKind) => describeModel(name, folder, undefined, kind);
+      const loaded = as(weightKind(weights, (kind) => largestWeight(as(kind)) <= on.largestBuffer));
       await uploadWeights(on, loaded, progress(`Loading ${label}`));
       // The model before goes only now, so that a bad folder loses nothing.
       await takeOn({ loaded, baseName, rate: null });
@@ -383,5 +386,5 @@ async function modelCard(loaded: LoadedModel): Promise<ModelCard> {
   const { formatsOf } = await import('../training/deliver');
   const { name, model, task, info, network, fileBytes, dtype } = loaded;
   const sites = [...network.sites.values()].filter((site) => site.depth >= 0).map(({ name: site, depth, module, shape }) => ({ name: site, depth, module, shape: [...shape] as [number, number] }));
-  return { name, kind: model.kind, task: task.kind, formats: formatsOf(loaded), architecture: model.classes[task.kind] as string, parameters: network.parameters, bytes: fileBytes, dtype, ...info, sites };
+  return { name, kind: model.kind, task: task.kind, formats: formatsOf(loaded), architecture: model.classes[task.kind] as string, parameters: network.parameters, bytes: fileBytes, dtype, weights: network.kind, ...info, sites };
 }

@@ -9,7 +9,7 @@ import { StudioError } from '../../util/errors';
 import type { BuiltinModel } from '../../worker/protocol';
 import { parse } from '../options';
 import { bytesText, createOutput } from '../output';
-import { configOf, describeFolder } from '../session';
+import { configOf, describeFolder, weightsFor } from '../session';
 import { dataSource } from '../sources';
 import { chooseTask } from '../task';
 import { runFlags } from './run-config';
@@ -55,11 +55,13 @@ export async function plan(args: readonly string[]): Promise<number> {
   const output = createOutput(flags.json);
   const data = flags.data === undefined ? [] : [await dataSource(flags.data, output)];
   const task = flags.task === undefined && data.length === 0 ? undefined : await chooseTask('plan', flags.task, await configOf(flags.model, output), data, flags.config.columns, undefined, flags.config.template);
-  const loaded = await describeFolder(flags.model, output, task);
-  const result = planRun(loaded, flags.bound, flags.config, { largestBuffer: DEFAULT_LARGEST_BUFFER });
+  const allowance = { largestBuffer: DEFAULT_LARGEST_BUFFER };
+  const weights = await weightsFor(flags.model, flags.bound, flags.config, allowance, output, task);
+  const loaded = await describeFolder(flags.model, output, task, weights);
+  const result = planRun(loaded, flags.bound, flags.config, allowance);
   const parts = result.bytes.map(({ part, bytes }) => `  ${part.padEnd(18)} ${bytesText(bytes)}`).join('\n');
   output.event(
-    { event: 'plan', trainable: result.trainable, total: result.total, by_module: result.byModule, bytes: Object.fromEntries(result.bytes.map((p) => [p.part, p.bytes])), peak_bytes: result.peakBytes, largest_buffer: result.largestBuffer, flops_per_step: result.flopsPerStep, dispatches_per_step: result.dispatchesPerStep, ...(result.problem ? { problem: result.problem } : {}) },
+    { event: 'plan', trainable: result.trainable, total: result.total, weights, by_module: result.byModule, bytes: Object.fromEntries(result.bytes.map((p) => [p.part, p.bytes])), peak_bytes: result.peakBytes, largest_buffer: result.largestBuffer, flops_per_step: result.flopsPerStep, dispatches_per_step: result.dispatchesPerStep, ...(result.problem ? { problem: result.problem } : {}) },
     `${result.trainable} trainable of ${result.total} parameters (${((100 * result.trainable) / result.total).toFixed(2)} %)\n${parts}\n  ${'together'.padEnd(18)} ${bytesText(result.peakBytes)}\n${(result.flopsPerStep / 1e9).toFixed(2)} GFLOP and ${result.dispatchesPerStep} dispatches a step${result.problem ? `\ndoes not fit: ${result.problem.message}; ${result.problem.hint}` : ''}`,
   );
   return 0;

@@ -7,14 +7,14 @@ import { detach } from '../../training/attach';
 import { VALIDATION_BATCHES, defaultTraining } from '../../training/config';
 import { shapeOf } from '../../training/task';
 import { taskCard } from '../../training/tasks';
-import { UsageError, need, parse } from '../options';
+import { UsageError, need, parse, weightsOf } from '../options';
 import { createOutput, metricsText } from '../output';
 import { attachFolders, configOf, loadFolder, once, openDevice, readTokens } from '../session';
 import { columnsOf, dataSource } from '../sources';
 import { chooseTask, datasetFor, taskOfAdapters } from '../task';
 
 export async function evaluate(args: readonly string[]): Promise<number> {
-  const { values: v } = parse('eval', args, { model: 'text', task: 'text', adapter: 'list', data: 'text', tokens: 'text', logits: 'text', batch: 'number', seq: 'number', 'held-out': 'number', test: 'number', part: 'text', columns: 'text', template: 'text', seed: 'number' });
+  const { values: v } = parse('eval', args, { model: 'text', task: 'text', adapter: 'list', data: 'text', tokens: 'text', logits: 'text', batch: 'number', seq: 'number', 'held-out': 'number', test: 'number', part: 'text', columns: 'text', template: 'text', seed: 'number', weights: 'text' });
   const output = createOutput(v.json ?? false);
   const model = need('eval', 'model', v.model);
   if ((v.data === undefined) === (v.tokens === undefined)) throw new UsageError('eval: give either --data or --tokens');
@@ -26,7 +26,8 @@ export async function evaluate(args: readonly string[]): Promise<number> {
   const columns = columnsOf('eval', v.columns);
   const data = v.data === undefined ? null : await dataSource(v.data, output);
   const adapted = await taskOfAdapters(v.adapter ?? [], output);
-  const loaded = await loadFolder(device, model, output, data ? await chooseTask('eval', v.task, await configOf(model, output), [data], columns, adapted, v.template) : adapted);
+  const weights = weightsOf('eval', v.weights);
+  const loaded = await loadFolder(device, model, output, data ? await chooseTask('eval', v.task, await configOf(model, output), [data], columns, adapted, v.template) : adapted, weights);
   const { attachment, bound } = await attachFolders(device, loaded, v.adapter ?? [], output);
   const { adapters, heads } = attachment;
   const through = { heads, ...(bound ? { bound } : {}) };

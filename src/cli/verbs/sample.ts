@@ -2,17 +2,17 @@
 import { Generator, promptIds } from '../../training/generate';
 import { taskCard } from '../../training/tasks';
 import { ConfigError } from '../../util/errors';
-import { need, parse } from '../options';
+import { need, parse, weightsOf } from '../options';
 import { createOutput } from '../output';
 import { attachFolders, loadFolder, openDevice } from '../session';
 
 export async function sample(args: readonly string[]): Promise<number> {
-  const { values: v } = parse('sample', args, { model: 'text', adapter: 'list', prompt: 'text', max: 'number', temperature: 'number', 'top-p': 'number', 'top-k': 'number', stop: 'list', seed: 'number' });
+  const { values: v } = parse('sample', args, { model: 'text', adapter: 'list', prompt: 'text', max: 'number', temperature: 'number', 'top-p': 'number', 'top-k': 'number', stop: 'list', seed: 'number', weights: 'text' });
   const output = createOutput(v.json ?? false);
   const prompt = need('sample', 'prompt', v.prompt);
   const max = v.max ?? 64;
   const device = await openDevice(v['adapter-backend'], output);
-  const loaded = await loadFolder(device, need('sample', 'model', v.model), output);
+  const loaded = await loadFolder(device, need('sample', 'model', v.model), output, undefined, weightsOf('sample', v.weights));
   if (!taskCard(loaded.task.kind).writes) throw new ConfigError(`${loaded.name}: ${loaded.model.classes[loaded.task.kind]} writes no text`, 'Sampling wants a causal language model.');
   const { attachment: { adapters }, bound } = await attachFolders(device, loaded, v.adapter ?? [], output);
   const ids = await promptIds(loaded, prompt, false);

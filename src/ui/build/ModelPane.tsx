@@ -1,12 +1,14 @@
 // The frozen base model: built in, or a Hugging Face folder of the user's; and where adapters attach to it.
 import { useEffect, useState } from 'react';
 import { activeRun } from '../../store/slices/runs';
+import { WEIGHT_KINDS, type WeightKind } from '../../util/packed';
 import { useApp, useStudio } from '../context';
 import { Banner } from '../controls/Banner';
 import { DropZone } from '../controls/DropZone';
 import { FailureBanner } from '../controls/FailureBanner';
 import { useGiveFiles } from '../controls/use-give-files';
 import { Segmented } from '../controls/Segmented';
+import { SelectBox } from '../controls/SelectBox';
 import { bytes, count, millions } from '../format';
 import { strings } from '../strings';
 import { Adapters } from './Adapters';
@@ -113,6 +115,19 @@ function ModelFacts() {
         <div><dt>{words.file}</dt><dd>{`${bytes(card.bytes)} ${card.dtype}`}</dd></div>
         {builtin && <div><dt>{words.licence}</dt><dd title={builtin.licence}>{builtin.licence}</dd></div>}
       </dl>
+      <KeptAs now={card.weights} />
     </>
+  );
+}
+
+function KeptAs({ now }: { now: WeightKind }) {
+  const { edit } = useApp();
+  const wanted = useStudio((state) => state.project.draft.weights ?? 'f32');
+  const options = [...WEIGHT_KINDS, 'auto' as const].map((value) => ({ value, label: value === 'auto' && wanted === 'auto' ? `${words.weightKinds.auto}: ${now}` : words.weightKinds[value] }));
+  return (
+    <div className="row kept-as" title={words.weightsHelp}>
+      <span className="hint fs12">{words.weights}</span>
+      <SelectBox label={words.weights} value={wanted} options={options} testid="weights" onChange={(value) => edit.weights(value as WeightKind | 'auto')} />
+    </div>
   );
 }

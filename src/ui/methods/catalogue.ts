@@ -15,8 +15,9 @@ export function families(methods: readonly MethodCard[]): { id: string; methods:
 export const citation = ({ paper }: MethodCard) => [paper.authors, /\b\d{4}\b/.test(paper.venue) ? paper.venue : `${paper.venue} ${paper.year}`].filter(Boolean).join(', ');
 
 /** Why a method cannot adapt the loaded model; '' where it can, or where none is loaded. */
-export function notFor(model: ModelCard | null, { models }: MethodCard): string {
+export function notFor(model: ModelCard | null, { models, wantsF32 }: MethodCard): string {
   const { kinds, notFor: say } = strings.methods;
+  if (model !== null && wantsF32 && model.weights !== 'f32') return strings.methods.wantsF32(model.weights);
   return model === null || models.includes(model.kind) ? '' : say(model.name, kinds[model.kind], models.map((kind) => kinds[kind]).join(', '));
 }
 
