@@ -125,7 +125,7 @@ test('a hundred thousand rows are read in the background, and can be cancelled',
   const many = Array.from({ length: 100_000 }, (_, i) => JSON.stringify({ text: `Row ${i}: the ${animals[i % 8]} went over hill ${i % 977} and met the ${animals[(i * 5) % 8]}.` })).join('\n');
   await giveData(page, 'many.jsonl', many);
   const cancel = page.getByTestId('cancel-load');
-  await expect(page.getByText('Tokenising many.jsonl').first()).toBeVisible({ timeout: 60_000 });
+  await expect(page.getByText('Reading many.jsonl').first()).toBeVisible({ timeout: 60_000 });
   // The page answers at once while the worker works: the longest task of the page's own thread is counted.
   const slowest = await page.evaluate(async () => {
     let most = 0;
@@ -166,9 +166,7 @@ test('a model of the Hub: size and fit before the download, a broken connection 
   await page.getByTestId('hub-use-model').click();
   await ready(page);
   const downloads = hub.log.filter((line) => line.startsWith('cdn GET') && line.includes('model.safetensors'));
-  expect(downloads.length).toBe(2);
-  expect(downloads[0]).toMatch(/bytes=0-$/);
-  expect(Number(/bytes=(\d+)-/.exec(downloads[1] as string)?.[1])).toBeGreaterThan(0);
+  expect(downloads).toEqual([expect.stringMatching(/bytes=0-$/), expect.stringMatching(/bytes=[1-9]\d*-$/)]);
 
   // In the next visit the weights are here already.
   await page.reload();

@@ -105,5 +105,6 @@ function send(request, response, bytes, found) {
   const body = ranged ? part : bytes;
   response.writeHead(ranged ? 206 : 200, { ...CORS, etag: '"0"', 'accept-ranges': 'bytes', 'content-length': String(body.length), ...(ranged ? { 'content-range': `bytes ${start}-${end - 1}/${bytes.length}` } : {}) });
   if (found?.cutAfter === undefined) return response.end(body);
-  response.write(body.subarray(0, found.cutAfter), () => setTimeout(() => response.destroy(), 20));
+  // A browser throws away what it has not handed on when a connection breaks: time to hand it on.
+  response.write(body.subarray(0, found.cutAfter), () => setTimeout(() => response.destroy(), 300));
 }

@@ -113,7 +113,8 @@ export async function download(repo: HubRepo, file: HubFile, access: HubAccess, 
 }
 
 async function stream(repo: HubRepo, file: HubFile, access: HubAccess, part: PartFile, signal: AbortSignal | undefined, step: () => Promise<void>): Promise<void> {
-  const response = await asking(repo.place, access, signal)(addressOf(repo, file.path, access), { headers: { range: `bytes=${part.size}-`, ...authorisation(access) } });
+  // Past the browser's own cache, which would keep a second copy and mend broken answers in ways of its own.
+  const response = await asking(repo.place, access, signal)(addressOf(repo, file.path, access), { cache: 'no-store', headers: { range: `bytes=${part.size}-`, ...authorisation(access) } });
   const start = /^bytes (\d+)-/.exec(response.headers.get('content-range') ?? '')?.[1];
   // All of it in place of the rest: begin again.
   if (part.size > 0 && Number(start ?? 0) !== part.size) await part.restart();
