@@ -22,7 +22,7 @@ export const adalora = defineMethod({
     formula: 'y = W x + (α/r) P Λ Q x',
     paper: { title: 'AdaLoRA: Adaptive Budget Allocation for Parameter-Efficient Fine-Tuning', authors: 'Zhang et al.', year: 2023, venue: 'ICLR 2023', url: 'https://arxiv.org/abs/2303.10512' },
     family: 'baseline',
-    models: ['decoder'],
+    models: ['decoder', 'encoder'],
     exports: 'peft',
     fields: {
       rank: { ...rankField('Rank at the start', 'Triplets of each layer before any is dropped.'), default: 12, source: 'Zhang et al. 2023: one and a half times the target' },

@@ -11,7 +11,7 @@ export const bitfit = defineMethod({
     formula: 'y = W x + b, b trained',
     paper: { title: 'BitFit: Simple Parameter-efficient Fine-tuning for Transformer-based Masked Language-models', authors: 'Ben Zaken, Goldberg, Ravfogel', year: 2022, venue: 'ACL 2022', url: 'https://arxiv.org/abs/2106.10199' },
     family: 'baseline',
-    models: ['decoder'],
+    models: ['decoder', 'encoder'],
     exports: 'native',
     fields: {
       add: { kind: 'bool', label: 'Add missing biases', help: 'Layers without a bias get one that starts at zero. The result cannot be merged into a model file that has no place for it.', default: true },

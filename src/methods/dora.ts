@@ -13,7 +13,7 @@ export const dora = defineMethod({
     formula: 'y = m ⊙ (W + s B A) x / ‖W + s B A‖',
     paper: { title: 'DoRA: Weight-Decomposed Low-Rank Adaptation', authors: 'Liu et al.', year: 2024, venue: 'ICML 2024', url: 'https://arxiv.org/abs/2402.09353' },
     family: 'baseline',
-    models: ['decoder'],
+    models: ['decoder', 'encoder'],
     wantsF32: true,
     exports: 'peft',
     fields: {

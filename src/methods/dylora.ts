@@ -16,7 +16,7 @@ export const dylora = defineMethod({
     formula: 'y = W x + (α/b) B[:, :b] A[:b] x,  b drawn from 1 … R each step',
     paper: { title: 'DyLoRA: Parameter-Efficient Tuning of Pre-trained Models using Dynamic Search-Free Low-Rank Adaptation', authors: 'Valipour et al.', year: 2023, venue: 'EACL 2023', url: 'https://arxiv.org/abs/2210.07558' },
     family: 'low-rank',
-    models: ['decoder'],
+    models: ['decoder', 'encoder'],
     exports: 'lora-exact',
     fields: {
       rank: rankField('Largest rank R', 'The adapter may be cut to any rank from 1 to this.'),

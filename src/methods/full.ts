@@ -17,7 +17,7 @@ export const full = defineMethod({
     formula: 'y = W x, W trained',
     paper: { title: 'Universal Language Model Fine-tuning for Text Classification', authors: 'Howard, Ruder', year: 2018, venue: 'ACL 2018', url: 'https://arxiv.org/abs/1801.06146' },
     family: 'baseline',
-    models: ['decoder'],
+    models: ['decoder', 'encoder'],
     wantsF32: true,
     exports: 'native',
     fields: {

@@ -19,7 +19,7 @@ export const hydra = defineMethod({
     formula: 'y₀ = W x + b,  y = y₀ + s·(Bₚ(Aₚ x + aₚ) + cₚ) + s·(Bₛ(Aₛ y₀ + aₛ) + cₛ)',
     paper: { title: 'Hydra: Multi-head Low-rank Adaptation for Parameter Efficient Fine-tuning', authors: 'Kim et al.', year: 2023, venue: 'arXiv', url: 'https://arxiv.org/abs/2309.06922' },
     family: 'low-rank',
-    models: ['decoder'],
+    models: ['decoder', 'encoder'],
     exports: 'lora-exact',
     fields: {
       parallelRank: { ...rankField('Parallel rank', 'Of the head that reads the layer’s input; 0 leaves it out.'), default: 2, min: 0, log: false },

@@ -18,7 +18,7 @@ export const lamda = defineMethod({
     formula: 'y = W x + s·B S A x − U_r Σ_r A x,  A = V_rᵀ, B from U_r, S from Σ_r / s',
     paper: { title: 'LaMDA: Large Model Fine-Tuning via Spectrally Decomposed Low-Dimensional Adaptation', authors: 'Azizi et al.', year: 2024, venue: 'Findings of EMNLP 2024', url: 'https://arxiv.org/abs/2406.12832' },
     family: 'low-rank',
-    models: ['decoder'],
+    models: ['decoder', 'encoder'],
     exports: 'lora-exact',
     fields: {
       rank: { ...rankField('Rank r', 'Side of each layer’s core; with LaMDA++ the mean over layers.'), default: 16 },

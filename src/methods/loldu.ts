@@ -57,7 +57,7 @@ export const loldu = defineMethod({
     formula: 'y = W x + σ M ((z − z₀) ⊙ V x), W = P L D U, M = (P L)[:, :r], V = U[:r]',
     paper: { title: 'LoLDU: Low-Rank Adaptation via Lower-Diag-Upper Decomposition for Parameter-Efficient Fine-Tuning', authors: 'Shi et al.', year: 2024, venue: 'arXiv', url: 'https://arxiv.org/abs/2410.13618' },
     family: 'low-rank',
-    models: ['decoder'],
+    models: ['decoder', 'encoder'],
     wantsF32: true,
     exports: 'lora-exact',
     fields,

@@ -65,7 +65,7 @@ export const loraGa = defineMethod({
     formula: 'y = W x + (α/√r) (B A − B₀ A₀) x, A₀ = c V[:r]ᵀ, B₀ = c U[r:2r] of G = U Σ Vᵀ',
     paper: { title: 'LoRA-GA: Low-Rank Adaptation with Gradient Approximation', authors: 'Wang et al.', year: 2024, venue: 'NeurIPS 2024', url: 'https://arxiv.org/abs/2407.05000' },
     family: 'initialisation',
-    models: ['decoder'],
+    models: ['decoder', 'encoder'],
     wantsF32: true,
     exports: 'lora-exact',
     fields,

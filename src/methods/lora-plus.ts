@@ -14,7 +14,7 @@ export const loraPlus = defineMethod({
     formula: 'y = W x + (α/r) B A x, η_B = λ η_A',
     paper: { title: 'LoRA+: Efficient Low Rank Adaptation of Large Models', authors: 'Hayou, Ghosh, Yu', year: 2024, venue: 'ICML 2024', url: 'https://arxiv.org/abs/2402.12354' },
     family: 'baseline',
-    models: ['decoder'],
+    models: ['decoder', 'encoder'],
     exports: 'lora-exact',
     fields: {
       rank: rankField('Rank', 'Columns of B and rows of A: how many directions each layer may change in.'),

@@ -21,7 +21,7 @@ export const loraPro = defineMethod({
     formula: 'g_A = (BᵀB)⁻¹ g_Aᴸ / s² + X A, g_B = (I − P_B) g_Bᴸ (A Aᵀ)⁻¹ / s² − B X',
     paper: { title: 'LoRA-Pro: Are Low-Rank Adapters Properly Optimized?', authors: 'Wang et al.', year: 2025, venue: 'ICLR 2025', url: 'https://arxiv.org/abs/2407.18242' },
     family: 'optimiser',
-    models: ['decoder'],
+    models: ['decoder', 'encoder'],
     exports: 'lora-exact',
     fields: {
       // The eigensolver takes matrices of at most 128.

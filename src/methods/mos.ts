@@ -18,7 +18,7 @@ export const mos = defineMethod({
     formula: 'y = W x + (α/r) Bᵏ Aᵏ x,  rows of Aᵏ and columns of Bᵏ joined from l shards each',
     paper: { title: 'MoS: Unleashing Parameter Efficiency of Low-Rank Adaptation with Mixture of Shards', authors: 'Wang et al.', year: 2024, venue: 'ICLR 2025', url: 'https://arxiv.org/abs/2410.00938' },
     family: 'low-rank',
-    models: ['decoder'],
+    models: ['decoder', 'encoder'],
     exports: 'lora-exact',
     fields: {
       equivalentRank: { kind: 'int', label: 'Equivalent rank e', help: 'The budget: as many trained parameters as a LoRA of this rank.', source: 'Wang et al. 2024', default: 2, min: 1, max: 256, log: true },

@@ -32,7 +32,7 @@ export const nlora = defineMethod({
     formula: 'y = W x + s B N A x',
     paper: { title: 'NLoRA: Nyström-Initiated Low-Rank Adaptation for Large Language Models', authors: 'Guo, Chang and Wu', year: 2025, venue: 'EMNLP Findings 2025', url: 'https://arxiv.org/abs/2502.14482' },
     family: 'initialisation',
-    models: ['decoder'],
+    models: ['decoder', 'encoder'],
     exports: 'lora-exact',
     fields: {
       variant: {

@@ -19,7 +19,7 @@ export const pissa = defineMethod({
     formula: 'y = (W − s B₀ A₀) x + s B A x, s B₀ A₀ = U_r Σ_r V_rᵀ',
     paper: { title: 'PiSSA: Principal Singular Values and Singular Vectors Adaptation of Large Language Models', authors: 'Meng, Wang, Zhang', year: 2024, venue: 'NeurIPS 2024', url: 'https://arxiv.org/abs/2404.02948' },
     family: 'baseline',
-    models: ['decoder'],
+    models: ['decoder', 'encoder'],
     wantsF32: true,
     exports: 'lora-exact',
     fields: {

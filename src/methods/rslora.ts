@@ -14,7 +14,7 @@ export const rslora = defineMethod({
     formula: 'y = W x + (α/√r) B A x',
     paper: { title: 'A Rank Stabilization Scaling Factor for Fine-Tuning with LoRA', authors: 'Kalajdzievski', year: 2023, venue: 'arXiv', url: 'https://arxiv.org/abs/2312.03732' },
     family: 'baseline',
-    models: ['decoder'],
+    models: ['decoder', 'encoder'],
     exports: 'lora-exact',
     fields: {
       rank: rankField('Rank', 'Columns of B and rows of A: how many directions each layer may change in.'),

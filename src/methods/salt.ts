@@ -29,7 +29,7 @@ export const salt = defineMethod({
     formula: 'y = U relu(M) Vᵀ x, M = diag(α σ + β) ⊕ (diag(σ) + X Y)',
     paper: { title: 'SALT: Singular Value Adaptation with Low-Rank Transformation', authors: 'Elsayed et al.', year: 2025, venue: 'BMVC 2025', url: 'https://arxiv.org/abs/2503.16055' },
     family: 'low-rank',
-    models: ['decoder'],
+    models: ['decoder', 'encoder'],
     wantsF32: true,
     exports: 'lora-exact',
     fields: {

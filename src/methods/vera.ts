@@ -18,7 +18,7 @@ export const vera = defineMethod({
     formula: 'y = W x + λ_b ⊙ B (λ_d ⊙ A x)',
     paper: { title: 'VeRA: Vector-based Random Matrix Adaptation', authors: 'Kopiczko, Blankevoort, Asano', year: 2024, venue: 'ICLR 2024', url: 'https://arxiv.org/abs/2310.11454' },
     family: 'baseline',
-    models: ['decoder'],
+    models: ['decoder', 'encoder'],
     exports: 'peft',
     fields: {
       rank: { ...rankField('Rank', 'Rows of A and columns of B. It may be larger than the layers are wide: only a number of each rank trains.'), default: 256, max: 4096, source: 'Kopiczko et al. 2024: 256 to 1024' },

@@ -19,6 +19,7 @@ import { planRun } from '../../training/plan';
 import type { Run } from '../../training/run';
 import { recordLoss } from '../../training/step';
 import { batchTensors, hostInputs } from '../../training/task';
+import { taskCard } from '../../training/tasks';
 import { ConfigError, NonFiniteError } from '../../util/errors';
 import { length, logitsOf, share, weightsOf } from './logits';
 import { normals, tokens } from './random';
@@ -156,7 +157,7 @@ export const checks: Readonly<Record<string, Check>> = {
       return;
     }
     const config = JSON.parse(new TextDecoder().decode(bytesOf('adapter_config.json'))) as { peft_type: string; r: number; lora_alpha: number; rank_pattern: Record<string, number>; alpha_pattern: Record<string, number>; target_modules: string[]; task_type: string; base_model_name_or_path: string };
-    expect(config).toMatchObject({ peft_type: one.method.peft?.type ?? 'LORA', task_type: 'CAUSAL_LM', base_model_name_or_path: 'tiny' });
+    expect(config).toMatchObject({ peft_type: one.method.peft?.type ?? 'LORA', task_type: taskCard(loaded.task.kind).peft, base_model_name_or_path: 'tiny' });
     const file = await openSafetensors(bytesSource('adapter_model.safetensors', bytesOf('adapter_model.safetensors')));
     expect(file.metadata).toEqual({ format: 'pt' });
     const isTarget = (name: string) => config.target_modules.some((target) => name === target || name.endsWith(`.${target}`));
@@ -175,7 +176,8 @@ export const checks: Readonly<Record<string, Check>> = {
         const own = run.attachment.adapters.get(site.name)!.lora!(values);
         expect(lookUp(config.alpha_pattern, site.name, config.lora_alpha) / rank).toBeCloseTo(own.scale, 12);
       }
-      expect(file.entries).toHaveLength(2 * run.attachment.sites.length);
+      // A bias may come beside B where the layer has one.
+      expect(file.entries.filter(({ name }) => !name.endsWith('.lora_B.bias'))).toHaveLength(2 * run.attachment.sites.length);
     }
     run.dispose();
   },
@@ -269,7 +271,8 @@ export const checks: Readonly<Record<string, Check>> = {
         const unit = Float64Array.from(raw, (x) => x / length(raw));
         const want = g.reduce((sum, x, i) => sum + x * (unit[i] as number), 0);
         // One step length: h² L‴/6 is up to a few thousandths of a tensor's gradient here; noise 4e-7 / h is less.
-        expect(Math.abs((await slope(0.02, new Map([[name, unit]]))) - want), name).toBeLessThan(0.02 * length(g));
+        // A key's bias without rotation moves all scores of a row alike: its gradient is 0, and what is measured is the noise of two losses.
+        expect(Math.abs((await slope(0.02, new Map([[name, unit]]))) - want), name).toBeLessThan(0.02 * length(g) + 2e-5);
       }
       step.dispose();
       for (const t of Object.values(inputs) as Tensor[]) free(device, t);
@@ -359,7 +362,7 @@ export const checks: Readonly<Record<string, Check>> = {
     const saved: { bytes: Uint8Array; step: number }[] = [];
     const poison = (bytes: Uint8Array, step: number) => {
       saved.push({ bytes, step });
-      const [, { tensor: t }] = [...spoilt.network.weights].find(([name]) => /1\.mlp\.(down_proj|c_proj)\.weight$/.test(name))!;
+      const [, { tensor: t }] = [...spoilt.network.weights].find(([name]) => /1\.(mlp\.(down_proj|c_proj)|output\.dense)\.weight$/.test(name))!;
       if (saved.length === 1) write(device, t, new Float32Array(elements(t)).fill(Number.NaN));
     };
     await trained(setupOf(subject, one)({ loaded: spoilt, training: { steps: one.standsIn ? 6 : 50, saveEvery: 3 }, save: poison }), ({ run, reason }) => {
