@@ -1,11 +1,32 @@
-// The built-in models beside the story tellers: an encoder learns hidden words on the page, its weights kept as int8. Those of pictures have a journey of their own.
-import { expect, test } from '@playwright/test';
-import { numberOf, ready, status, train } from './support/studio.mjs';
+// The built-in models beside the story tellers: an encoder learns hidden words on the page, its weights kept as int8, and classes from a
+// sheet. Those of pictures have a journey of their own.
+import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { expect, type Page, test } from '@playwright/test';
+import { unzipSync } from 'fflate';
+import { exportAdapter, numberOf, ready, settle, status, train } from './support/studio.mjs';
+
+const root = join(import.meta.dirname, '..');
+async function setNumbers(page: Page, numbers: Readonly<Record<string, number>>): Promise<void> {
+  for (const [name, value] of Object.entries(numbers)) {
+    await page.getByTestId(`box-${name}`).fill(String(value));
+    await page.getByTestId(`box-${name}`).press('Enter');
+  }
+}
+/** Meanings of nouns and verbs out of the built-in word list, 100 of each, as a sheet. */
+function meanings(): string {
+  const entries = readFileSync(join(root, 'public/data/wordnet-json/data.jsonl'), 'utf8').trim().split('\n').map((line) => JSON.parse((JSON.parse(line) as { completion: string }).completion) as { pos: string; meaning: string });
+  const rows = ['noun', 'verb'].flatMap((pos) => entries.filter((entry) => entry.pos === pos).slice(0, 100));
+  return `id,meaning,kind\n${rows.map(({ meaning, pos }, i) => `${i},"${meaning.replaceAll('"', '""')}",${pos}`).join('\n')}\n`;
+}
 
 test('Gloss 1M fills in hidden words, over weights kept as int8', async ({ page }) => {
   await page.goto('/');
   await ready(page);
-  await expect(page.getByTestId('model-gloss-1m')).toContainText('Classes are for the command line');
   await page.getByTestId('model-gloss-1m').click();
   await expect(page.getByText('BertForMaskedLM').first()).toBeVisible();
   await ready(page);
@@ -15,13 +36,65 @@ test('Gloss 1M fills in hidden words, over weights kept as int8', async ({ page 
   await expect(page).toHaveURL(/w=int8/);
   await expect.poll(() => numberOf(page, 'plan-bytes')).toBeLessThan(wide);
   await ready(page);
-  const box = page.getByTestId('box-steps');
-  await box.fill('3');
-  await box.press('Enter');
+  await setNumbers(page, { steps: 3 });
   await ready(page);
   await train(page);
   await status(page, /finished/);
   const loss = await numberOf(page, 'val-loss-value');
   expect(loss).toBeGreaterThan(1);
   expect(loss).toBeLessThan(Math.log(8192));
+
+  await page.getByTestId('tab-playground').click();
+  await page.getByTestId('try-text').fill('a small animal');
+  await page.getByTestId('try-look').click();
+  await expect(page.getByTestId('error-message')).toContainText('Write [MASK] where one is to be filled in');
+  await page.getByTestId('try-text').fill('an animal that lives in the [MASK]');
+  await page.getByTestId('try-look').click();
+  await settle(page, async () => (await page.getByTestId('look-1').count()) > 0, 'the words with the adapter');
+  await expect(page.getByTestId('look-0').locator('tr')).toHaveCount(6);
+  await page.screenshot({ path: join(root, 'out', 'shots', 'words-try.png') });
+});
+
+test('a sheet of texts with classes: trained past the commonest class, a text tried out, and the command line finds the same in the export', async ({ page }) => {
+  const folder = await mkdtemp(join(tmpdir(), 'lowrank-classes-'));
+  const file = join(folder, 'meanings.csv');
+  await writeFile(file, meanings());
+  await page.goto('/');
+  await ready(page);
+  await page.getByTestId('model-gloss-1m').click();
+  await ready(page);
+  await page.getByRole('radio', { name: 'Your file' }).click();
+  await page.getByTestId('file-input-data').setInputFiles(file);
+  await page.getByTestId('task').click();
+  await page.getByRole('option', { name: 'Sort texts into classes' }).click();
+  for (const [column, role] of [['meaning', 'text'], ['kind', 'label']] as const) {
+    await page.getByTestId(`column-${column}`).click();
+    await page.getByRole('option', { name: role, exact: true }).click();
+  }
+  await expect(page.getByTestId('classes').locator('tr')).toHaveCount(2);
+  await setNumbers(page, { steps: 12, lr: 3e-3, warmup: 0, batch: 8, seq: 32 });
+  await ready(page);
+  await page.screenshot({ path: join(root, 'out', 'shots', 'classes-build.png') });
+  await train(page);
+  await status(page, /finished/);
+  await page.screenshot({ path: join(root, 'out', 'shots', 'classes-train.png') });
+  // Half of them are nouns.
+  const accuracy = await numberOf(page, 'score-accuracy');
+  expect(accuracy).toBeGreaterThan(75);
+  const loss = await numberOf(page, 'val-loss-value');
+  await expect(page.getByTestId('sheet').locator('tr').first()).toContainText(/noun|verb/);
+
+  await page.getByTestId('tab-playground').click();
+  await page.getByTestId('try-text').fill('a small animal with fur that lives in the woods');
+  await page.getByTestId('try-look').click();
+  await settle(page, async () => (await page.getByTestId('look-1').count()) > 0, 'the answer with the adapter');
+  await expect(page.getByTestId('look-1').locator('tr').first()).toContainText('noun');
+  await page.screenshot({ path: join(root, 'out', 'shots', 'classes-try.png') });
+
+  for (const [name, bytes] of Object.entries(unzipSync(await exportAdapter(page)))) await writeFile(join(folder, name.split('/').at(-1) as string), bytes);
+  const { stdout } = await promisify(execFile)('node', [join(root, 'dist', 'cli.mjs'), 'eval', '--model', 'public/models/gloss-1m', '--adapter', folder, '--data', file, '--columns', 'text=meaning,label=kind', '--seq', '32', '--batch', '8', '--held-out', '0.1', '--seed', '7', '--json'], { cwd: root });
+  const found = JSON.parse(stdout.trim().split('\n').at(-1) as string) as { loss: number; accuracy: number };
+  expect(100 * found.accuracy).toBeCloseTo(accuracy, 0);
+  expect(Math.abs(found.loss - loss)).toBeLessThan(1e-3);
+  await rm(folder, { recursive: true, force: true });
 });

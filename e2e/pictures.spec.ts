@@ -42,7 +42,7 @@ test('Patch 4M learns two kinds of garments from a zip, shows what it takes them
   await status(page, /finished/);
   // Before training nothing was right; one in two is the commonest class.
   expect(await numberOf(page, 'score-accuracy')).toBeGreaterThan(80);
-  await expect(page.getByTestId('picture-sheet').locator('li')).toHaveCount(6);
+  await expect(page.getByTestId('sheet').locator('li')).toHaveCount(6);
   await expect(page.getByText('pictures/s').first()).toBeVisible();
 
   await page.getByTestId('tab-playground').click();

@@ -235,6 +235,7 @@ export function recordedEngine({ pace, device, states }: Script): EngineApi {
       return voices.map(() => ({ text: `${prompt} …`, tokens: 1, seconds: 0.1, stopped: false }));
     },
     stopWriting: async () => {},
+    judge: async () => { throw failure('ConfigError', 'the recorded model neither sorts texts nor fills in words', ''); },
     look: async () => { throw failure('ConfigError', 'the recorded model reads no pictures', ''); },
     plan: async (config) => {
       const { batch, seq, steps: total } = config.training;

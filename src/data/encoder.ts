@@ -105,6 +105,12 @@ function encodeRow(name: string, { place, text, second, label }: Example, labels
   return framed(a as number[], b ?? null, number, tokenizer, roomOf(name, tokenizer, seq, second !== undefined), sign(second === undefined ? text : `${text}\n${second}`));
 }
 
+/** One text, or two, as a row of its own length, cut to `most` tokens; nothing in it is hidden. */
+export function textRow(text: string, second: string | undefined, tokenizer: Tokenizer, most: number): Pick<Batch, 'input_ids' | 'attention_mask' | 'token_type_ids'> {
+  const { ids, types } = encodeRow('the text', { place: '', text, ...(second === undefined ? {} : { second }) }, [], tokenizer, most);
+  return { input_ids: Uint32Array.from(ids), attention_mask: new Uint32Array(ids.length).fill(1), token_type_ids: Uint32Array.from(types) };
+}
+
 /** Tokens of text in a row: what the frame leaves. */
 function roomOf(name: string, tokenizer: Tokenizer, seq: number, pair: boolean): number {
   const room = seq - tokenizer.frame([], pair ? [] : null).ids.length;

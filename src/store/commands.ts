@@ -2,7 +2,7 @@
 import { parseRunConfig } from '../training/config';
 import { type EngineClient, readFailure } from '../worker/client';
 import type { Connection } from './connect';
-import type { ExportRequest, Failure, HubCard, HubSettings, Looked, NamedFile, RunConfig, RunId, WriteRequest, Written } from './contract';
+import type { ExportRequest, Failure, HubCard, HubSettings, Judged, Looked, NamedFile, RunConfig, RunId, WriteRequest, Written } from './contract';
 import { fitted } from './edits';
 import type { History } from './history';
 import type { MetricLog } from './metric-log';
@@ -66,6 +66,8 @@ export interface Commands {
   stopWriting(): void;
   /** What the model makes of a picture, with the adapter of a run or without one. */
   look(picture: { name: string; file: Blob }, texts: string[] | null, run: RunId | null): Promise<Looked | Failure>;
+  /** What an encoder makes of a text, or of two, with the adapter of a run or without one. */
+  judge(text: { text: string; second?: string }, run: RunId | null): Promise<Judged | Failure>;
   /** A whole setup from a file; answers what is wrong with it. */
   giveConfig(json: unknown): Failure | null;
   /** Back to the last model or data that loaded. */
@@ -340,6 +342,7 @@ export function commands(store: StudioStore, client: EngineClient, connection: C
     },
     stopWriting: () => void client.stopWriting(),
     look: (picture, texts, run) => client.look(picture, texts, run).catch(readFailure),
+    judge: (text, run) => client.judge(text, run).catch(readFailure),
     giveConfig: (json) => {
       try {
         const { draft: fit } = fitted(parseRunConfig(json), store.getState().engine);

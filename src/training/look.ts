@@ -11,6 +11,7 @@ import { Evaluator } from './evaluate';
 import type { Picture } from './events';
 import type { Attached } from './import';
 import type { LoadedModel } from './loaded';
+import { softmax } from './softmax';
 import { shapeOf } from './task';
 
 export interface Looked { readonly labels: string[]; readonly shares: number[]; readonly picture: Picture }
@@ -35,12 +36,9 @@ export async function lookAt(device: Device, model: LoadedModel, attached: Attac
       input_ids: words?.ids ?? new Uint32Array(), labels: Int32Array.of(-100), pixel_values: Float32Array.from(pixels, (byte, i) => table[256 * Math.floor(i / area) + byte] as number),
       ...(words ? { text_ends: words.ends } : {}),
     });
-    const top = logits.reduce((a, b) => Math.max(a, b));
-    const exps = [...logits].map((x) => Math.exp(x - top));
-    const sum = exps.reduce((a, b) => a + b, 0);
     const rgba = new Uint8ClampedArray(4 * area).fill(255);
     for (let p = 0; p < area; p++) for (let c = 0; c < 3; c++) rgba[4 * p + c] = pixels[Math.min(c, how.channels - 1) * area + p] as number;
-    return { labels: [...labels], shares: exps.map((x) => x / sum), picture: { width: how.size, height: how.size, rgba } };
+    return { labels: [...labels], shares: softmax(logits), picture: { width: how.size, height: how.size, rgba } };
   } finally {
     evaluator.dispose();
   }

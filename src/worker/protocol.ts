@@ -53,8 +53,6 @@ export interface BuiltinModel {
   parameters: number;
   bytes: number;
   summary: string;
-  /** What the page cannot do with it, in whole sentences. */
-  limits?: string;
   licence: string;
 }
 export interface BuiltinData { id: string; title: string; format: 'text' | 'rows' | 'pictures'; bytes: number; rows: number; summary: string; licence: string; prompt: string }
@@ -191,7 +189,9 @@ export interface WriteRequest {
   voices: Voice[];
 }
 /** The probability of each class, or of each of the texts given, and the picture as the model reads it. */
-export interface Looked { labels: string[]; shares: number[]; picture: Picture }
+/** Probabilities of classes, or of words. */
+export interface Judged { labels: string[]; shares: number[] }
+export interface Looked extends Judged { picture: Picture }
 export interface Written { text: string; tokens: number; seconds: number; /** The whole request was ended by the user. */ stopped: boolean }
 
 /** Files of a dropped folder. */
@@ -218,6 +218,8 @@ export interface EngineApi extends ExploreApi {
   stopWriting(): Promise<void>;
   /** What the model makes of a picture, with the adapter of a run or, where that is null, without one. `texts` stand in for the classes, of a model that reads texts beside pictures. */
   look(picture: { name: string; file: Blob }, texts: string[] | null, run: RunId | null): Promise<Looked>;
+  /** What an encoder makes of a text, or of two: of each class, or of the likeliest words where the first one is hidden; with or without the adapter of a run, as `look`. */
+  judge(text: { text: string; second?: string }, run: RunId | null): Promise<Judged>;
   /** Ends a loadModel or loadData in progress; that call rejects, and what was loaded before stays. */
   cancelLoad(): Promise<void>;
   /** Allocates nothing. Wants the model loaded; the data need not be. */

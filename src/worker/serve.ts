@@ -275,6 +275,13 @@ export function createEngine(gpu: GPU | undefined, tuneStore: () => Promise<Tune
       return lookAt(wantDevice(), bench.loaded, { attachment: found.attachment, bound }, picture, texts);
     },
 
+    async judge(text, run) {
+      const { judge } = await import('../training/judge');
+      if (run === null) return judge(wantDevice(), wantModel().loaded, null, text);
+      const { run: found, bound, bench } = runOf(run);
+      return judge(wantDevice(), bench.loaded, { attachment: found.attachment, bound }, text);
+    },
+
     async plan(json) {
       const config = parseRunConfig(json);
       const on = wantDevice();

@@ -60,7 +60,6 @@ function BuiltinModels() {
             <span className="ell">{model.title}</span>
             <span className="hint">{model.kind}</span>
             <span className="num">{millions(model.parameters)}</span>
-            {model.limits && <span className="pick-note fs12">{model.limits}</span>}
           </button>
         );
       })}

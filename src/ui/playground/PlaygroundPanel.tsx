@@ -1,4 +1,4 @@
-// Trying the model out: one prompt, written on by the base, by each adapter at its own strength, and by all of them at once.
+// Trying the model out: what it makes of one's own picture or text; of a model that writes, one prompt, written on by the base, by each adapter at its own strength, and by all of them at once.
 import { lazy, Suspense, useRef, useState } from 'react';
 import { type Failure, readsPictures, type Voice, type Written } from '../../store/contract';
 import { useApp, useShallowStudio, useStudio } from '../context';
@@ -24,10 +24,12 @@ interface Source { key: string; name: string; part: (weight: number) => Voice['p
 interface Shown { name: string; tone: 'was' | 'acc'; text: string; result: Written | null }
 
 const PictureTry = lazy(async () => ({ default: (await import('../pictures/PictureTry')).PictureTry }));
+const TextTry = lazy(async () => ({ default: (await import('./TextTry')).TextTry }));
 
 export function PlaygroundPanel() {
-  const pictures = useStudio((state) => readsPictures(state.project.model.card?.kind ?? ''));
-  return pictures ? <Suspense><PictureTry /></Suspense> : <Writing />;
+  const kind = useStudio((state) => state.project.model.card?.kind ?? '');
+  if (readsPictures(kind)) return <Suspense><PictureTry /></Suspense>;
+  return kind === 'encoder' ? <Suspense><TextTry /></Suspense> : <Writing />;
 }
 
 function Writing() {

@@ -1,4 +1,4 @@
-// A run while it trains and after: its charts in the middle, what it writes at the right, the runs of this visit at the left.
+// A run while it trains and after: its charts in the middle, what it writes, or makes of held-out rows, at the right, the runs of this visit at the left.
 import { lazy, Suspense, useEffect } from 'react';
 import { tasks } from '../../store/contract';
 import { forgetRun } from '../charts/chart-state';
@@ -14,7 +14,7 @@ import { RunRail } from './RunRail';
 import { Samples } from './Samples';
 
 const words = strings.train;
-const PictureSheet = lazy(async () => ({ default: (await import('../pictures/PictureSheet')).PictureSheet }));
+const HeldOut = lazy(async () => ({ default: (await import('./HeldOut')).HeldOut }));
 
 export function TrainPanel() {
   const run = useSelectedRun();
@@ -31,7 +31,7 @@ export function TrainPanel() {
         <Charts run={run} />
       </section>
       <aside className="pane texts" aria-label={words.before}>
-        {tasks[run.config.task].unit === 'picture' ? <Suspense><PictureSheet key={run.id} run={run} /></Suspense> : <Samples key={run.id} run={run} />}
+        {tasks[run.config.task].writes ? <Samples key={run.id} run={run} /> : <Suspense><HeldOut key={run.id} run={run} /></Suspense>}
         <div className="texts-lower">
           <LiveViews run={run} />
           <Events run={run} />

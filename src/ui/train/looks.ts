@@ -1,21 +1,21 @@
-// What a look at the held-out pictures says, put into words and tables.
+// What a look at the held-out rows says, put into words and tables.
 import type { RowInsight, Shown } from '../../store/contract';
 import type { Look } from '../../store/slices/runs';
 
 export interface Seen { row: number; shown: Shown; now: RowInsight; before: RowInsight | null }
 
-/** Pictures that the first and the last look both tell of, evenly spread. */
+/** Rows that the first and the last look both tell of, evenly spread. */
 export function sheetOf(first: Look, last: Look): Seen[] {
   const before = new Map(first.rows.map((row) => [row.row, row]));
   return last.rows.flatMap((now) => {
     const shown = first.shown[now.row] && last.shown[now.row];
-    return shown?.picture ? [{ row: now.row, shown, now, before: first.step === last.step ? null : (before.get(now.row) ?? null) }] : [];
+    return shown ? [{ row: now.row, shown, now, before: first.step === last.step ? null : (before.get(now.row) ?? null) }] : [];
   });
 }
 
-/** The pictures with the highest loss, of which the look tells all. */
+/** The rows with the highest loss, of which the look tells all. */
 export function worstOf(last: Look, most: number): Seen[] {
-  const known = last.rows.flatMap((now) => (last.shown[now.row]?.picture ? [{ row: now.row, shown: last.shown[now.row] as Shown, now, before: null }] : []));
+  const known = last.rows.flatMap((now) => (last.shown[now.row] ? [{ row: now.row, shown: last.shown[now.row] as Shown, now, before: null }] : []));
   return known.sort((a, b) => b.now.loss - a.now.loss).slice(0, most);
 }
 

@@ -1,0 +1,37 @@
+// What an encoder makes of one text of the user's, or of two: the probability of each class, or of the likeliest words for the first hidden one.
+import { textRow } from '../data/encoder';
+import type { Device } from '../engine/gpu/device';
+import { noAdapters } from '../engine/nn/site';
+import { labelsOf } from '../models/model';
+import { ConfigError } from '../util/errors';
+import { Evaluator } from './evaluate';
+import type { Attached } from './import';
+import type { LoadedModel } from './loaded';
+import { softmax } from './softmax';
+
+export interface Judged { readonly labels: string[]; readonly shares: number[] }
+
+/** Words shown for a hidden one. */
+const MOST = 10;
+
+export async function judge(device: Device, model: LoadedModel, attached: Attached | null, { text, second }: { text: string; second?: string }): Promise<Judged> {
+  const { task, info, tokenizer, name } = model;
+  const labels = labelsOf(task);
+  const hidden = task.kind === 'masked-lm';
+  if (model.model.kind !== 'encoder' || !tokenizer || (!labels && !hidden)) throw new ConfigError(`${name}: it neither sorts texts nor fills in words`, 'Choose an encoder, and data for it.');
+  const row = textRow(text, second, tokenizer, info.context);
+  const place = hidden ? row.input_ids.indexOf(tokenizer.mask as number) : 0;
+  if (place < 0) throw new ConfigError('no word of the text is hidden', `Write ${tokenizer.pieces([tokenizer.mask as number])[0]} where one is to be filled in.`);
+  const time = row.input_ids.length;
+  const evaluator = await Evaluator.create(device, model, attached?.attachment.adapters ?? noAdapters, [1, time], { logits: true, ...(attached ? { heads: attached.attachment.heads } : {}), ...(attached?.bound ? { bound: attached.bound } : {}) });
+  try {
+    const logits = await evaluator.logitsOf({ ...row, labels: new Int32Array(hidden ? time : 1).fill(-100) });
+    if (labels) return { labels: [...labels], shares: softmax(logits) };
+    const width = logits.length / time;
+    const shares = softmax(logits.subarray(place * width, (place + 1) * width));
+    const likeliest = Array.from(shares.keys()).sort((a, b) => (shares[b] as number) - (shares[a] as number)).slice(0, MOST);
+    return { labels: tokenizer.pieces(likeliest), shares: likeliest.map((id) => shares[id] as number) };
+  } finally {
+    evaluator.dispose();
+  }
+}

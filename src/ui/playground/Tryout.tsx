@@ -1,0 +1,90 @@
+// Trying a model out on something of one's own: answers in probabilities, before training and with the adapter of each run.
+import { type ReactNode, useState } from 'react';
+import type { Failure, Judged, RunId } from '../../store/contract';
+import { useShallowStudio, useStudio } from '../context';
+import { FailureBanner } from '../controls/FailureBanner';
+import { percent } from '../format';
+import { strings } from '../strings';
+import { tryoutStrings as words } from '../strings-tryout';
+
+/** Classes shown of an answer. */
+const MOST = 6;
+type Tone = 'was' | 'acc';
+
+interface Props<T extends Judged> {
+  title: string;
+  /** What the button does, and what it says meanwhile. */
+  action: string;
+  acting: string;
+  /** Said while nothing is asked yet. */
+  waiting: string;
+  answersHint: string;
+  /** There is something to ask about. */
+  ready: boolean;
+  /** The model's answer, with the adapter of a run or, for null, without one. */
+  ask: (run: RunId | null) => Promise<T | Failure>;
+  /** What the answer was about, beside it. */
+  beside?: (answer: T) => ReactNode;
+  /** Where one gives it. */
+  children: ReactNode;
+}
+
+export function Tryout<T extends Judged>({ title, action, acting, waiting, answersHint, ready, ask, beside, children }: Props<T>) {
+  const model = useStudio((state) => state.project.model.card);
+  const runs = useShallowStudio((state) => state.runs.order.map((id) => state.runs.byId[id]).filter((run) => run?.live && run.status !== 'preparing' && run.labels.model === state.project.model.card?.name));
+  const [answers, setAnswers] = useState<readonly { name: string; tone: Tone; answer: T }[]>([]);
+  const [busy, setBusy] = useState(false);
+  const [failure, setFailure] = useState<Failure | null>(null);
+  const go = async () => {
+    setBusy(true);
+    setFailure(null);
+    setAnswers([]);
+    const wanted: { run: RunId | null; name: string; tone: Tone }[] = [{ run: null, name: words.base, tone: 'was' }, ...runs.flatMap((run) => (run ? [{ run: run.id, name: words.ofRun(run.name, run.step), tone: 'acc' as const }] : []))];
+    for (const { run, name, tone } of wanted) {
+      const answer = await ask(run);
+      if ('message' in answer) {
+        setFailure(answer);
+        break;
+      }
+      setAnswers((all) => [...all, { name, tone, answer }]);
+    }
+    setBusy(false);
+  };
+  return (
+    <main className="playground" aria-label={strings.panels.playground}>
+      <section className="pane" aria-label={title}>
+        <div className="ph"><h2>{title}</h2><span className="meta">{model?.name}</span></div>
+        <div className="pb-scroll">
+          <div className="pb col gap2">
+            {children}
+            {runs.length === 0 && <p className="hint fs12">{words.noRun}</p>}
+            <button type="button" className="btn primary lg wide" disabled={!ready || busy} data-testid="try-look" onClick={() => void go()}>{busy ? acting : action}</button>
+          </div>
+        </div>
+      </section>
+      <section className="pane" aria-label={words.answers}>
+        <div className="ph"><h2>{words.answers}</h2><span className="meta">{answersHint}</span></div>
+        <div className="rule" />
+        {failure && <FailureBanner title={words.failed} failure={failure} />}
+        <div className="voices" aria-live="polite" aria-busy={busy}>
+          {answers.length === 0 && !failure && <p className="pb hint fs12">{busy ? acting : waiting}</p>}
+          {answers.map(({ name, tone, answer }, i) => (
+            <article key={name} className="voice" data-testid={`look-${i}`}>
+              <header><b className={`ell ${tone}`}>{name}</b></header>
+              <div className={beside ? 'looked beside' : 'looked'}>{beside?.(answer)}<Shares answer={answer} tone={tone} /></div>
+            </article>
+          ))}
+        </div>
+      </section>
+    </main>
+  );
+}
+
+function Shares({ answer: { labels, shares }, tone }: { answer: Judged; tone: Tone }) {
+  const sorted = labels.map((label, i) => ({ label, share: shares[i] ?? 0 })).sort((a, b) => b.share - a.share).slice(0, MOST);
+  return (
+    <table className="tbl classes"><tbody>
+      {sorted.map(({ label, share }) => <tr key={label}><td className="ell" title={label}>{label}</td><td className="bar-cell"><i className={tone === 'was' ? 'plain' : ''} style={{ width: `${100 * share}%` }} /></td><td className="r num">{percent(share)}</td></tr>)}
+    </tbody></table>
+  );
+}

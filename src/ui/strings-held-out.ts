@@ -1,0 +1,22 @@
+// Words about held-out rows, apart from strings.ts so that they come with the code that shows them.
+export const heldOutStrings = {
+  sheetHint: 'before and after training',
+  sheetWaiting: 'The first evaluation fills this sheet.',
+  masked: 'What is hidden changes from row to row; how well it is guessed is the measure above. Try words out in the Playground.',
+  wanted: 'It is',
+  after: 'now',
+  was: (given: string) => `before: ${given}`,
+  step: (step: number) => `at step ${step.toLocaleString('en')}`,
+  worst: 'Least sure',
+  worstHint: 'highest loss first',
+  confused: 'Mixed up most',
+  confusedHint: 'of all held-out rows looked at',
+  confusedPair: (wanted: string, given: string) => `${wanted} taken for ${given}`,
+  confusedNone: 'Nothing is mixed up.',
+  matrix: 'All of them as a table',
+  matrixHint: 'rows: what it is; columns: what it is taken for',
+  loss: (value: string) => `loss ${value}`,
+  sure: (share: string) => `${share} sure`,
+  pictures: { sheet: 'Held-out pictures', sheetNone: 'Nothing is held out: there is no picture to look at.' },
+  texts: { sheet: 'Held-out texts', sheetNone: 'Nothing is held out: there is no text to look at.' },
+} as const;

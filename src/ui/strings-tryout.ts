@@ -1,0 +1,21 @@
+// Words about trying a model out on one's own input, apart from strings.ts so that they come with the code that shows them.
+export const tryoutStrings = {
+  base: 'Before training',
+  ofRun: (name: string, step: number) => `${name}, step ${step.toLocaleString('en')}`,
+  noRun: 'Runs on this model join in once there are some.',
+  answers: 'What it makes of it',
+  failed: 'There is no answer.',
+  textTitle: 'A text of your own',
+  text: 'Text',
+  second: 'Second text',
+  sort: 'Sort',
+  fill: 'Fill in',
+  reading: 'Reading',
+  sortPlaceholder: 'Type a text to be sorted',
+  fillPlaceholder: 'Type a text with [MASK] where a word is to be filled in',
+  sortWaiting: 'Type a text, then sort it.',
+  fillWaiting: 'Type a text with a hidden word, then fill it in.',
+  sortHint: 'probabilities of the classes',
+  fillHint: 'probabilities of words for the first hidden one',
+  stays: 'It stays in this browser.',
+} as const;
