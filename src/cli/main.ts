@@ -35,8 +35,8 @@ const HELP = `lowrank: fine-tune small models with low-rank adapters on WebGPU
   lowrank methods
   lowrank models
   lowrank plan     (the flags of finetune)
-  lowrank bench    kernels|step|peers|growth|linalg [--shape tale-1m|tale-16m|lm-8m|smollm2-135m|gpt2] [--method SLUG] [--rank R] [--batch B] [--seq T]
-                   [--dtype f32|f16 | --weights f32|f16|int8|int4] [--runs N] [--filter TEXT] [--profile]
+  lowrank bench    kernels|step|peers|growth|linalg [--shape tale-1m|tale-16m|lm-8m|smollm2-135m|gpt2] [--method SLUG|all] [--rank R]
+                   [--set FIELD=VALUE] [--batch B] [--seq T] [--dtype f32|f16 | --weights f32|f16|int8|int4] [--runs N] [--filter TEXT] [--profile]
   lowrank script   FILE|-   (a JSON list of arguments a line: many commands, one device)
   lowrank device
 

@@ -16,7 +16,7 @@ import { shapeOf } from './task';
 export interface PrepareOptions {
   readonly device: Device;
   readonly loaded: LoadedModel;
-  readonly data: Dataset;
+  readonly data: Pick<Dataset, 'batch'>;
   readonly training: TrainingConfig;
   readonly signal?: AbortSignal;
   readonly progress?: (done: number, total: number) => void;

@@ -11,11 +11,13 @@ import type { Tensor } from '../../engine/tensor/tensor';
 import { methodFor } from '../../methods/registry';
 import { modelFor, taskOf } from '../../models/registry';
 import { shapes } from '../../models/shapes';
-import { type Attachment, attach, initialise } from '../../training/attach';
+import { type Attachment, attach, initialise, selectSites } from '../../training/attach';
 import { timeParts } from '../../training/bench';
-import { type TrainingConfig, defaultTraining } from '../../training/config';
-import { bind } from '../../training/contract';
-import type { LoadedModel } from '../../training/loaded';
+import { type TrainingConfig, defaultRun, defaultTraining } from '../../training/config';
+import { type BoundMethod, bind } from '../../training/contract';
+import { type LoadedModel, freeWeights } from '../../training/loaded';
+import { checkRun } from '../../training/plan';
+import { prepare } from '../../training/prepare';
 import { type TrainingStep, groupSettings, recordTraining } from '../../training/step';
 import { batchTensors, callOf, hostInputs } from '../../training/task';
 import { callModel } from '../../training/task-loss';
@@ -29,6 +31,8 @@ export interface StepSpec {
   readonly rank: number;
   readonly batch: number;
   readonly seq: number;
+  /** Further fields of the method. */
+  readonly fields?: Readonly<Record<string, unknown>>;
   /** How frozen weights are kept. */
   readonly weights: WeightKind;
   /** Blocks, where not the shape's own number. */
@@ -71,20 +75,38 @@ export interface PreparedStep {
   readonly step: Step;
   /** Milliseconds from recording to the last pipeline. */
   readonly compileMs: number;
+  /** What the method's look at weights and gradients took; null where it has none. */
+  readonly prepareSeconds: number | null;
   /** Encodes and submits one step; waits for nothing. */
   run(): void;
   dispose(): void;
 }
 
+/** The method at the rank, where it has a field of that name, with those of the further fields that it has. */
+export function boundOf({ method: slug, rank, fields = {} }: Pick<StepSpec, 'method' | 'rank' | 'fields'>): BoundMethod {
+  const method = methodFor(slug);
+  const has = ([name]: [string, unknown]) => name in method.info.fields;
+  return bind(method, Object.fromEntries(Object.entries({ rank, ...fields }).filter(has)));
+}
+
 /** Everything that a step needs, on the device. The labels are the ids. */
 export async function prepareStep(device: Device, spec: StepSpec, settings: Partial<TrainingConfig> = {}, progress?: (done: number, total: number) => void): Promise<PreparedStep> {
-  const { shape, method, rank, batch, seq, layers, weights } = spec;
+  const { shape, batch, seq, layers, weights } = spec;
   const loaded = randomModel(device, shape, layers, weights);
   if (seq > loaded.info.context) throw new UsageError(`bench: --seq ${seq}: ${shape} takes at most ${loaded.info.context} tokens`);
-  const bound = bind(methodFor(method), { rank });
+  const bound = boundOf(spec);
   const training = { ...defaultTraining, batch, seq, ...settings };
+  try {
+    checkRun(loaded, bound, { ...defaultRun, training, targets: '' });
+  } catch (error) {
+    freeWeights(device, loaded);
+    throw error;
+  }
+  const ids = idsOf(batch * seq, loaded.info.vocab);
+  const rows = { input_ids: ids, labels: Int32Array.from(ids), lossTokens: ids.length };
+  const { shared, state, seconds: prepareSeconds } = await prepare(bound, selectSites(loaded.network, ''), { device, loaded, data: { batch: () => rows }, training });
   const start = performance.now();
-  const attachment = attach(loaded.network, bound, '');
+  const attachment = attach(loaded.network, bound, '', { shared, state });
   const recorded = recordTraining(loaded, bound, attachment, training);
   recorded.adamw.allocate(device, groupSettings(bound, training));
   recorded.ring.allocate(device);
@@ -93,18 +115,17 @@ export async function prepareStep(device: Device, spec: StepSpec, settings: Part
   const compileMs = performance.now() - start;
   // What choosing kernels took is gone again, and is no part of a step.
   device.peakBytes = device.bytes;
-  const ids = idsOf(batch * seq, loaded.info.vocab);
-  for (const [t, data] of hostInputs(recorded.inputs, { input_ids: ids, labels: Int32Array.from(ids) })) write(device, t, data);
+  for (const [t, data] of hostInputs(recorded.inputs, rows)) write(device, t, data);
   let number = 0;
   return {
-    loaded, attachment, recorded, step, compileMs,
+    loaded, attachment, recorded, step, compileMs, prepareSeconds,
     run: () => step.run(null, { step: ++number, seed: 1, lr: settings.lr ?? 1e-4, ...recorded.adamw.bias(number) }),
     dispose() {
       step.dispose();
       recorded.adamw.dispose(device);
       recorded.ring.dispose(device);
       for (const t of Object.values(recorded.inputs) as Tensor[]) free(device, t);
-      for (const { tensor: t } of loaded.network.weights.values()) free(device, t);
+      freeWeights(device, loaded);
     },
   };
 }
@@ -135,7 +156,7 @@ export async function benchStep(device: Device, spec: StepSpec & { runs: number;
   const pipelined = (performance.now() - start) / runs;
   const [ms, least] = [median(times), Math.min(...times)];
   output.event(
-    { event: 'step', shape, method, rank, batch, seq, dtype: weights, ms, ms_min: least, ms_pipelined: pipelined, ms_encode: encode, tokens_per_s: Math.round((1000 * batch * seq) / ms), dispatches: step.cost.dispatches, gflop: step.cost.flops / 1e9, gflops: step.cost.flops / ms / 1e6, peak_bytes: device.peakBytes },
+    { event: 'step', shape, method, rank, batch, seq, dtype: weights, ms, ms_min: least, ms_pipelined: pipelined, ms_encode: encode, prepare_s: prepared.prepareSeconds, tokens_per_s: Math.round((1000 * batch * seq) / ms), dispatches: step.cost.dispatches, gflop: step.cost.flops / 1e9, gflops: step.cost.flops / ms / 1e6, peak_bytes: device.peakBytes },
     `${shape}, ${method} r ${rank}, ${batch} × ${seq}, weights ${weights}: ${ms.toFixed(2)} ms a step (least ${least.toFixed(2)}, in a row ${pipelined.toFixed(2)}, of that encoding ${encode.toFixed(2)}), ${Math.round((1000 * batch * seq) / ms)} tokens/s, ${step.cost.dispatches} dispatches, ${(step.cost.flops / ms / 1e9).toFixed(2)} TFLOP/s, peak ${bytesText(device.peakBytes)}`,
   );
   if (spec.profile) await showProfile(device, step, output);

@@ -14,6 +14,7 @@ import type { Output } from '../output';
 import { bench } from './bench';
 import { benchGrowth } from './bench-growth';
 import { benchKernels } from './bench-kernels';
+import { benchMethods } from './bench-methods';
 import { benchStep } from './bench-step';
 
 let device: Device;
@@ -27,6 +28,26 @@ function collect(): { events: Json[]; output: Output } {
 }
 
 const kernels = { shape: 'tale-1m', batch: 1, seq: 16, rank: 4, runs: 2 };
+
+describe('bench step --method all', () => {
+  const all = { shape: 'tale-1m', batch: 1, seq: 16, runs: 2, weights: 'f32' } as const;
+
+  it('holds a method that prepares against LoRA, with the fields that it has', async () => {
+    const { events, output } = collect();
+    await benchMethods(device, { ...all, rank: 4, filter: 'pissa', fields: { alpha: 4, parallelRank: 3 } }, output);
+    expect(events).toMatchObject([{ event: 'method', method: 'pissa', rank: 4, alpha: 4, prepare_s: expect.any(Number) }]);
+    expect(events[0]).not.toHaveProperty('parallelRank');
+    expect(events[0]?.ratio).toBeCloseTo((events[0]?.ms as number) / (events[0]?.lora_ms as number), 12);
+  });
+
+  it('says what refuses these weights, and leaves nothing of it', async () => {
+    const { events, output } = collect();
+    const before = device.bytes;
+    await benchMethods(device, { ...all, rank: 4, filter: 'loldu', weights: 'int8' }, output);
+    expect(events).toEqual([{ event: 'method', method: 'loldu', refused: expect.stringContaining("works on the base's own numbers, which are kept as int8") }]);
+    expect(device.bytes).toBe(before);
+  });
+});
 
 describe('bench kernels', () => {
   it('times what passed its check', async () => {

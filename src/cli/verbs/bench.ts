@@ -1,15 +1,16 @@
 // lowrank bench: what a step or a kernel costs on the device at hand, also beside other libraries. Weights are random; nothing is
 // read or written.
-import { UsageError, parse, weightsOf } from '../options';
+import { UsageError, pairs, parse, weightsOf } from '../options';
 import { createOutput } from '../output';
 import { openDevice } from '../session';
 import { benchGrowth } from './bench-growth';
 import { benchKernels } from './bench-kernels';
 import { benchLinalg } from './bench-linalg';
+import { benchMethods } from './bench-methods';
 import { benchPeers } from './bench-peers';
 import { type StepSpec, benchStep } from './bench-step';
 
-const flags = { shape: 'text', method: 'text', rank: 'number', batch: 'number', seq: 'number', runs: 'number', filter: 'text', weights: 'text', dtype: 'text', profile: 'flag' } as const;
+const flags = { shape: 'text', method: 'text', rank: 'number', batch: 'number', seq: 'number', runs: 'number', filter: 'text', set: 'list', weights: 'text', dtype: 'text', profile: 'flag' } as const;
 const KINDS = ['kernels', 'step', 'peers', 'growth', 'linalg'] as const;
 
 export async function bench(args: readonly string[]): Promise<number> {
@@ -20,7 +21,7 @@ export async function bench(args: readonly string[]): Promise<number> {
     if (v[name] !== undefined && !(Number.isInteger(v[name]) && v[name] >= 1)) throw new UsageError(`bench: --${name} wants a whole number from 1, got ${v[name]}`);
   }
   const output = createOutput(v.json ?? false);
-  const spec = { shape: v.shape ?? 'tale-1m', method: v.method ?? 'lora', rank: v.rank ?? 16, batch: v.batch ?? 4, seq: v.seq ?? (kind === 'step' ? 256 : 64), weights: weightsOf('bench', v.weights ?? v.dtype) } satisfies StepSpec;
+  const spec = { shape: v.shape ?? 'tale-1m', method: v.method ?? 'lora', rank: v.rank ?? 16, batch: v.batch ?? 4, seq: v.seq ?? (kind === 'step' ? 256 : 64), weights: weightsOf('bench', v.weights ?? v.dtype), ...(v.set ? { fields: pairs('bench', v.set) } : {}) } satisfies StepSpec;
   const runs = v.runs ?? 20;
   const filter = v.filter ?? '';
   const device = await openDevice(v['adapter-backend'], output);
@@ -28,6 +29,7 @@ export async function bench(args: readonly string[]): Promise<number> {
   if (kind === 'linalg') await benchLinalg(device, { filter, rank: v.rank ?? 64, runs }, output);
   else if (kind === 'growth') await benchGrowth(device, spec, runs, filter, output);
   else if (kind === 'peers') await benchPeers(device, spec, runs, filter, output);
+  else if (spec.method === 'all') await benchMethods(device, { ...spec, runs, filter }, output);
   else await benchStep(device, { ...spec, runs, profile: v.profile ?? false }, output);
   return 0;
 }

@@ -1,0 +1,36 @@
+// What each method's step costs beside LoRA's on the same device: both on models of one shape, their steps in turns.
+import type { Device } from '../../engine/gpu/device';
+import { methods } from '../../methods/registry';
+import { StudioError } from '../../util/errors';
+import type { Output } from '../output';
+import { type StepSpec, boundOf, median, prepareStep, timeEach } from './bench-step';
+
+/** `filter`: only methods whose slug holds it. */
+export async function benchMethods(device: Device, spec: Omit<StepSpec, 'method'> & { runs: number; filter: string }, output: Output): Promise<void> {
+  const base = await prepareStep(device, { ...spec, method: 'lora' });
+  await timeEach(device, base.run, 3);
+  for (const slug of [...methods.keys()].filter((name) => name.includes(spec.filter))) {
+    try {
+      const { config } = boundOf({ ...spec, method: slug });
+      const fields = Object.fromEntries(Object.entries(config).filter(([name]) => name === 'rank' || (spec.fields && name in spec.fields)));
+      const tried = await prepareStep(device, { ...spec, method: slug }, {}, (done, total) => output.progress(`${slug}: compiling ${done}/${total}`));
+      const [theirs, plain]: [number[], number[]] = [[], []];
+      await timeEach(device, tried.run, 3);
+      for (let i = 0; i < spec.runs; i++) {
+        theirs.push(...(await timeEach(device, tried.run, 1)));
+        plain.push(...(await timeEach(device, base.run, 1)));
+      }
+      const [ms, lora] = [median(theirs), median(plain)];
+      const { prepareSeconds, step } = tried;
+      output.event(
+        { event: 'method', method: slug, ...fields, ms, lora_ms: lora, ratio: ms / lora, prepare_s: prepareSeconds, dispatches: step.cost.dispatches, gflop: step.cost.flops / 1e9 },
+        `${slug.padEnd(14)} ${ms.toFixed(2).padStart(8)} ms  ${(ms / lora).toFixed(2)} × LoRA's ${lora.toFixed(2)}  ${step.cost.dispatches} dispatches${prepareSeconds === null ? '' : `, prepared in ${prepareSeconds.toFixed(2)} s`}  ${JSON.stringify(fields)}`,
+      );
+      tried.dispose();
+    } catch (error) {
+      if (!(error instanceof StudioError)) throw error;
+      output.event({ event: 'method', method: slug, refused: error.message }, `${slug}: ${error.message}`);
+    }
+  }
+  base.dispose();
+}
