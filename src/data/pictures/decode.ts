@@ -75,7 +75,48 @@ function fromPng(bytes: Uint8Array): Raster {
 
 function fromJpeg(bytes: Uint8Array): Raster {
   const { width, height, data } = decodeJpeg(bytes, { useTArray: true, formatAsRGBA: true, tolerantDecoding: false, maxResolutionInMP: MOST_PIXELS / 1e6, maxMemoryUsageInMB: 2048 });
-  return { width, height, rgba: new Uint8ClampedArray(data) };
+  return turned({ width, height, rgba: new Uint8ClampedArray(data) }, orientationOf(bytes));
+}
+
+/** How a camera noted that the picture stands, as EXIF's Orientation has it: 1 to 8, upright where nothing readable is noted. */
+function orientationOf(bytes: Uint8Array): number {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  try {
+    // Segments up to the one where the picture begins: marker, length, content.
+    for (let at = 2; view.getUint8(at) === 0xff && view.getUint8(at + 1) !== 0xda; at += 2 + view.getUint16(at + 2)) {
+      if (view.getUint8(at + 1) !== 0xe1 || view.getUint32(at + 4) !== 0x45786966) continue;
+      const tiff = at + 10;
+      const little = view.getUint16(tiff) === 0x4949;
+      const tags = tiff + view.getUint32(tiff + 4, little);
+      for (let tag = tags + 2; tag < tags + 2 + 12 * view.getUint16(tags, little); tag += 12) {
+        const value = view.getUint16(tag + 8, little);
+        if (view.getUint16(tag, little) === 0x0112) return value >= 1 && value <= 8 ? value : 1;
+      }
+      return 1;
+    }
+  } catch (error) {
+    // Notes that run past the end are no notes; the picture itself may be whole.
+    if (!(error instanceof RangeError)) throw error;
+  }
+  return 1;
+}
+
+/** The picture upright, as Pillow's exif_transpose leaves it. */
+function turned(raster: Raster, orientation: number): Raster {
+  if (orientation === 1) return raster;
+  const { width: w, height: h } = raster;
+  // 5 to 8 lie on their side; where each pixel comes from is linear in its place.
+  const [width, height] = orientation > 4 ? [h, w] : [w, h];
+  const from = new Uint32Array(raster.rgba.buffer, raster.rgba.byteOffset, w * h);
+  const pixels = new Uint32Array(w * h);
+  const mirrored = [2, 3, 7, 8].includes(orientation), upended = [3, 4, 6, 7].includes(orientation);
+  for (let y = 0, i = 0; y < height; y++) {
+    for (let x = 0; x < width; x++, i++) {
+      const [column, row] = orientation > 4 ? [y, x] : [x, y];
+      pixels[i] = from[(upended ? h - 1 - row : row) * w + (mirrored ? w - 1 - column : column)] as number;
+    }
+  }
+  return { width, height, rgba: new Uint8ClampedArray(pixels.buffer) };
 }
 
 async function byBrowser(name: string, kind: string, bytes: Uint8Array): Promise<Raster> {

@@ -20,6 +20,20 @@ const pattern = (width: number, height: number) => Uint8Array.from({ length: 3 *
 const how = preprocessOf(null, { channels: 3, size: 8 });
 const classes: PictureTask = { kind: 'image-classification', labels: ['above', 'below'] };
 const options = { batch: 4, seed: 7, holdout: 0.2 };
+/** A JPEG with an EXIF segment behind its first marker that says how it stands. */
+function withExif(jpeg: Uint8Array, orientation: number, little: boolean): Uint8Array {
+  const segment = new DataView(new ArrayBuffer(36));
+  segment.setUint16(0, 0xffe1);
+  segment.setUint16(2, 34);
+  segment.setUint32(4, 0x45786966);
+  segment.setUint16(10, little ? 0x4949 : 0x4d4d);
+  segment.setUint16(12, 42, little);
+  segment.setUint32(14, 8, little);
+  segment.setUint16(18, 1, little);
+  for (const [at, value] of [[20, 0x0112], [22, 3], [28, orientation]] as const) segment.setUint16(at, value, little);
+  segment.setUint32(24, 1, little);
+  return new Uint8Array([...jpeg.subarray(0, 2), ...new Uint8Array(segment.buffer), ...jpeg.subarray(2)]);
+}
 const text = (content: string) => new Uint8Array(new TextEncoder().encode(content));
 
 describe('pixels', () => {
@@ -39,6 +53,32 @@ describe('pixels', () => {
     const luma = (p: ArrayLike<number>, i: number) => 0.299 * p[i]! + 0.587 * p[i + 1]! + 0.114 * p[i + 2]!;
     expect(ours.length).toBe(theirs.length);
     for (let i = 0; i < ours.length; i += 4) expect(Math.abs(luma(ours, i) - luma(theirs, i)), `pixel ${i / 4}`).toBeLessThan(3);
+  });
+
+  // EXIF 2.32, 4.6.4: where the stored row 0 and column 0 belong.
+  test.each([['top', 'left'], ['top', 'right'], ['bottom', 'right'], ['bottom', 'left'], ['left', 'top'], ['right', 'top'], ['right', 'bottom'], ['left', 'bottom']].map(([row, column], i) => [i + 1, row, column] as const))('EXIF orientation %i: row 0 at the %s, column 0 at the %s', async (orientation, row, column) => {
+    const jpeg = bytesOf(pillow.files['base.jpg'].file);
+    const { width: w, height: h, rgba } = await decodePicture('base.jpg', jpeg);
+    for (const little of [true, false]) {
+      const got = await decodePicture('turned.jpg', withExif(jpeg, orientation, little));
+      const lies = row === 'left' || row === 'right';
+      expect([got.width, got.height]).toEqual(lies ? [h, w] : [w, h]);
+      const place = (side: string | undefined, at: number, size: number) => (side === 'top' || side === 'left' ? at : size - 1 - at);
+      for (let r = 0; r < h; r++) {
+        for (let c = 0; c < w; c++) {
+          const [down, across] = [place(row, r, h), place(column, c, w)];
+          const [x, y] = lies ? [down, across] : [across, down];
+          expect(got.rgba.subarray(4 * (y * got.width + x)).slice(0, 4)).toEqual(rgba.subarray(4 * (r * w + c)).slice(0, 4));
+        }
+      }
+    }
+  });
+
+  test('notes of a camera that cannot be read leave the picture as it is', async () => {
+    const jpeg = bytesOf(pillow.files['base.jpg'].file);
+    const plain = await decodePicture('base.jpg', jpeg);
+    const noted = withExif(jpeg, 6, true);
+    for (const spoilt of [withExif(jpeg, 9, true), noted.map((byte, i) => (i === 16 ? 255 : byte)), noted.map((byte, i) => (i === 20 ? 0 : byte))]) expect(await decodePicture('odd.jpg', spoilt)).toEqual(plain);
   });
 
   test('a clear picture stands on white, and one channel is the luma', () => {
