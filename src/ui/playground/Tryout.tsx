@@ -1,4 +1,4 @@
-// Trying a model out on something of one's own: answers in probabilities, before training and with the adapter of each run.
+// Trying a model out on something of one's own: answers in probabilities, before training and with the adapter of each run of the same task.
 import { type ReactNode, useState } from 'react';
 import type { Failure, Judged, RunId } from '../../store/contract';
 import { useShallowStudio, useStudio } from '../context';
@@ -31,7 +31,7 @@ interface Props<T extends Judged> {
 
 export function Tryout<T extends Judged>({ title, action, acting, waiting, answersHint, ready, ask, beside, children }: Props<T>) {
   const model = useStudio((state) => state.project.model.card);
-  const runs = useShallowStudio((state) => state.runs.order.map((id) => state.runs.byId[id]).filter((run) => run?.live && run.status !== 'preparing' && run.labels.model === state.project.model.card?.name));
+  const runs = useShallowStudio((state) => state.runs.order.map((id) => state.runs.byId[id]).filter((run) => run?.live && run.status !== 'preparing' && run.labels.model === state.project.model.card?.name && run.config.task === state.project.draft.task));
   const [answers, setAnswers] = useState<readonly { name: string; tone: Tone; answer: T }[]>([]);
   const [busy, setBusy] = useState(false);
   const [failure, setFailure] = useState<Failure | null>(null);
