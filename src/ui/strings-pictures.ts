@@ -1,6 +1,4 @@
 // Words about pictures, apart from strings.ts so that they come with the code that shows them.
-const plural = (n: number, one: string, many = `${one}s`) => `${n.toLocaleString('en')} ${n === 1 ? one : many}`;
-
 export const pictureStrings = {
   preview: 'Training pictures',
   previewHint: (size: number, channels: number) => `as the model reads them: ${size} × ${size}, ${channels === 1 ? 'grey' : 'in colour'}`,
@@ -14,5 +12,4 @@ export const pictureStrings = {
   looking: 'Looking',
   answersHint: 'probabilities; the picture as the model reads it',
   waiting: 'Choose a picture, then look.',
-  count: (n: number) => plural(n, 'picture'),
 } as const;

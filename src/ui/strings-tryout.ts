@@ -12,7 +12,7 @@ export const tryoutStrings = {
   fill: 'Fill in',
   reading: 'Reading',
   sortPlaceholder: 'Type a text to be sorted',
-  fillPlaceholder: 'Type a text with [MASK] where a word is to be filled in',
+  fillPlaceholder: 'Type a text with [MASK] (RoBERTa: <mask>) where a word is to be filled in',
   sortWaiting: 'Type a text, then sort it.',
   fillWaiting: 'Type a text with a hidden word, then fill it in.',
   sortHint: 'probabilities of the classes',

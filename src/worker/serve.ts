@@ -13,6 +13,7 @@ import { stepOf } from '../training/checkpoint';
 import { type BoundMethod, bind } from '../training/contract';
 import { VALIDATION_BATCHES, defaultRun, parseRunConfig, type RunConfig } from '../training/config';
 import type { RunEvent } from '../training/events';
+import type { Attached } from '../training/import';
 import { type LoadedModel, describeModel, freeWeights, largestWeight, retasked, uploadWeights } from '../training/loaded';
 import { arrangedPictures, picturesFor } from '../training/picture-data';
 import { planRun, totalSteps, wantFits } from '../training/plan';
@@ -80,6 +81,12 @@ export function createEngine(gpu: GPU | undefined, tuneStore: () => Promise<Tune
     const found = runs.get(id);
     if (!found) throw new StudioError(`there is no run '${id}'`, 'It may belong to an earlier visit.');
     return found;
+  };
+  /** A model to be tried out: that of a run with its adapter or, for null, the current one without any. */
+  const triedOf = (id: RunId | null): [LoadedModel, Attached | null] => {
+    if (id === null) return [wantModel().loaded, null];
+    const { run, bound, bench } = runOf(id);
+    return [bench.loaded, { attachment: run.attachment, bound }];
   };
   const tokenizerOf = ({ name, tokenizer }: LoadedModel) => {
     if (!tokenizer) throw new ConfigError(`${name}: the model has no tokenizer.json`, 'Add tokenizer.json to its folder.');
@@ -270,16 +277,12 @@ export function createEngine(gpu: GPU | undefined, tuneStore: () => Promise<Tune
 
     async look(picture, texts, run) {
       const { lookAt } = await import('../training/look');
-      if (run === null) return lookAt(wantDevice(), wantModel().loaded, null, picture, texts);
-      const { run: found, bound, bench } = runOf(run);
-      return lookAt(wantDevice(), bench.loaded, { attachment: found.attachment, bound }, picture, texts);
+      return lookAt(wantDevice(), ...triedOf(run), picture, texts);
     },
 
     async judge(text, run) {
       const { judge } = await import('../training/judge');
-      if (run === null) return judge(wantDevice(), wantModel().loaded, null, text);
-      const { run: found, bound, bench } = runOf(run);
-      return judge(wantDevice(), bench.loaded, { attachment: found.attachment, bound }, text);
+      return judge(wantDevice(), ...triedOf(run), text);
     },
 
     async plan(json) {

@@ -3,17 +3,17 @@ import type { Device } from '../../engine/gpu/device';
 import { methods } from '../../methods/registry';
 import { StudioError } from '../../util/errors';
 import type { Output } from '../output';
-import { type StepSpec, boundOf, median, prepareStep, timeEach } from './bench-step';
+import { type StepSpec, median, prepareStep, timeEach } from './bench-step';
 
-/** `filter`: only methods whose slug holds it. */
+/** `filter`: only methods whose slug holds it. Each gets those of the fields that it has. */
 export async function benchMethods(device: Device, spec: Omit<StepSpec, 'method'> & { runs: number; filter: string }, output: Output): Promise<void> {
-  const base = await prepareStep(device, { ...spec, method: 'lora' });
+  const base = await prepareStep(device, { ...spec, method: 'lora', fields: {} });
   await timeEach(device, base.run, 3);
-  for (const slug of [...methods.keys()].filter((name) => name.includes(spec.filter))) {
+  for (const [slug, { info }] of [...methods].filter(([name]) => name.includes(spec.filter))) {
     try {
-      const { config } = boundOf({ ...spec, method: slug });
-      const fields = Object.fromEntries(Object.entries(config).filter(([name]) => name === 'rank' || (spec.fields && name in spec.fields)));
-      const tried = await prepareStep(device, { ...spec, method: slug }, {}, (done, total) => output.progress(`${slug}: compiling ${done}/${total}`));
+      const given = Object.fromEntries(Object.entries(spec.fields ?? {}).filter(([name]) => name in info.fields));
+      const fields = { ...('rank' in info.fields ? { rank: spec.rank } : {}), ...given };
+      const tried = await prepareStep(device, { ...spec, method: slug, fields: given }, {}, (done, total) => output.progress(`${slug}: compiling ${done}/${total}`));
       const [theirs, plain]: [number[], number[]] = [[], []];
       await timeEach(device, tried.run, 3);
       for (let i = 0; i < spec.runs; i++) {

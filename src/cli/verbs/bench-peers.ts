@@ -103,7 +103,7 @@ function insist(what: string, error: number): void {
 }
 
 async function compareStep(device: Device, session: PeerSession, spec: StepSpec, runs: number, output: Output): Promise<Compared> {
-  const ours = await prepareStep(device, { ...spec, method: 'lora' }, { lr: LR, clip: 0 }, (done, total) => output.progress(`compiling ${done}/${total}`));
+  const ours = await prepareStep(device, { ...spec, method: 'lora', fields: {} }, { lr: LR, clip: 0 }, (done, total) => output.progress(`compiling ${done}/${total}`));
   try {
     const work = workOf(device, ours, spec);
     const theirs = await session.loraStep(work);

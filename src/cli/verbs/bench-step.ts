@@ -70,6 +70,7 @@ export const idsOf = (count: number, vocab: number): Uint32Array => Uint32Array.
 
 export interface PreparedStep {
   readonly loaded: LoadedModel;
+  readonly bound: BoundMethod;
   readonly attachment: Attachment;
   readonly recorded: TrainingStep;
   readonly step: Step;
@@ -82,11 +83,10 @@ export interface PreparedStep {
   dispose(): void;
 }
 
-/** The method at the rank, where it has a field of that name, with those of the further fields that it has. */
-export function boundOf({ method: slug, rank, fields = {} }: Pick<StepSpec, 'method' | 'rank' | 'fields'>): BoundMethod {
+/** The method at the rank, where it has a field of that name, and with the further fields. */
+function boundOf({ method: slug, rank, fields }: StepSpec): BoundMethod {
   const method = methodFor(slug);
-  const has = ([name]: [string, unknown]) => name in method.info.fields;
-  return bind(method, Object.fromEntries(Object.entries({ rank, ...fields }).filter(has)));
+  return bind(method, { ...('rank' in method.info.fields ? { rank } : {}), ...fields });
 }
 
 /** Everything that a step needs, on the device. The labels are the ids. */
@@ -118,7 +118,7 @@ export async function prepareStep(device: Device, spec: StepSpec, settings: Part
   for (const [t, data] of hostInputs(recorded.inputs, rows)) write(device, t, data);
   let number = 0;
   return {
-    loaded, attachment, recorded, step, compileMs, prepareSeconds,
+    loaded, bound, attachment, recorded, step, compileMs, prepareSeconds,
     run: () => step.run(null, { step: ++number, seed: 1, lr: settings.lr ?? 1e-4, ...recorded.adamw.bias(number) }),
     dispose() {
       step.dispose();
@@ -143,9 +143,11 @@ export async function timeEach(device: Device, run: () => void, runs: number): P
 }
 
 export async function benchStep(device: Device, spec: StepSpec & { runs: number; profile: boolean }, output: Output): Promise<void> {
-  const { shape, method, rank, batch, seq, weights, runs } = spec;
+  const { shape, method, batch, seq, weights, runs } = spec;
   const prepared = await prepareStep(device, spec, {}, (done, total) => output.progress(`compiling ${done}/${total}`));
-  const { step } = prepared;
+  const { step, bound: { config } } = prepared;
+  // Some methods have no rank, or several.
+  const ranked = 'rank' in config ? { rank: config.rank } : {};
   for (let i = 0; i < 3; i++) prepared.run();
   await device.idle();
   const times = await timeEach(device, prepared.run, runs);
@@ -156,8 +158,8 @@ export async function benchStep(device: Device, spec: StepSpec & { runs: number;
   const pipelined = (performance.now() - start) / runs;
   const [ms, least] = [median(times), Math.min(...times)];
   output.event(
-    { event: 'step', shape, method, rank, batch, seq, dtype: weights, ms, ms_min: least, ms_pipelined: pipelined, ms_encode: encode, prepare_s: prepared.prepareSeconds, tokens_per_s: Math.round((1000 * batch * seq) / ms), dispatches: step.cost.dispatches, gflop: step.cost.flops / 1e9, gflops: step.cost.flops / ms / 1e6, peak_bytes: device.peakBytes },
-    `${shape}, ${method} r ${rank}, ${batch} × ${seq}, weights ${weights}: ${ms.toFixed(2)} ms a step (least ${least.toFixed(2)}, in a row ${pipelined.toFixed(2)}, of that encoding ${encode.toFixed(2)}), ${Math.round((1000 * batch * seq) / ms)} tokens/s, ${step.cost.dispatches} dispatches, ${(step.cost.flops / ms / 1e9).toFixed(2)} TFLOP/s, peak ${bytesText(device.peakBytes)}`,
+    { event: 'step', shape, method, ...ranked, batch, seq, dtype: weights, ms, ms_min: least, ms_pipelined: pipelined, ms_encode: encode, prepare_s: prepared.prepareSeconds, tokens_per_s: Math.round((1000 * batch * seq) / ms), dispatches: step.cost.dispatches, gflop: step.cost.flops / 1e9, gflops: step.cost.flops / ms / 1e6, peak_bytes: device.peakBytes },
+    `${shape}, ${method}${'rank' in ranked ? ` r ${ranked.rank}` : ''}, ${batch} × ${seq}, weights ${weights}: ${ms.toFixed(2)} ms a step (least ${least.toFixed(2)}, in a row ${pipelined.toFixed(2)}, of that encoding ${encode.toFixed(2)}), ${Math.round((1000 * batch * seq) / ms)} tokens/s, ${step.cost.dispatches} dispatches, ${(step.cost.flops / ms / 1e9).toFixed(2)} TFLOP/s, peak ${bytesText(device.peakBytes)}`,
   );
   if (spec.profile) await showProfile(device, step, output);
   prepared.dispose();

@@ -40,6 +40,11 @@ describe('bench step --method all', () => {
     expect(events[0]?.ratio).toBeCloseTo((events[0]?.ms as number) / (events[0]?.lora_ms as number), 12);
   });
 
+  it('a field that one method lacks is refused by name', async () => {
+    const step = benchStep(device, { ...all, method: 'lora', rank: 4, fields: { parallelRank: 3 }, profile: false }, collect().output);
+    await expect(step).rejects.toThrow('parallelRank');
+  });
+
   it('says what refuses these weights, and leaves nothing of it', async () => {
     const { events, output } = collect();
     const before = device.bytes;

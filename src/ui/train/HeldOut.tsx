@@ -57,11 +57,11 @@ function Texts({ seen, withLoss = false, testid }: RowsProps) {
   return (
     <div className="pb"><table className="tbl texts-sheet" data-testid={testid}>
       <tbody>
-        {seen.map(({ row, shown, now, before }) => (
-          <tr key={row} title={titleOf({ row, shown, now, before })}>
-            <td className="ell fs12">{shown.text}</td>
-            <td className="fs11"><Given now={now} /></td>
-            <td className="r fs11 was">{withLoss ? lossText(now.loss) : (before?.given ?? '')}</td>
+        {seen.map((one) => (
+          <tr key={one.row} title={titleOf(one)}>
+            <td className="ell fs12">{one.shown.text}</td>
+            <td className="fs11"><Given now={one.now} /></td>
+            <td className="r fs11 was">{withLoss ? lossText(one.now.loss) : (one.before?.given ?? '')}</td>
           </tr>
         ))}
       </tbody>
