@@ -7,12 +7,13 @@ import { readPeft } from '../formats/peft';
 import { bytesSource } from '../formats/safetensors';
 import { attachFiles, detach } from '../training/attach';
 import type { HeatmapData } from '../training/card';
+import { mergedWeights } from '../training/export';
 import { type LoadedModel, freeWeights } from '../training/loaded';
 import { truncated } from './dylora';
 import { logitsOf, share } from './testing/logits';
 import { normals } from './testing/random';
 import { type RunSetup, createRun, numbersOf, randomBatch, startOf, trained, unlabelled } from './testing/runs';
-import { loadTiny } from './testing/tiny';
+import { LLAMA, folderOf, loadFolder, loadTiny } from './testing/tiny';
 
 const RANK = 4;
 const ALPHA = 6;
@@ -41,8 +42,8 @@ async function eachStep(at: RunSetup, steps: number) {
   });
   return { drawn, numbers: await Promise.all(saved.map(numbersOf)) };
 }
-/** Numbers of pair i in a tensor of A [R, in] or B [out, R]. */
-const pairOf = (name: string, all: Float32Array, i: number) => (name.includes('lora_A') ? all.subarray(i * (all.length / RANK), (i + 1) * (all.length / RANK)) : all.filter((_, at) => at % RANK === i));
+/** Numbers of pair i in a tensor of A [rank, in] or B [out, rank]. */
+const pairOf = (name: string, all: Float32Array, i: number, rank = RANK) => (name.includes('lora_A') ? all.subarray(i * (all.length / rank), (i + 1) * (all.length / rank)) : all.filter((_, at) => at % rank === i));
 const moved = (a: ReadonlyMap<string, Float32Array>, b: ReadonlyMap<string, Float32Array>, name: string) =>
   Array.from({ length: RANK }, (_, i) => pairOf(name, a.get(name)!, i).some((x, at) => x !== pairOf(name, b.get(name)!, i)[at]));
 
@@ -72,8 +73,8 @@ describe('a step', () => {
     });
   });
 
-  test('the drawn rank scales by α / b: loss and gradients are those of a LoRA of the first b pairs', async () => {
-    const at = setup({ update: 'prefix' }, { training: { steps: 1 } });
+  test.each([['pair', (b: number, i: number) => i === b - 1], ['prefix', (b: number, i: number) => i < b]] as const)('that trains the %s has, at the scale α / b, the loss of a LoRA of the first b pairs, and its gradients where it trains', async (update, trains) => {
+    const at = setup({ update }, { training: { steps: 1 } });
     for (const seed of [1, 2, 3, 4]) {
       const one = { ...at, training: { steps: 1, seed } };
       const resume = await generic(one);
@@ -91,10 +92,14 @@ describe('a step', () => {
         expect(Math.abs(series.loss![0]! / loss - 1)).toBeLessThan(1e-6);
         const theirs = await numbersOf(checkpoint);
         for (const site of [Q0, Q1]) {
-          // First moments are a tenth of the gradients.
-          const ours = truncated(after.get(`adam.m.${site}.lora_A`)!, after.get(`adam.m.${site}.lora_B`)!, RANK, b, ALPHA);
-          expect(share(ours.A, theirs.get(`adam.m.${site}.lora_A`)!), `b ${b}`).toBeLessThan(1e-5);
-          expect(share(ours.B, theirs.get(`adam.m.${site}.lora_B`)!), `b ${b}`).toBeLessThan(1e-5);
+          // First moments are a tenth of the gradients. Those of layer 0 come through the input of layer 1.
+          for (const part of ['lora_A', 'lora_B'] as const) {
+            const [ours, want] = [after.get(`adam.m.${site}.${part}`)!, theirs.get(`adam.m.${site}.${part}`)!];
+            for (let i = 0; i < RANK; i++) {
+              if (trains(b, i)) expect(share(pairOf(part, ours, i), pairOf(part, want, i, b)), `b ${b}, pair ${i + 1}`).toBeLessThan(1e-5);
+              else expect(pairOf(part, ours, i).every((x) => x === 0)).toBe(true);
+            }
+          }
         }
       });
     }
@@ -111,7 +116,7 @@ test('ranks are drawn evenly: χ² over 400 steps, and another seed draws others
   expect(await ranksOf(4)).not.toEqual(drawn);
 });
 
-test('at every rank in use, the run’s logits are those of the exported file; at B = 0 those of the base', async () => {
+test('at every rank in use, the run’s logits are those of the exported file and of the merged model; at B = 0 those of the base', async () => {
   const batch = randomBatch('dylora');
   const seen: Float32Array[] = [];
   for (const useRank of [0, 1, 2, 3, 4]) {
@@ -128,6 +133,9 @@ test('at every rank in use, the run’s logits are those of the exported file; a
     expect(share(await logitsOf(device, loaded, files.adapters, batch), live)).toBeLessThan(1e-5);
     expect(Object.values(receipt.ranks)).toEqual([useRank || RANK, useRank || RANK]);
     detach(device, files);
+    const merged = await loadFolder(device, folderOf(LLAMA, await mergedWeights(device, loaded, run.attachment.adapters, 'F32')));
+    expect(share(await logitsOf(device, merged, noAdapters, batch), live)).toBeLessThan(1e-5);
+    freeWeights(device, merged);
     run.dispose();
     seen.push(live);
   }
@@ -135,17 +143,16 @@ test('at every rank in use, the run’s logits are those of the exported file; a
   for (const i of [1, 2, 3]) expect(share(seen[i]!, seen[4]!)).toBeGreaterThan(1e-3);
 });
 
-test('every evaluation stores the loss at all R ranks, at the end of the run too', async () => {
+test.each([0, 2])('every evaluation stores the loss at all R ranks, at the end of the run too; the run evaluates at the rank in use, %d', async (useRank) => {
   const data = { batch: (step: number) => randomBatch(`batch ${step % 4}`), validation: () => [randomBatch('held out')] };
-  await trained(setup({}, { data, training: { steps: 7, evalEvery: 3 } }), async ({ events }) => {
+  await trained(setup({ useRank }, { data, training: { steps: 7, evalEvery: 3 } }), async ({ events }) => {
     const curves = events.flatMap((event) => (event.kind === 'view' && event.id === 'curve' ? [event.data as HeatmapData] : []));
     const last = curves.at(-1)!;
     expect([last.rows, last.columns]).toEqual([['step 3', 'step 6', 'step 7'], RANK]);
     // Pairs that were not drawn yet add nothing: ranks before the first drawn one have the base's loss.
     expect(new Set(last.values).size).toBeGreaterThan(2 * RANK);
-    // The run evaluates at R.
     const evals = events.flatMap((event) => (event.kind === 'eval' ? [Math.fround(event.loss)] : []));
-    expect(evals.slice(1)).toEqual([0, 1, 2].map((i) => last.values[i * RANK + RANK - 1]));
+    expect(evals.slice(1)).toEqual([0, 1, 2].map((i) => last.values[i * RANK + (useRank || RANK) - 1]));
     const visits = events.flatMap((event) => (event.kind === 'view' && event.id === 'visits' ? [event.data as HeatmapData] : [])).at(-1)!;
     expect(visits.values.reduce((a, b) => a + b)).toBe(7);
     expect(events.filter((event) => event.kind === 'note')).toHaveLength(3);
