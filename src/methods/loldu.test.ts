@@ -6,17 +6,14 @@ import { lu } from '../engine/linalg/host/lu';
 import { type HostMatrix, combine, frobenius, hostMatrix, multiply, scaleRows } from '../engine/linalg/host/matrix';
 import type { LinearSite } from '../engine/nn/site';
 import { noAdapters } from '../engine/nn/site';
-import { Graph } from '../engine/tensor/graph';
 import { readF32, write } from '../engine/tensor/memory';
-import { compile } from '../engine/tensor/step';
 import { testDevice } from '../engine/testing/device';
 import { countTrainable } from '../training/attach';
 import { bind } from '../training/contract';
 import { type LoadedModel, freeWeights } from '../training/loaded';
-import type { Run } from '../training/run';
 import { StoppedError } from '../util/errors';
 import { loldu } from './loldu';
-import { logitsOf, share } from './testing/logits';
+import { logitsOf, share, weightOf } from './testing/logits';
 import { preparation } from './testing/prepared';
 import { type RunSetup, createRun, numbersOf, randomBatch, startOf, trained } from './testing/runs';
 import { loadTiny } from './testing/tiny';
@@ -42,15 +39,6 @@ async function numbers(at: RunSetup) {
   const all = await numbersOf(await run.checkpoint());
   run.dispose();
   return (site: LinearSite, part: string) => all.get(`param.${site.name}.${part}`)!;
-}
-async function weightOf(run: Run, name: string): Promise<Float32Array> {
-  const graph = new Graph();
-  const weight = graph.record(() => run.attachment.adapters.get(name)!.weight());
-  const step = await compile(device, graph, { keep: [weight] });
-  step.run();
-  const numbers = await step.read(weight);
-  step.dispose();
-  return numbers;
 }
 const relative = (got: HostMatrix, want: HostMatrix) => frobenius(combine(got, want, 1, -1)) / frobenius(want);
 
@@ -143,7 +131,7 @@ describe('what trains', () => {
     const { run } = await createRun({ ...at, resume });
     for (const site of sites) {
       const [, inn] = site.shape;
-      const [now, base] = [await weightOf(run, site.name), await readF32(device, site.weight)];
+      const [now, base] = [await weightOf(device, run.attachment.adapters.get(site.name)!), await readF32(device, site.weight)];
       // z + ε rounds; what was added is the difference.
       const added = Math.fround(get(site, 'vector_z')[entry]! + step) - get(site, 'vector_z')[entry]!;
       const want = base.map((w, i) => w + sigma * added * get(site, 'lower')[Math.floor(i / inn) * 8 + entry]! * get(site, 'upper')[entry * inn + (i % inn)]!);
@@ -158,7 +146,7 @@ describe('what trains', () => {
     const resume = await startOf(at, (name, was) => (name.endsWith('vector_z') ? was.map(() => 0) : was));
     const { run } = await createRun({ ...at, resume });
     for (const site of sites) {
-      const [left, base] = [await weightOf(run, site.name), await readF32(device, site.weight)];
+      const [left, base] = [await weightOf(device, run.attachment.adapters.get(site.name)!), await readF32(device, site.weight)];
       expect(Math.hypot(...left) / Math.hypot(...base)).toBeLessThan(1e-5);
     }
     run.dispose();

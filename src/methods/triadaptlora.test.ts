@@ -1,13 +1,22 @@
 // TriAdaptLoRA against its specification: the core and its strips, what grows when and by how much, and what growth leaves alone.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Device } from '../engine/gpu/device';
-import { testDevice } from '../engine/testing/device';
+import { type HostMatrix, combine, diagonal, frobenius, hostMatrix, multiply, transpose } from '../engine/linalg/host/matrix';
 import { stripsSize } from '../engine/ops';
+import { Graph } from '../engine/tensor/graph';
+import { free, readF32 } from '../engine/tensor/memory';
+import { compile } from '../engine/tensor/step';
+import type { Tensor } from '../engine/tensor/tensor';
+import { testDevice } from '../engine/testing/device';
 import { bytesSource, openSafetensors } from '../formats/safetensors';
+import { type Method, bind } from '../training/contract';
 import { type LoadedModel, freeWeights } from '../training/loaded';
-import { assembled, growingLayers, overThreshold } from './triadaptlora';
-import { logitsOf, share } from './testing/logits';
-import { type RunSetup, createRun, numbersOf, randomBatch, startOf, trained } from './testing/runs';
+import type { Run } from '../training/run';
+import { recordLoss } from '../training/step';
+import { batchTensors, hostInputs } from '../training/task';
+import { assembled, growingLayers, overThreshold, triadaptlora } from './triadaptlora';
+import { logitsOf, share, weightOf } from './testing/logits';
+import { type RunSetup, SHAPE, createRun, numbersOf, randomBatch, startOf, trained, unlabelled } from './testing/runs';
 import { loadTiny } from './testing/tiny';
 
 const SITE = 'model.layers.0.self_attn.q_proj';
@@ -36,7 +45,7 @@ interface Whole { saved: Map<number, ReadonlyMap<string, Float32Array>>; log: Gr
 
 async function logOf(checkpoint: Uint8Array): Promise<Growth[]> {
   const { metadata } = await openSafetensors(bytesSource('checkpoint.safetensors', checkpoint));
-  return (JSON.parse(metadata.state as string) as { log?: Growth[] }).log ?? [];
+  return (JSON.parse(metadata.state ?? '{}') as { log?: Growth[] }).log ?? [];
 }
 
 /** A run with the numbers of every step. */
@@ -131,33 +140,53 @@ describe('a run that grows', () => {
     const sums = [LAYERS, ...run.log.map(({ ranks }) => total(ranks))];
     expect(sums.every((x, i) => i === 0 || x > sums[i - 1]!)).toBe(true);
     expect(sums.slice(0, -1).every((x) => x < 4 * LAYERS)).toBe(true);
+    // The third event of the run finds nothing left to spend.
+    expect([sums.at(-1)! >= 4 * LAYERS, run.log.length]).toEqual([true, 2]);
     expect(run.series[0]).toBe(LAYERS);
     expect(run.series.at(-1)).toBe(sums.at(-1));
     expect(run.receiptRanks).toEqual(run.log.at(-1)!.ranks);
     expect(run.notes.filter((text) => / layers grow by 2: /.test(text))).toHaveLength(run.log.length);
   });
 
-  test('at growth, old numbers and moments stay bit for bit, what is new is drawn in A and B and zero in C, and trains in the next step', () => {
-    const { step, ranks } = run.log[0]!;
-    const [was, now, next] = [run.saved.get(step - 1)!, run.saved.get(step)!, run.saved.get(step + 1)!];
-    const grown = Object.keys(ranks).filter((name) => ranks[name] === 3);
-    expect(grown.length).toBeGreaterThan(0);
-    for (const name of Object.keys(ranks)) {
-      const [C, later] = [now.get(`param.${name}.lora_C`)!, next.get(`param.${name}.lora_C`)!];
-      const filled = grown.includes(name);
-      // Side 1: 2 numbers; side 3: 9 + 1 + 4.
-      expect(C.subarray(2).every((x) => x === 0)).toBe(true);
-      expect(C.subarray(0, 2).some((x) => x !== was.get(`param.${name}.lora_C`)![0])).toBe(true);
-      expect(later.subarray(2, 14).some((x) => x !== 0)).toBe(filled);
-      expect(later.subarray(14).every((x) => x === 0)).toBe(true);
-      const A = now.get(`param.${name}.lora_A`)!;
-      const width = A.length / most;
-      expect(A.subarray(width, 3 * width).every((x) => (x !== 0) === filled)).toBe(true);
-      expect(now.get(`adam.m.${name}.lora_A`)!.subarray(width).every((x) => x === 0)).toBe(true);
+  test('an event leaves what is there bit for bit, numbers, moments and counts of steps', async () => {
+    // The same steps without growth.
+    const still = await whole({ orthogonality: 0.1, warmup: 0.3 });
+    const [now, same] = [run.saved.get(4)!, still.saved.get(4)!];
+    expect([run.log[0]!.step, still.log.some(({ step }) => step <= 4)]).toEqual([4, false]);
+    for (const name of Object.keys(run.log[0]!.ranks)) {
+      for (const kind of ['param', 'adam.m', 'adam.v']) for (const part of ['A', 'B', 'C']) {
+        const [a, b] = [now.get(`${kind}.${name}.lora_${part}`)!, same.get(`${kind}.${name}.lora_${part}`)!];
+        const width = part === 'A' ? a.length / most : most;
+        const old = (x: Float32Array) => x.filter((_, i) => (part === 'A' ? i < width : part === 'B' ? i % width === 0 : i < 2));
+        expect(old(a), `${kind} ${name} ${part}`).toEqual(old(b));
+        expect(old(a).some((x) => x !== 0)).toBe(true);
+      }
+      for (const mask of ['ranks', 'core']) {
+        const [a, b] = [now, same].map((saved) => saved.get(`mask.${mask} of ${name}`)!) as [Float32Array, Float32Array];
+        expect(a.subarray(a.length / 2)).toEqual(b.subarray(b.length / 2));
+      }
     }
-    // The step of the event itself was taken at the old side: what the event adds changes nothing that was there.
-    const other = Object.keys(ranks).find((name) => ranks[name] === 1)!;
-    expect(now.get(`mask.ranks of ${other}`)![0]).toBe(1);
+  });
+
+  test('at every event, what is new is drawn in A and B and zero in C, and trains in the next step', () => {
+    let before: Record<string, number> = {};
+    for (const { step, ranks } of run.log) {
+      const [now, next] = [run.saved.get(step)!, run.saved.get(step + 1)!];
+      expect(Object.keys(ranks).some((name) => ranks[name] !== (before[name] ?? 1))).toBe(true);
+      for (const [name, n] of Object.entries(ranks)) {
+        const [from, strips] = [before[name] ?? 1, (side: number) => stripsSize({ n: side, first: 1, step: 2 })];
+        const [C, later] = [now.get(`param.${name}.lora_C`)!, next.get(`param.${name}.lora_C`)!];
+        expect(C.subarray(strips(from)).every((x) => x === 0)).toBe(true);
+        expect(later.subarray(strips(from), strips(n)).every((x) => x !== 0)).toBe(true);
+        expect(later.subarray(strips(n)).every((x) => x === 0)).toBe(true);
+        const [A, B] = [now.get(`param.${name}.lora_A`)!, now.get(`param.${name}.lora_B`)!];
+        const width = A.length / most;
+        expect(A.every((x, i) => (x !== 0) === (i < n * width))).toBe(true);
+        expect(B.every((x, i) => (x !== 0) === (i % most < n))).toBe(true);
+        expect(now.get(`adam.m.${name}.lora_A`)!.subarray(from * width).every((x) => x === 0)).toBe(true);
+      }
+      before = ranks;
+    }
   });
 
   test('a new block has its own count of steps', () => {
@@ -170,20 +199,47 @@ describe('a run that grows', () => {
   });
 });
 
-test('at growth the logits stay where the update keeps its size, and move where it does not; without growth they are those of the step before', async () => {
-  const at = async (fields: Settings) => {
-    const given = setup({ orthogonality: 0, ...fields });
+describe('what growth does to the model', () => {
+  /** A run as it stands after its first event, if it has one there. */
+  async function pastEvent<T>(fields: Settings, more: Partial<RunSetup>, look: (run: Run, grown: Set<string>) => Promise<T>): Promise<T> {
+    const given = setup({ orthogonality: 0, ...fields }, more);
     let bytes = new Uint8Array();
     await trained({ ...given, save: (b, step) => { if (step === 4) bytes = b as Uint8Array<ArrayBuffer>; } }, () => {});
     const { run } = await createRun({ ...given, resume: bytes });
-    const logits = await logitsOf(device, loaded, run.attachment.adapters, randomBatch('any'));
+    const grown = new Set((await logOf(bytes)).flatMap(({ ranks }) => Object.keys(ranks).filter((name) => ranks[name] === 3)));
+    const seen = await look(run, grown);
     run.dispose();
-    return logits;
-  };
-  // One event a run falls on the last step, which is none: the same four steps, nothing grown.
-  const before = await at({ events: 1 });
-  expect(share(await at({ preserve: true }), before)).toBeLessThan(1e-6);
-  expect(share(await at({ preserve: false }), before)).toBeGreaterThan(1e-5);
+    return seen;
+  }
+  const nothing = { warmup: 0.3 };
+
+  test('the logits stay where the update keeps its size, and move where it does not', async () => {
+    const at = (fields: Settings) => pastEvent(fields, {}, (run) => logitsOf(device, loaded, run.attachment.adapters, randomBatch('any')));
+    const before = await at(nothing);
+    expect(share(await at({ preserve: true }), before)).toBeLessThan(1e-6);
+    expect(share(await at({ preserve: false }), before)).toBeGreaterThan(1e-5);
+  });
+
+  test('ΔW stays, or shrinks by (n + 10⁻⁵)/(n + a + 10⁻⁵) in the layers that grew', async () => {
+    // A change as large as the weights, so that it is not lost in their rounding.
+    const resume = await startOf(setup({ orthogonality: 0 }), (name, was) => (name.endsWith('lora_C') ? was.map((_, i) => Number(i < 2)) : was.map((x) => 20 * x)));
+    const at = (fields: Settings) => pastEvent(fields, { resume }, async (run, grown) => {
+      const changes = new Map<string, Float32Array>();
+      for (const { name, weight } of run.attachment.sites) {
+        const base = await readF32(device, weight);
+        changes.set(name, (await weightOf(device, run.attachment.adapters.get(name)!)).map((x, i) => x - base[i]!));
+      }
+      return { changes, grown };
+    });
+    const [before, kept, shrunk] = [await at(nothing), await at({ preserve: true }), await at({ preserve: false })];
+    expect([before.grown.size, kept.grown.size]).toEqual([0, shrunk.grown.size]);
+    expect(shrunk.grown.size).toBeGreaterThan(0);
+    for (const [name, was] of before.changes) {
+      const factor = shrunk.grown.has(name) ? (1 + 1e-5) / (3 + 1e-5) : 1;
+      expect(share(kept.changes.get(name)!, was), name).toBeLessThan(1e-6);
+      expect(share(shrunk.changes.get(name)!, was.map((x) => factor * x)), name).toBeLessThan(1e-6);
+    }
+  });
 });
 
 test('old strips are scaled by (n + a + 10⁻⁵)/(n + 10⁻⁵) where the size is kept', async () => {
@@ -195,8 +251,54 @@ test('old strips are scaled by (n + a + 10⁻⁵)/(n + 10⁻⁵) where the size 
 });
 
 test('by lot, as many layers grow, and others', async () => {
-  const [score, lot] = [await whole({ step: 1 }), await whole({ step: 1, choice: 'lot' })];
-  expect(Object.values(lot.log[0]!.ranks).filter((n) => n > 1)).toHaveLength(Object.values(score.log[0]!.ranks).filter((n) => n > 1).length);
+  const grown = async (fields: Settings) => Object.entries((await whole({ step: 1, ...fields })).log[0]!.ranks).flatMap(([name, n]) => (n > 1 ? [name] : []));
+  const [score, lot] = [await grown({}), await grown({ choice: 'lot' })];
+  expect(lot).toHaveLength(score.length);
+  expect(lot).not.toEqual(score);
+});
+
+test.each(['blocks', 'rank'])('without any gradient the scores are those of the cores as they stand, over %s', async (norm) => {
+  const at = setup({ norm, orthogonality: 0 }, { data: unlabelled });
+  // Cores of side 1 hold two numbers that add up; layer i's is i + 1 off its start.
+  const order: string[] = [];
+  const resume = await startOf(at, (name, was) => (name.endsWith('lora_C') ? was.map((_, i) => (i < 2 ? order.push(name) / 4 : 0)) : was));
+  await trained({ ...at, resume }, async ({ checkpoint, series }) => {
+    expect(series.grad_norm!.every((x) => x === 0)).toBe(true);
+    const log = await logOf(checkpoint);
+    const [first, second] = log as [Growth, Growth];
+    const q = Object.fromEntries(Object.keys(first.scores).map((name) => [name, order.flatMap((owner, i) => (owner === `${name}.lora_C` ? [(i + 1) / 4] : [])).reduce((a, b) => a + b)]));
+    expect(first.scores).toEqual(q);
+    const best = Object.keys(q).sort((a, b) => q[b]! - q[a]!).slice(0, first.k);
+    expect(new Set(Object.keys(q).filter((name) => first.ranks[name] === 3))).toEqual(new Set(best));
+    // What grew has the same norm over two blocks, or over three ranks.
+    for (const name of Object.keys(q)) expect(second.scores[name]).toBeCloseTo(first.ranks[name] === 3 ? q[name]! / (norm === 'rank' ? 3 : 2) - q[name]! : 0, 6);
+  });
+});
+
+test('the loss has w · mean of ‖A Aᵀ − I‖ and ‖BᵀB − I‖ over what has grown so far, and none of it where w is 0', async () => {
+  const total = async (orthogonality: number) => {
+    const at = setup({ orthogonality, initRank: 3 }, { data: unlabelled, training: { steps: 1, lr: 0 } });
+    const { run } = await createRun(at);
+    const inputs = batchTensors(loaded, SHAPE);
+    const graph = new Graph();
+    const sum = graph.record(() => recordLoss(loaded, bind(triadaptlora as unknown as Method, at.fields!), run.attachment, inputs).total);
+    const step = await compile(device, graph, { keep: [sum] });
+    step.run(hostInputs(inputs, unlabelled.batch(0)));
+    const [value] = await step.read(sum);
+    const all = await numbersOf(await run.checkpoint());
+    step.dispose();
+    for (const t of Object.values(inputs) as Tensor[]) free(device, t);
+    const sites = run.attachment.sites.map(({ name, shape: [out, inn] }) => ({ A: hostMatrix(most, inn, all.get(`param.${name}.lora_A`)!), B: hostMatrix(out, most, all.get(`param.${name}.lora_B`)!) }));
+    run.dispose();
+    return { value: value!, sites };
+  };
+  expect((await total(0)).value).toBe(0);
+  const { value, sites } = await total(0.7);
+  // Ranks 4 to 7 are not there yet and count for nothing.
+  const there = diagonal(Float64Array.from({ length: most }, (_, i) => Number(i < 3)));
+  const off = (gram: HostMatrix) => frobenius(combine(gram, there, 1, -1));
+  const terms = sites.flatMap(({ A, B }) => [off(multiply(A, transpose(A))), off(multiply(transpose(B), B))]);
+  expect(value).toBeCloseTo((0.7 * terms.reduce((a, b) => a + b)) / terms.length, 5);
 });
 
 test('a run resumed after growth is the whole one, bit for bit', async () => {
@@ -206,8 +308,10 @@ test('a run resumed after growth is the whole one, bit for bit', async () => {
   expect(await sha({ resume: half })).toBe(uninterrupted);
 });
 
-test('what cannot be: a start above the reference, a budget that no layer can spend, a rank above the matrix', async () => {
+test('what cannot be: a start above the reference, a budget that no layer can spend, a rank above the matrix, one event, which would be after the last step', async () => {
   await expect(createRun(setup({ initRank: 5 }))).rejects.toThrow(/initRank: 5 is above the reference rank, 4/);
   await expect(createRun(setup({ maxRank: 2 }))).rejects.toThrow(/maxRank: from 1 in steps of 2 a layer gets to 1 at most, and the budget is 4 a layer/);
   await expect(createRun(setup({ maxRank: 64 }))).rejects.toThrow(/maxRank: 64 is above the rank/);
+  await expect(createRun(setup({ reference: 40, initRank: 40 }))).rejects.toThrow(/maxRank: 7 is below the rank at the start, 40/);
+  await expect(createRun(setup({ events: 1 }))).rejects.toThrow(/events: 1 is out of range/);
 });

@@ -40,7 +40,7 @@ export const triadaptlora = defineMethod({
       initRank: { ...rankField('Rank at the start', 'Side of every core before the first growth. Equal to the reference rank, nothing grows.'), default: 1, source: 'the authors’ code: 1' },
       step: { kind: 'int', label: 'Growth', help: 'Ranks that a layer gets at an event. Small steps tell layers apart more finely.', default: 4, min: 1, max: 64, log: true, source: 'the authors’ code: half the reference rank' },
       maxRank: { ...rankField('Most rank of a layer', 'Memory is set aside for it; a layer that has it grows no more.'), default: 16 },
-      events: { kind: 'int', label: 'Growth events', help: 'Over the run, evenly spread; growth ends earlier when the budget is spent.', default: 40, min: 1, max: 10_000, log: true },
+      events: { kind: 'int', label: 'Growth events', help: 'Over the run, evenly spread; growth ends earlier when the budget is spent. The last step is none.', default: 40, min: 2, max: 10_000, log: true },
       warmup: { kind: 'float', label: 'No growth for', help: 'Share of the run before the first event.', default: 0.05, min: 0, max: 0.9 },
       threshold: {
         kind: 'choice', label: 'Threshold', default: 'linear', help: 'How many layers may grow at an event, by the budget that is left and the time that has gone: in proportion, or slower at first.',
@@ -70,6 +70,7 @@ export const triadaptlora = defineMethod({
   check(sites, config) {
     const { reference, initRank, maxRank, step } = config;
     checkRank(sites, maxRank, 'maxRank');
+    if (initRank > maxRank) throw new ConfigError(`maxRank: ${maxRank} is below the rank at the start, ${initRank}`, `Give a maxRank of ${Math.max(initRank, reference)} or more, or start lower.`);
     if (initRank > reference) throw new ConfigError(`initRank: ${initRank} is above the reference rank, ${reference}`, `Give a value from 1 to ${reference}.`);
     const most = capacity(config);
     if (most < reference) throw new ConfigError(`maxRank: from ${initRank} in steps of ${step} a layer gets to ${most} at most, and the budget is ${reference} a layer`, `Give a maxRank of ${initRank + step * Math.ceil((reference - initRank) / step)} or more.`);

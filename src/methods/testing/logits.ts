@@ -1,7 +1,9 @@
-// What tests compare: a model's logits, and how far two sets of numbers are apart.
+// What tests compare: a model's logits, a layer's weight, and how far two sets of numbers are apart.
 import type { Device } from '../../engine/gpu/device';
-import type { Adapters } from '../../engine/nn/site';
+import type { Adapter, Adapters } from '../../engine/nn/site';
+import { Graph } from '../../engine/tensor/graph';
 import { readF32 } from '../../engine/tensor/memory';
+import { compile } from '../../engine/tensor/step';
 import { Evaluator, type TokenBatch } from '../../training/evaluate';
 import type { LoadedModel } from '../../training/loaded';
 import { SHAPE } from './runs';
@@ -11,6 +13,17 @@ export async function logitsOf(device: Device, loaded: LoadedModel, adapters: Ad
   const logits = await evaluator.logitsOf(batch);
   evaluator.dispose();
   return logits;
+}
+
+/** W' of a layer, [out, in], with its parameters as they stand. */
+export async function weightOf(device: Device, adapter: Adapter): Promise<Float32Array> {
+  const graph = new Graph();
+  const weight = graph.record(() => adapter.weight());
+  const step = await compile(device, graph, { keep: [weight] });
+  step.run();
+  const numbers = await step.read(weight);
+  step.dispose();
+  return numbers;
 }
 
 /** Largest difference as a share of the largest of `want`; NaN where any number is not finite. */
