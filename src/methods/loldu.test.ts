@@ -3,19 +3,20 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Device } from '../engine/gpu/device';
 import { lu } from '../engine/linalg/host/lu';
-import { type HostMatrix, combine, frobenius, hostMatrix, multiply, scaleRows } from '../engine/linalg/host/matrix';
+import { type HostMatrix, combine, frobenius, hostMatrix, multiply, scaleRows, transpose } from '../engine/linalg/host/matrix';
 import type { LinearSite } from '../engine/nn/site';
 import { noAdapters } from '../engine/nn/site';
 import { readF32, write } from '../engine/tensor/memory';
 import { testDevice } from '../engine/testing/device';
 import { countTrainable } from '../training/attach';
 import { bind } from '../training/contract';
+import { baseGradients } from '../training/gradients';
 import { type LoadedModel, freeWeights } from '../training/loaded';
 import { StoppedError } from '../util/errors';
 import { loldu } from './loldu';
 import { logitsOf, share, weightOf } from './testing/logits';
 import { preparation } from './testing/prepared';
-import { type RunSetup, createRun, numbersOf, randomBatch, startOf, trained } from './testing/runs';
+import { type RunSetup, SHAPE, createRun, numbersOf, randomBatch, startOf, trained } from './testing/runs';
 import { loadTiny } from './testing/tiny';
 
 const [K, DOWN] = ['model.layers.0.self_attn.k_proj', 'model.layers.1.mlp.down_proj'];
@@ -164,6 +165,35 @@ describe('what trains', () => {
       for (const site of sites) after.get(`param.${site.name}.vector_z`)!.forEach((z, i) => expect(Math.abs(z - begun(site, 'vector_z')[i]!)).toBeCloseTo(0.03, 4));
     });
   });
+});
+
+test('dz_i = σ M_i · G V_i, G the gradient of the weight', async () => {
+  const [sigma, batch] = [0.5, randomBatch('one')];
+  // Adam's first moment with β₁ = 0 is the gradient.
+  const found = await trained(setup({ sigma }, { data: { batch: () => batch }, training: { steps: 1, beta1: 0 } }), ({ checkpoint }) => numbersOf(checkpoint));
+  for await (const { site, gradient } of baseGradients(device, loaded, sites, [batch], SHAPE)) {
+    const [out, inn] = site.shape;
+    const [M, V] = [hostMatrix(out, 8, found.get(`param.${site.name}.lower`)!), hostMatrix(8, inn, found.get(`param.${site.name}.upper`)!)];
+    const all = multiply(multiply(transpose(M), hostMatrix(out, inn, gradient)), transpose(V));
+    expect(share(found.get(`adam.m.${site.name}.vector_z`)!, Array.from({ length: 8 }, (_, i) => sigma * all.data[i * 9]!))).toBeLessThan(1e-4);
+  }
+});
+
+test('a layer of zeros, with nothing to factorise, stays the base and finite', async () => {
+  const other = await loadTiny(device);
+  const { weight, shape: [out, inn] } = other.network.sites.get(K)!;
+  write(device, weight, new Float32Array(out * inn));
+  await trained(setup({}, { loaded: other, training: { steps: 2 } }), async ({ reason, checkpoint, run }) => {
+    expect(reason).toBe('finished');
+    for (const [name, values] of await numbersOf(checkpoint)) expect(values.every(Number.isFinite), name).toBe(true);
+    expect((await weightOf(device, run.attachment.adapters.get(K)!)).every((x) => x === 0)).toBe(true);
+  });
+  freeWeights(device, other);
+});
+
+test('a rank or a scale of nothing is refused', async () => {
+  await expect(createRun(setup({ rank: 0 }))).rejects.toThrow(/rank: 0 is out of range/);
+  await expect(createRun(setup({ sigma: 0 }))).rejects.toThrow(/sigma: 0 is out of range/);
 });
 
 describe('starts', () => {

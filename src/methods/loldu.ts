@@ -127,7 +127,7 @@ function startOf({ name }: LinearSite, factors: HostLu, weight: Float32Array, co
     V: other ? randomised(V, d.length, 'rows', (i) => random.normal(`${name}.upper`, i)) : V,
     z, z0: config.exactStart ? z : d,
     permutation: factors.permutation,
-    growth: largest(factors.U.data) / largest(weight),
+    growth: largest(factors.U.data) / (largest(weight) || 1),
   };
 }
 
