@@ -1,7 +1,7 @@
 // NLoRA, SLoRA and IntTune against their specification: what each starts from, what trains, and what that start does to the model.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Device } from '../engine/gpu/device';
-import { type HostMatrix, combine, frobenius, hostMatrix, multiply } from '../engine/linalg/host/matrix';
+import { type HostMatrix, combine, frobenius, hostMatrix, multiply, transpose } from '../engine/linalg/host/matrix';
 import { type LinearSite, noAdapters } from '../engine/nn/site';
 import { Graph } from '../engine/tensor/graph';
 import { readF32 } from '../engine/tensor/memory';
@@ -13,8 +13,9 @@ import { type LoadedModel, freeWeights } from '../training/loaded';
 import { StoppedError } from '../util/errors';
 import { nlora } from './nlora';
 import { type Subject, checks } from './testing/conformance';
-import { logitsOf, share } from './testing/logits';
+import { logitsOf, share, weightOf } from './testing/logits';
 import { preparation } from './testing/prepared';
+import { normals } from './testing/random';
 import { type RunSetup, createRun, numbersOf, randomBatch, startOf, trained } from './testing/runs';
 import { LLAMA, loadTiny } from './testing/tiny';
 
@@ -163,6 +164,42 @@ describe('what trains', () => {
       }
     });
   });
+});
+
+test.each([{}, { variant: 'inttune' }, { residual: true }])('the gradients of the three factors are s G Aᵀ Nᵀ, s Bᵀ G Aᵀ and s Nᵀ Bᵀ G, G that of the weight they make: %o', async (fields) => {
+  const one: Partial<RunSetup> = { data: { batch: () => randomBatch('one') }, training: { steps: 1, beta1: 0 } };
+  const at = setup({ ...fields }, one);
+  // Away from the start, where the weight is not the base's.
+  const resume = await startOf(at, (name, was) => (name.endsWith('lora_N') ? was.map((x, i) => x + 0.2 * normals(was.length, name)[i]!) : was));
+  const before = await numbersOf(resume);
+  const { found, weights } = await trained({ ...at, resume, training: { ...one.training, lr: 1e-30 } }, async ({ checkpoint, run }) => ({
+    found: await numbersOf(checkpoint),
+    weights: new Map(await Promise.all(sites.map(async ({ name }) => [name, await weightOf(device, run.attachment.adapters.get(name)!)] as const))),
+  }));
+  // The same model with the weights as they come out, each trained whole.
+  const whole: RunSetup = { ...at, slug: 'full', fields: { norms: false, embeddings: false } };
+  const start = await startOf(whole, (name, was) => weights.get(name.slice(0, -'.full_weight'.length)) ?? was);
+  const full = await trained({ ...whole, resume: start }, ({ checkpoint }) => numbersOf(checkpoint));
+  for (const { name, shape: [out, inn] } of sites) {
+    const get = (part: string) => before.get(`param.${name}.${part}`)!;
+    const [A, N, B] = [hostMatrix(RANK, inn, get('lora_A')), hostMatrix(RANK, RANK, get('lora_N')), hostMatrix(out, RANK, get('lora_B'))];
+    const G = hostMatrix(out, inn, full.get(`adam.m.${name}.full_weight`)!);
+    const want = {
+      lora_B: multiply(multiply(G, transpose(A)), transpose(N)), lora_N: multiply(multiply(transpose(B), G), transpose(A)), lora_A: multiply(multiply(transpose(N), transpose(B)), G),
+    };
+    for (const [part, gradient] of Object.entries(want)) {
+      const got = found.get(`adam.m.${name}.${part}`);
+      if (got) expect(share(got, gradient.data.map((x) => 2 * x)), `${name}.${part}`).toBeLessThan(1e-4);
+      else expect([fields.variant, part]).not.toEqual(['inttune', 'lora_N']);
+    }
+    expect(found.has(`adam.m.${name}.lora_A`)).toBe(fields.variant !== 'inttune');
+  }
+});
+
+test('a rank above a layer’s shorter side has no such slices, and is refused before anything is made', async () => {
+  const before = device.bytes;
+  for (const variant of ['slora', 'nlora', 'inttune']) await expect(createRun(setup({ variant, rank: 20 }))).rejects.toThrow(/rank: 20 is above the rank that model\.layers\.0\.self_attn\.k_proj \[16, 32\] can have/);
+  expect(device.bytes).toBe(before);
 });
 
 /** The other variants through the promises that their own factors bear on; the published one goes through all of them in conformance.test.ts. */
