@@ -4,7 +4,7 @@ import type { Device } from '../engine/gpu/device';
 import { type HostMatrix, combine, diagonal, frobenius, hostMatrix, multiply, transpose } from '../engine/linalg/host/matrix';
 import type { LinearSite } from '../engine/nn/site';
 import { Graph } from '../engine/tensor/graph';
-import { readF32 } from '../engine/tensor/memory';
+import { readF32, write } from '../engine/tensor/memory';
 import { compile } from '../engine/tensor/step';
 import { testDevice } from '../engine/testing/device';
 import { countTrainable } from '../training/attach';
@@ -14,6 +14,7 @@ import { type LoadedModel, freeWeights } from '../training/loaded';
 import { StoppedError } from '../util/errors';
 import { salt } from './salt';
 import { type Subject, checks } from './testing/conformance';
+import { weightOf } from './testing/logits';
 import { preparation } from './testing/prepared';
 import { normals } from './testing/random';
 import { type RunSetup, SHAPE, createRun, numbersOf, randomBatch, startOf, trained, unlabelled } from './testing/runs';
@@ -233,6 +234,21 @@ describe.each([['as published', {}], ['the values alone', { top: 1 }], ['the blo
   // A block of all values, with what these two add to every number, is several times the weight: no bound of theirs is meant for that.
   const tooFar = (what: string) => 'top' in fields && fields.top === 0 && /^(merged|loss, gradient)/.test(what);
   test.each(Object.entries(checks).filter(([what]) => wanted.test(what) && !tooFar(what)))('%s', (__, check) => check(subject, { method: salt as unknown as Method, fields: { width: WIDTH, ...fields } }));
+});
+
+test('a layer of zeros, with no direction above another, stays finite and starts as it is', async () => {
+  const other = await loadTiny(device);
+  const { weight, shape: [out, inn] } = other.network.sites.get(K)!;
+  write(device, weight, new Float32Array(out * inn));
+  const at = setup({ lambda: 0.01 }, { loaded: other, training: { steps: 2 } });
+  const { run } = await createRun(at);
+  expect((await weightOf(device, run.attachment.adapters.get(K)!)).every((x) => x === 0)).toBe(true);
+  run.dispose();
+  await trained(at, async ({ reason, checkpoint }) => {
+    expect(reason).toBe('finished');
+    for (const [name, values] of await numbersOf(checkpoint)) expect(values.every(Number.isFinite), name).toBe(true);
+  });
+  freeWeights(device, other);
 });
 
 test('stopping while weights are decomposed ends it, and nothing stays on the device', async () => {
