@@ -13,7 +13,7 @@ import { hostMatrix, multiply, transpose } from '../engine/linalg/host/matrix';
 import { singularValues } from '../engine/linalg/host/svd';
 import { bytesSource } from '../formats/safetensors';
 import { detach } from '../training/attach';
-import { mergedWeights } from '../training/export';
+import { exportValues, mergedWeights } from '../training/export';
 import { attachFolder } from '../training/import';
 import { type LoadedModel, freeWeights } from '../training/loaded';
 import { ConfigError } from '../util/errors';
@@ -62,10 +62,12 @@ describe('one layer in double precision', () => {
     const step = await compile(device, graph, { keep: [y, weight, dx] });
     step.run();
     const read = { y: await step.read(y), weight: await step.read(weight), dx: await step.read(dx) };
+    const { values } = (await exportValues(device, run.attachment)).find((each) => each.site.name === DOWN)!;
+    const lora = run.attachment.adapters.get(DOWN)!.lora!(values);
     step.dispose();
     for (const t of [x, g]) free(device, t);
     run.dispose();
-    return { ...read, W: hostMatrix(OUT, IN, await readF32(device, site.weight)), x: hostMatrix(T, IN, xs), g: hostMatrix(T, OUT, gs), of };
+    return { ...read, lora, W: hostMatrix(OUT, IN, await readF32(device, site.weight)), x: hostMatrix(T, IN, xs), g: hostMatrix(T, OUT, gs), of };
   }
 
   test('y, and what flows to the layer below: (G + s G Bₛ Aₛ) W + s G Bₚ Aₚ', async () => {
@@ -84,13 +86,25 @@ describe('one layer in double precision', () => {
     expect(share(sum(adapted.data, branch(adapted, As, Bs), s), y)).toBeGreaterThan(0.05);
   });
 
+  test('W + scale · B A of the exported factors is W + s (Bₚ Aₚ + Bₛ Aₛ W)', async () => {
+    const { lora: { rank, scale, A, B }, weight, W, of } = await layer({});
+    expect([rank, scale]).toEqual([rp + rs, s]);
+    const sum = (a: ArrayLike<number>, b: ArrayLike<number>, k: number) => Float64Array.from(a, (v, i) => v + k * b[i]!);
+    const merged = sum(sum(W.data, multiply(of('lora_B', OUT), of('lora_A', rp)).data, s), multiply(multiply(of('sequential_B', OUT), of('sequential_A', rs)), W).data, s);
+    expect(share(sum(W.data, multiply(hostMatrix(OUT, rank, B), hostMatrix(rank, IN, A)).data, scale), merged)).toBeLessThan(1e-6);
+    expect(share(weight, merged)).toBeLessThan(1e-6);
+  });
+
   test('the sequential head alone changes W within its own rows’ space, by at most its rank', async () => {
-    const { weight, W } = await layer({ parallelRank: 0 });
+    const { weight, W, lora } = await layer({ parallelRank: 0 });
     const delta = hostMatrix(OUT, IN, weight.map((w, i) => w - W.data[i]!));
     // W [32, 48] has 32 independent rows in 48 dimensions.
     const { Q } = qr(transpose(W));
     const inside = multiply(multiply(delta, Q), transpose(Q));
     expect(share(inside.data, delta.data)).toBeLessThan(2e-6);
+    // Of the factors alone, without the rounding of W + ΔW − W.
+    const product = multiply(hostMatrix(OUT, rs, lora.B), hostMatrix(rs, IN, lora.A));
+    expect(share(multiply(multiply(product, Q), transpose(Q)).data, product.data)).toBeLessThan(1e-6);
     const values = singularValues(delta.data, OUT, IN);
     expect(values[rs - 1]!).toBeGreaterThan(1e-3);
     expect(values[rs]! / values[0]!).toBeLessThan(1e-5);
@@ -195,7 +209,18 @@ test('dropout acts on the rank-wide middle in training only', async () => {
   run.dispose();
 });
 
-test('no head at all, or one wider than a layer, is refused', async () => {
-  await expect(createRun(setup({ parallelRank: 0, sequentialRank: 0 }))).rejects.toThrow(/nothing to train/);
-  await expect(createRun(setup({ sequentialRank: 40 }))).rejects.toThrow(/sequentialRank: 40 is above the rank/);
+test.each([
+  [{ parallelRank: 0, sequentialRank: 0 }, 'parallelRank and sequentialRank are both 0, so there is nothing to train', 'Give one of them a value from 1 on.'],
+  [{ parallelRank: 17 }, 'parallelRank: 17 is above the rank that model.layers.0.self_attn.k_proj [16, 32] can have', 'Give a value from 1 to 16, or leave that layer out of the targets.'],
+  [{ sequentialRank: 17 }, 'sequentialRank: 17 is above the rank that model.layers.0.self_attn.k_proj [16, 32] can have', 'Give a value from 1 to 16, or leave that layer out of the targets.'],
+])('%j is refused', async (fields, message, hint) => {
+  expect(await createRun(setup(fields)).then(() => null, (error: ConfigError) => [error.name, error.message, error.hint])).toEqual(['ConfigError', message, hint]);
+});
+
+test.each(['Llama', 'GPT-2'])('with inner biases, too, the output at the start is the base’s bit for bit: %s', async (which) => {
+  const model = which === 'Llama' ? loaded : gpt2;
+  const { run } = await createRun(setup({ biases: true, scale: 1.5 }, { loaded: model }));
+  const batch = randomBatch('hydra');
+  expect(await logitsOf(device, model, run.attachment.adapters, batch)).toEqual(await logitsOf(device, model, noAdapters, batch));
+  run.dispose();
 });

@@ -2,12 +2,19 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Device } from '../engine/gpu/device';
 import { singularValues } from '../engine/linalg/host/svd';
+import { readsOf, writesOf } from '../engine/tensor/graph';
 import { readF32, write } from '../engine/tensor/memory';
 import { testDevice } from '../engine/testing/device';
+import { attach } from '../training/attach';
+import { bind } from '../training/contract';
 import { type LoadedModel, freeWeights } from '../training/loaded';
-import { frozenColumns, ranksFor } from './lamda';
+import { recordTraining } from '../training/step';
+import type { ConfigError } from '../util/errors';
+import { frozenColumns, lamda, ranksFor } from './lamda';
+import { methodFor } from './registry';
+import { checks } from './testing/conformance';
 import { share } from './testing/logits';
-import { type RunSetup, createRun, numbersOf, startOf, trained } from './testing/runs';
+import { type RunSetup, createRun, numbersOf, plain, startOf, trained } from './testing/runs';
 import { LLAMA, loadTiny } from './testing/tiny';
 
 const RANK = 4;
@@ -50,6 +57,32 @@ describe('the start', () => {
       expect(numbers.has(`param.${Q0}.lamda_start`)).toBe(false);
     });
   });
+
+  const promised = /^(at the start|apply|merged weights|the exported files)/;
+  describe.each([{ init: 'spectral-zero' }, { init: 'repo' }, { plus: true }])('of every kind is the base’s output and leaves as an exact LoRA: %j', (fields) => {
+    test.each(Object.entries(checks).filter(([what]) => promised.test(what)))('%s', (_, check) => check(
+      { name: 'LaMDA’s tiny Llama', config: LLAMA, changed: /v_proj/, device, loaded, fresh: () => loadTiny(device) },
+      { method: lamda as never, fields: { rank: RANK, alpha: 8, ...fields }, start: 'plus' in fields ? 'close' : 'bits' },
+    ));
+  });
+});
+
+test('what a token leaves for the backward pass is r numbers, not the layer’s input', () => {
+  const DOWN = 'model.layers.1.mlp.down_proj';
+  /** Whether the backward pass reads x [tokens, in], and x Aᵀ [tokens, r]. */
+  const kept = (slug: string, fields: Settings) => {
+    const bound = bind(methodFor(slug), { rank: RANK, ...fields });
+    const attachment = attach(loaded.network, bound, DOWN);
+    const { graph } = recordTraining(loaded, bound, attachment, { ...plain, batch: 2, seq: 10 });
+    const A = attachment.adapters.get(DOWN)!.params.A!.tensor;
+    const down = graph.commands.find((command) => !command.backward && readsOf(command).some((t) => t.id === A.id))!;
+    const [x] = readsOf(down).filter((t) => t.id !== A.id);
+    const [low] = writesOf(down);
+    const read = new Set(graph.commands.filter(({ backward }) => backward).flatMap((command) => readsOf(command).map((t) => t.id)));
+    return [read.has(x!.id), read.has(low!.id)];
+  };
+  expect(kept('lamda', {})).toEqual([false, true]);
+  expect(kept('lora', {})).toEqual([true, true]);
 });
 
 test('columns freeze one after another, the largest singular value first, and hold bit for bit through momentum and decay; then B’s moments are gone', async () => {
@@ -115,13 +148,24 @@ describe('LaMDA++', () => {
     expect(receipt.ranks).toEqual(ranks);
     expect(Object.values(ranks).reduce((a, b) => a + b)).toBe(14 * RANK);
     expect(ranks[Q0]).toBe(RANK / 2);
+    const energy = await Promise.all(Object.keys(ranks).map(async (name) => {
+      const { weight, shape: [out, inn] } = other.network.sites.get(name)!;
+      const squares = [...singularValues(await readF32(device, weight), out, inn)].map((x) => x * x);
+      const sum = (xs: readonly number[]) => xs.reduce((a, b) => a + b, 0);
+      return sum(squares.slice(0, RANK)) / sum(squares);
+    }));
+    expect(Object.values(ranks)).toEqual(ranksFor(energy, RANK));
+    expect(new Set(energy.map((e) => e.toFixed(3))).size).toBeGreaterThan(3);
     let half = new Uint8Array();
     await trained({ ...at, save: (bytes, step) => { if (step === 2) half = bytes as Uint8Array<ArrayBuffer>; } }, () => {});
     await trained({ ...at, resume: half }, async ({ run }) => expect((await run.exportPeft('tiny')).receipt.sha256).toBe(receipt.sha256));
     freeWeights(device, other);
   });
 
-  test('an odd mean is refused', async () => {
-    await expect(createRun(setup({ plus: true, rank: 3 }))).rejects.toThrow(/rank: LaMDA\+\+ gives layers halves of the mean rank, and 3 is odd/);
+  test('an odd mean is refused, and one of which twice is more than a layer has', async () => {
+    const refusal = async (fields: Settings) => createRun(setup(fields)).then(() => null, (error: ConfigError) => [error.name, error.message, error.hint]);
+    expect(await refusal({ plus: true, rank: 3 })).toEqual(['ConfigError', 'rank: LaMDA++ gives layers halves of the mean rank, and 3 is odd', 'Give 4.']);
+    expect(await refusal({ plus: true, rank: 18 })).toEqual(['ConfigError', `rank: LaMDA++ may give a layer twice the mean rank, 36, and ${Q0} [32, 32] has 32`, 'Give an even value from 2 to 16, or leave that layer out of the targets.']);
+    expect(await refusal({ rank: 33 })).toEqual(['ConfigError', `rank: 33 is above the rank that ${Q0} [32, 32] can have`, 'Give a value from 1 to 32, or leave that layer out of the targets.']);
   });
 });

@@ -7,7 +7,7 @@ import { type SiteValues, defineMethod } from '../training/contract';
 import type { HeatmapData } from '../training/card';
 import type { RunState } from '../training/host';
 import { ConfigError } from '../util/errors';
-import { checkRank, dropoutField, rankField } from './shared/low-rank';
+import { checkRank, dropoutField, rankField, shortestSide } from './shared/low-rank';
 
 export const lamda = defineMethod({
   info: {
@@ -40,7 +40,9 @@ export const lamda = defineMethod({
 
   check(sites, { rank, plus }) {
     if (plus && rank % 2 !== 0) throw new ConfigError(`rank: LaMDA++ gives layers halves of the mean rank, and ${rank} is odd`, `Give ${rank + 1}.`);
-    checkRank(sites, plus ? 2 * rank : rank, plus ? 'rank (LaMDA++: twice the mean)' : 'rank');
+    const { most, whose } = shortestSide(sites);
+    if (plus && 2 * rank > most) throw new ConfigError(`rank: LaMDA++ may give a layer twice the mean rank, ${2 * rank}, and ${whose} has ${most}`, `Give an even value from 2 to ${2 * Math.floor(most / 4)}, or leave that layer out of the targets.`);
+    checkRank(sites, rank);
   },
 
   async prepare(host, { rank, init, plus }) {

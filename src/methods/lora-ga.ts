@@ -10,7 +10,7 @@ import type { ConfigOf } from '../training/fields';
 import type { Preparation } from '../training/host';
 import { ConfigError, DataError } from '../util/errors';
 import { watchedBy } from './shared/decompose';
-import { alphaField, branchApply, branchWeight, concatenated, dropoutField, rankField, scaleOf, scalingField } from './shared/low-rank';
+import { alphaField, branchApply, branchWeight, concatenated, dropoutField, rankField, scaleOf, scalingField, shortestSide } from './shared/low-rank';
 import { rowsBySite } from './shared/views';
 
 /** Gradients on the host that are decomposed together. */
@@ -77,9 +77,8 @@ export const loraGa = defineMethod({
   },
 
   check(sites, { rank }) {
-    const narrow = sites.reduce((a, b) => (Math.min(...b.shape) < Math.min(...a.shape) ? b : a));
-    const most = Math.floor(Math.min(...narrow.shape) / 2);
-    if (rank > most) throw new ConfigError(`rank: the start takes ${2 * rank} directions, but ${narrow.name} [${narrow.shape.join(', ')}] has ${Math.min(...narrow.shape)}`, `Give a value from 1 to ${most}, or leave that layer out of the targets.`);
+    const { most, whose } = shortestSide(sites);
+    if (2 * rank > most) throw new ConfigError(`rank: the start takes ${2 * rank} directions, but ${whose} has ${most}`, `Give a value from 1 to ${Math.floor(most / 2)}, or leave that layer out of the targets.`);
   },
 
   prepare: starts,

@@ -4,10 +4,11 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Device } from '../engine/gpu/device';
 import { eigh, sylvester } from '../engine/linalg/host/eigen';
 import { type HostMatrix, combine, dot, frobenius, hostMatrix, identity, multiply, scaleRows, transpose } from '../engine/linalg/host/matrix';
+import { qr } from '../engine/linalg/host/qr';
 import { pinv } from '../engine/linalg/host/svd';
 import type { LinearSite } from '../engine/nn/site';
 import { Graph, writesOf } from '../engine/tensor/graph';
-import { free, upload } from '../engine/tensor/memory';
+import { free, readF32, upload } from '../engine/tensor/memory';
 import { compile } from '../engine/tensor/step';
 import { elements, tensor } from '../engine/tensor/tensor';
 import { testDevice } from '../engine/testing/device';
@@ -15,6 +16,7 @@ import { attach } from '../training/attach';
 import { type Method, bind } from '../training/contract';
 import { type LoadedModel, freeWeights } from '../training/loaded';
 import { recordTraining } from '../training/step';
+import type { ConfigError } from '../util/errors';
 import { adjusted, gramsOf, loraPro } from './lora-pro';
 import { type Subject, checks } from './testing/conformance';
 import { normals } from './testing/random';
@@ -131,6 +133,18 @@ describe('the adjusted pair', () => {
     straight.forEach((step, i) => expect(relative(other[i]!, step)).toBeLessThan(2e-5));
   });
 
+  test.each([1e-8, 0.05])('is the one with δ = %d on the diagonals of BᵀB and A Aᵀ', async (damping) => {
+    const [f, G] = [factors(), dense()];
+    const own = f.map((pair, i) => autograd(pair, G[i]!));
+    const { pairs } = await onDevice(f, own, true, damping);
+    pairs.forEach((pair, i) => {
+      const want = reference(f[i]!, own[i]!, true, damping);
+      for (const part of ['A', 'B'] as const) expect(relative(pair[part], want[part])).toBeLessThan(1e-4);
+      const other = reference(f[i]!, own[i]!, true, damping === 0.05 ? 1e-8 : 0.05);
+      for (const part of ['A', 'B'] as const) expect(relative(other[part], want[part])).toBeGreaterThan(1e-2);
+    });
+  });
+
   test('with B at 0, A stays, and B moves by g_B (A Aᵀ)⁻¹ / s²; with a B of lower rank the projection is the one onto what it spans', async () => {
     const G = dense();
     const zero = factors().map(({ A, B }) => ({ A, B: scaled(B, 0) }));
@@ -200,6 +214,34 @@ describe('a run', () => {
     }
   });
 
+  test('of a rank that reaches the whole weight is full fine-tuning with AdamW, but for terms of η²', async () => {
+    const [out, inn] = loaded.network.sites.get(K)!.shape;
+    // Clipping is not to reach its steps.
+    const training = { steps: 3, lr: 3e-4, clip: 0.01 };
+    const whole = { rank: out, alpha: SCALE * out };
+    const [A, B] = [random(out, inn, 'whole A', 0.3), qr(random(out, out, 'whole B')).Q];
+    const at = (slug: string, fields: Settings): RunSetup => ({ device, loaded, slug, targets: K, data: one, fields, training });
+    const product = (numbers: ReadonlyMap<string, Float32Array>) => scaled(multiply(hostMatrix(out, out, numbers.get(`param.${K}.lora_B`)!), hostMatrix(out, inn, numbers.get(`param.${K}.lora_A`)!)), SCALE);
+    const moved = async (from: RunSetup, start: (name: string, was: Float32Array) => Float32Array, weight: (numbers: ReadonlyMap<string, Float32Array>) => HostMatrix) => {
+      const resume = await startOf(from, start);
+      return minus(weight(await trained({ ...from, resume }, ({ checkpoint }) => numbersOf(checkpoint))), weight(await numbersOf(resume)));
+    };
+    const factor = (name: string) => Float32Array.from((name.endsWith('lora_A') ? A : B).data);
+    const pro = await moved(at('lora-pro', whole), factor, product);
+    const base = await readF32(device, loaded.network.sites.get(K)!.weight);
+    const merged = scaled(multiply(B, A), SCALE).data.map((x, i) => x + base[i]!);
+    const full = await moved({ ...at('full', { norms: false, embeddings: false }), training: { ...training, clip: 0 } }, () => Float32Array.from(merged), (numbers) => hostMatrix(out, inn, numbers.get(`param.${K}.full_weight`)!));
+    expect(relative(pro, full)).toBeLessThan(1e-2);
+    // Adam on the two factors apart, which is LoRA, is another step.
+    expect(relative(await moved(at('lora', whole), factor, product), full)).toBeGreaterThan(0.3);
+  });
+
+  test('refuses a rank above the matrix', async () => {
+    expect(await createRun(setup({ rank: 17 })).then(() => null, (error: ConfigError) => [error.name, error.message, error.hint])).toEqual([
+      'ConfigError', `rank: 17 is above the rank that ${K} [16, 32] can have`, 'Give a value from 1 to 16, or leave that layer out of the targets.',
+    ]);
+  });
+
   test('never makes a gradient of a frozen weight', () => {
     const bound = bind(loraPro as unknown as Method, { rank: RANK });
     const attachment = attach(loaded.network, bound, DOWN);
@@ -214,10 +256,10 @@ describe('a run', () => {
 });
 
 /** The adjusted pair in double precision. */
-function reference({ A, B }: HostPair, own: HostPair, joined: boolean): HostPair {
+function reference({ A, B }: HostPair, own: HostPair, joined: boolean, damping = 1e-8): HostPair {
   const damped = (gram: HostMatrix) => {
     const { values, vectors } = eigh(gram);
-    return multiply(transpose(vectors), scaleRows(vectors, values.map((v) => 1 / (v + 1e-8))));
+    return multiply(transpose(vectors), scaleRows(vectors, values.map((v) => 1 / (v + damping))));
   };
   const [BB, AA] = [multiply(transpose(B), B), multiply(A, transpose(A))];
   const [left, right] = [damped(BB), damped(AA)];

@@ -7,7 +7,7 @@ import { type AttachContext, type SiteValues, defineMethod } from '../training/c
 import type { HeatmapData } from '../training/card';
 import { ConfigError } from '../util/errors';
 import { shuffle } from '../util/random';
-import { alphaField, dropoutField } from './shared/low-rank';
+import { alphaField, checkRank, dropoutField } from './shared/low-rank';
 
 export const mos = defineMethod({
   info: {
@@ -23,7 +23,7 @@ export const mos = defineMethod({
     fields: {
       equivalentRank: { kind: 'int', label: 'Equivalent rank e', help: 'The budget: as many trained parameters as a LoRA of this rank.', source: 'Wang et al. 2024', default: 2, min: 1, max: 256, log: true },
       privateRank: { kind: 'int', label: 'Private rank p', help: 'How much of the budget belongs to one layer alone; 0 shares everything.', default: 1, min: 0, max: 256 },
-      rank: { kind: 'int', label: 'Rank r', help: 'Of each layer’s LoRA, at most p + (e − p)·L with L layers of a kind; 0 takes 8, or that limit where it is lower.', default: 0, min: 0, max: 256 },
+      rank: { kind: 'int', label: 'Rank r', help: 'Of each layer’s LoRA, at most p + (e − p)·L with L layers of a kind, nor above their shorter side; 0 takes 8, or that limit where it is lower.', default: 0, min: 0, max: 256 },
       shards: { kind: 'int', label: 'Shards a vector l', help: 'Pieces that a row of A and a column of B are joined from; must divide the layer’s sides.', default: 4, min: 1, max: 64 },
       alpha: { ...alphaField, help: 'Strength of the adapter: ΔW is scaled by alpha / r, the rank itself and not the equivalent one.' },
       ownPicks: { kind: 'bool', label: 'Own picks', help: 'Every layer draws shards of its own; off gives all layers of a kind the same public shards.', default: true },
@@ -38,12 +38,19 @@ export const mos = defineMethod({
   check(sites, config) {
     const { equivalentRank: e, privateRank: p, shards: l } = config;
     if (p > e) throw new ConfigError(`privateRank: ${p} is above the equivalent rank, ${e}`, `Give a value from 0 to ${e}.`);
-    const odd = sites.find(({ shape }) => shape.some((side) => side % l !== 0));
-    if (odd) throw new ConfigError(`shards: ${l} does not divide the sides of ${odd.name} [${odd.shape.join(', ')}]`, 'Give a number that divides both, or leave that layer out of the targets.');
+    checkRank(sites, e, 'equivalentRank');
+    const divides = (pieces: number) => ({ shape }: LinearSite) => shape.every((side) => side % pieces === 0);
+    const odd = sites.find((site) => !divides(l)(site));
+    if (odd) {
+      const all = Array.from({ length: 64 }, (_, i) => i + 1).filter((pieces) => sites.every(divides(pieces)));
+      throw new ConfigError(`shards: ${l} does not divide the sides of ${odd.name} [${odd.shape.join(', ')}]`, `Give one of ${all.join(', ')}, or leave that layer out of the targets.`);
+    }
     for (const [kind, layers] of kindsOf(sites)) {
-      const [r, limit] = [rankOf(config, layers.length), limitOf(config, layers.length)];
+      const { shape } = layers[0] as LinearSite;
+      const [r, limit] = [rankOf(config, layers.length, shape), limitOf(config, layers.length, shape)];
       if (r < e || r > limit) {
-        throw new ConfigError(`rank: ${r} does not fit ${layers.length} layers of ${kind} at equivalent rank ${e} and private rank ${p}`, `Give a value from ${e} to ${limit}${p === e ? ' (all is private, so that is LoRA)' : ''}, or 0.`);
+        const range = limit === e ? `Give ${e}` : `Give a value from ${e} to ${limit}`;
+        throw new ConfigError(`rank: ${r} does not fit ${layers.length} layers of ${kind} at equivalent rank ${e} and private rank ${p}`, `${range}${p === e ? ' (all is private, so that is LoRA)' : ''}, or 0.`);
       }
     }
   },
@@ -52,7 +59,7 @@ export const mos = defineMethod({
     const [out, inn] = site.shape;
     const { shards: l } = config;
     const { kind, layers, at } = placeOf(site, context.sites);
-    const rank = rankOf(config, layers);
+    const rank = rankOf(config, layers, site.shape);
     const n = config.equivalentRank * layers * l;
     const poolA = context.param(`mos.${kind}.pool_A`, [n, inn / l], { kind: 'kaimingUniform', fanIn: inn });
     const poolB = context.param(`mos.${kind}.pool_B`, [n, out / l], { kind: 'zeros' });
@@ -102,9 +109,9 @@ function placeOf(site: LinearSite, sites: readonly LinearSite[]): { kind: string
   return { kind, layers: same.length, at: same.findIndex(({ name }) => name === site.name) };
 }
 
-/** Public vectors are (e − p)·L, and a layer draws none of their shards twice. */
-const limitOf = ({ equivalentRank: e, privateRank: p }: Budget, layers: number) => p + (e - p) * layers;
-const rankOf = (budget: Budget, layers: number) => budget.rank || Math.min(Math.max(8, budget.equivalentRank), limitOf(budget, layers));
+/** Public vectors are (e − p)·L, and a layer draws none of their shards twice; nor has it a rank above its sides. */
+const limitOf = ({ equivalentRank: e, privateRank: p }: Budget, layers: number, shape: readonly number[]) => Math.min(p + (e - p) * layers, ...shape);
+const rankOf = (budget: Budget, layers: number, shape: readonly number[]) => budget.rank || Math.min(Math.max(8, budget.equivalentRank), limitOf(budget, layers, shape));
 
 /** Where a list's public picks are drawn from. */
 function drawOf(which: 'A' | 'B', kind: string, site: LinearSite, { ownPicks, apart, indexSeed }: { ownPicks: boolean; apart: boolean; indexSeed: number }, { seed }: AttachContext) {

@@ -13,6 +13,7 @@ import { bytesSource, openSafetensors } from '../formats/safetensors';
 import { attachFiles, detach } from '../training/attach';
 import type { HeatmapData } from '../training/card';
 import { type LoadedModel, freeWeights } from '../training/loaded';
+import type { ConfigError } from '../util/errors';
 import { sora } from './sora';
 import { logitsOf, share } from './testing/logits';
 import { normals } from './testing/random';
@@ -203,6 +204,18 @@ describe('ξ over a run', () => {
       expect(share(after.get(`param.${Q0}.lora_A`)!, before.get(`param.${Q0}.lora_A`)!.map((x) => x * decayed))).toBeLessThan(3e-6);
     });
     await trained(setup({ ...staged, xiSpacing: 'log' }, { data: unlabelled, training: linear }), ({ series }) => close([series.xi![0]!, series.xi![5]!, series.xi![8]!], [0.01, 0.02, 0.04]));
+  });
+
+  test.each([
+    [{ stages: 2, xi: 0.02, xiMax: 0.02 }, 'xiMax: the thresholds of 2 stages rise from ξ, 0.02, and 0.02 is not above it', 'Give a value above 0.02, at most 1, or a single stage.'],
+    [{ stages: 2, xi: 0, xiSpacing: 'log' }, 'xi: thresholds that rise by equal factors cannot begin at 0', 'Give a value above 0 and below 0.0007, or space them evenly.'],
+    [{ rank: 33 }, `rank: 33 is above the rank that ${Q0} [32, 32] can have`, 'Give a value from 1 to 32, or leave that layer out of the targets.'],
+  ])('%j is refused', async (fields, message, hint) => {
+    expect(await createRun(setup(fields)).then(() => null, (error: ConfigError) => [error.name, error.message, error.hint])).toEqual(['ConfigError', message, hint]);
+  });
+
+  test('a single stage asks nothing of what later ones would use', async () => {
+    (await createRun(setup({ xi: 0.02, xiMax: 0 }))).run.dispose();
   });
 
   test('a run resumed in the middle of a stage goes on bit for bit', async () => {

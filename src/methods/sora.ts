@@ -4,6 +4,7 @@ import { softThreshold } from '../engine/optim/soft-threshold';
 import { countNonzero } from '../engine/optim/count-nonzero';
 import { add, l1Norm, scale as scaled } from '../engine/ops';
 import { defineMethod } from '../training/contract';
+import { ConfigError } from '../util/errors';
 import { alphaField, branchApply, branchWeight, checkRank, dropoutField, rankField, scaleOf } from './shared/low-rank';
 import { magnitudes } from './shared/views';
 
@@ -58,7 +59,12 @@ export const sora = defineMethod({
     views: [{ id: 'gates', kind: 'heatmap', title: 'Gates', rows: 'module', columns: 'rank', help: '|g| of every rank. Zero is closed: it leaves the adapter, unless its gradient opens it again.' }],
   },
 
-  check: (sites, { rank }) => checkRank(sites, rank),
+  check(sites, { rank, stages, xi, xiMax, xiSpacing }) {
+    checkRank(sites, rank);
+    if (stages === 1) return;
+    if (xiMax <= xi) throw new ConfigError(`xiMax: the thresholds of ${stages} stages rise from ξ, ${xi}, and ${xiMax} is not above it`, `Give a value above ${xi}, at most 1, or a single stage.`);
+    if (xiSpacing === 'log' && xi === 0) throw new ConfigError('xi: thresholds that rise by equal factors cannot begin at 0', `Give a value above 0 and below ${xiMax}, or space them evenly.`);
+  },
 
   attach(site, config, context) {
     const [out, inn] = site.shape;
@@ -125,7 +131,7 @@ const stretch = ({ xiUnit }: { xiUnit: string }, steps: number) => (xiUnit === '
 function stageXi({ xi, xiMax, xiSpacing, stages }: { xi: number; xiMax: number; xiSpacing: string; stages: number }, i: number): number {
   if (stages === 1) return xi;
   const t = i / (stages - 1);
-  return xiSpacing === 'log' && xi > 0 ? xi * (xiMax / xi) ** t : xi + (xiMax - xi) * t;
+  return xiSpacing === 'log' ? xi * (xiMax / xi) ** t : xi + (xiMax - xi) * t;
 }
 
 const ranks = (gate: Float32Array, wanted: (g: number, rank: number) => boolean) => [...gate.keys()].filter((r) => wanted(gate[r] as number, r));

@@ -54,11 +54,17 @@ export function concatenated(scale: number, rank: number, now: { A: Float32Array
   return { rank: 2 * rank, scale, A, B };
 }
 
-/** Refuses a rank above a layer's smaller side. */
-export function checkRank(sites: readonly LinearSite[], rank: number, field = 'rank'): void {
+/** The shortest side of any layer, and which layer has it. */
+export function shortestSide(sites: readonly LinearSite[]): { most: number; whose: string } {
   const most = Math.min(...sites.flatMap(({ shape }) => [...shape]));
   const narrow = sites.find(({ shape }) => Math.min(...shape) === most);
-  if (rank > most) throw new ConfigError(`${field}: ${rank} is above the rank that ${narrow?.name} [${narrow?.shape.join(', ')}] can have`, `Give a value from 1 to ${most}, or leave that layer out of the targets.`);
+  return { most, whose: `${narrow?.name} [${narrow?.shape.join(', ')}]` };
+}
+
+/** Refuses a rank above a layer's smaller side. */
+export function checkRank(sites: readonly LinearSite[], rank: number, field = 'rank'): void {
+  const { most, whose } = shortestSide(sites);
+  if (rank > most) throw new ConfigError(`${field}: ${rank} is above the rank that ${whose} can have`, `Give a value from 1 to ${most}, or leave that layer out of the targets.`);
 }
 
 export const rankField = (label: string, help: string): IntField => ({ kind: 'int', label, help, default: 8, min: 1, max: 256, log: true });
