@@ -1,6 +1,6 @@
 """How far the float32 gradients in the gloss-1m goldens are from exact: BERT once more in double precision, gradients by central
 differences. Writes gloss-1m.rounding.json beside them: {kind: {tensor: largest difference as a share of the largest gradient}}.
-Ten minutes a kind on one core.
+Ten minutes a kind on one core. It reads whole gradients, so it runs before scripts/slim-goldens.mjs.
 usage: python scripts/golden_rounding.py [lora rslora pissa]    needs numpy, scipy, safetensors"""
 import json, os, sys
 import numpy as np

@@ -1,7 +1,7 @@
 """Golden tensors for the architectures that have no checkpoint in the repository: tiny random models, made, run and trained by transformers
 and PEFT on a CPU in float32. For each ID it writes ID/config.json, ID/model.safetensors, ID.safetensors (batch, logits, loss, the gradient of
 every weight) and ID.lora.safetensors (a LoRA of rank 4 on all linear layers of the blocks: start, gradients, ten AdamW steps, end), 50 to 300 kB
-a model. src/training/golden.test.ts takes up every ID that is there.
+a model. src/training/golden.test.ts takes up every ID that is there. `node scripts/slim-goldens.mjs` behind it makes large files small.
 usage: python scripts/make_model_goldens.py [ID ...]      needs torch, transformers, peft, safetensors"""
 import json, os, sys
 import peft, torch, transformers

@@ -4,6 +4,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, test } from 'vitest';
 import rounding from '../../e2e/fixtures/goldens/gloss-1m.rounding.json';
+import { sketch } from '../../e2e/support/sketch.mjs';
 import { fileSource, folderSources } from '../cli/files';
 import type { Device } from '../engine/gpu/device';
 import { type Adapter, type Param, noAdapters } from '../engine/nn/site';
@@ -17,6 +18,8 @@ import { testDevice } from '../engine/testing/device';
 import { openHfFolder } from '../formats/hf-folder';
 import { type SafetensorsFile, openSafetensors } from '../formats/safetensors';
 import { methodFor } from '../methods/registry';
+import { type Kept, kept, namesIn, offBy, whole } from '../methods/testing/kept';
+import { normals } from '../methods/testing/random';
 import { type Attachment, attach, selectSites } from './attach';
 import { bind } from './contract';
 import { Evaluator } from './evaluate';
@@ -40,21 +43,11 @@ async function load(id: string): Promise<LoadedModel> {
   return loaded;
 }
 
-/** Largest difference as a share of the largest wanted value. */
-function share(got: Float32Array, want: Float32Array): number {
-  expect(got.length).toBe(want.length);
-  let [worst, largest] = [0, 0];
-  for (let i = 0; i < want.length; i++) {
-    worst = Math.max(worst, Math.abs((got[i] as number) - (want[i] as number)));
-    largest = Math.max(largest, Math.abs(want[i] as number));
-  }
-  return Number.isNaN(worst) ? Number.NaN : worst / largest;
-}
-
 /** How far the way from `start` to `got` is from the way to `want`, as a share of its length. */
-function moved(got: Float32Array, want: Float32Array, start: Float32Array): number {
+function moved(got: Float32Array, { want, seen }: Kept, start: Float32Array): number {
   const length = (x: Float32Array) => Math.sqrt(x.reduce((sum, v) => sum + v * v, 0));
-  return length(got.map((v, i) => v - (want[i] as number))) / length(want.map((v, i) => v - (start[i] as number)));
+  const [end, begin] = [seen(got), seen(start)];
+  return length(want.map((v, i) => v - (end[i] as number))) / length(want.map((v, i) => v - (begin[i] as number)));
 }
 
 async function batchOf(loaded: LoadedModel, file: SafetensorsFile) {
@@ -92,15 +85,16 @@ describe.each(['tale-1m', 'gpt2-tiny', 'gloss-1m', 'patch-4m', ...tiny])('%s', (
     });
     const step = await compile(device, graph, { keep: [logits, loss, ...grads] });
     step.run(inputs);
-    expect(share(await step.read(logits), await file.f32('logits'))).toBeLessThan(1e-4);
-    expect(share(await step.read(loss), await file.f32('loss'))).toBeLessThan(1e-4);
+    expect(offBy(await step.read(logits), await kept(file, 'logits'))).toBeLessThan(1e-4);
+    expect(offBy(await step.read(loss), await kept(file, 'loss'))).toBeLessThan(1e-4);
     const compared = new Set<string>();
     for (const [i, [name, { tensor: t, transposed }]] of weights.entries()) {
       const got = await step.read(grads[i] as Tensor);
       const [out, inn] = t.shape as [number, number];
-      const half = file.byName.has(`${HALF}${name}`);
+      const half = namesIn(file).includes(`${HALF}${name}`);
       const stored = half ? `${HALF}${name}` : `grad.${name}`;
-      const want = (await file.f32(stored)).map((x) => (half ? x / 1024 : x));
+      const golden = await kept(file, stored);
+      if (half) golden.want.forEach((x, j) => { golden.want[j] = x / 1024; });
       compared.add(stored);
       // Of an attention's key bias the exact gradient is zero: what is stored there is rounding.
       if (/\.(key|k_lin)\.bias$/.test(name)) {
@@ -108,10 +102,10 @@ describe.each(['tale-1m', 'gpt2-tiny', 'gloss-1m', 'patch-4m', ...tiny])('%s', (
         continue;
       }
       const keyPart = name.endsWith('c_attn.bias') ? out / 3 : 0;
-      if (keyPart > 0) for (let j = keyPart; j < 2 * keyPart; j++) got[j] = want[j] = 0;
-      expect(share(transposed ? transpose(got, out, inn) : got, want), name).toBeLessThan(half ? 1e-4 + 2 ** -11 : 1e-4);
+      if (keyPart > 0) for (let j = keyPart; j < 2 * keyPart; j++) got[j] = golden.want[j] = 0;
+      expect(offBy(transposed ? transpose(got, out, inn) : got, golden), name).toBeLessThan(half ? 1e-4 + 2 ** -11 : 1e-4);
     }
-    expect([...file.byName.keys()].filter((name) => name.startsWith('grad') && !compared.has(name))).toEqual([]);
+    expect(namesIn(file).filter((name) => name.startsWith('grad') && !compared.has(name))).toEqual([]);
     step.dispose();
   });
 
@@ -150,22 +144,36 @@ describe.each(['tale-1m', 'gpt2-tiny', 'gloss-1m', 'patch-4m', ...tiny])('%s', (
       losses.push((await step.read(loss))[0] as number);
       if (t === 1) {
         const all = await step.read(logits);
-        expect(share(loaded.task.kind === 'masked-lm' ? masked(all, await base.ints('labels')) : all, await file.f32('logits'))).toBeLessThan(1e-4);
+        expect(offBy(loaded.task.kind === 'masked-lm' ? masked(all, await base.ints('labels')) : all, await kept(file, 'logits'))).toBeLessThan(1e-4);
         for (const [i, p] of trained.entries()) {
-          expect(share(await step.read(grads[i] as Tensor), await file.f32(`grad.${stored(p.name)}`)), p.name).toBeLessThan(1e-4 + stray);
+          expect(offBy(await step.read(grads[i] as Tensor), await kept(file, `grad.${stored(p.name)}`)), p.name).toBeLessThan(1e-4 + stray);
         }
       }
       if (t === 10) {
         // Not by its largest number: where a gradient is all rounding, AdamW still takes a whole step, one way or the other.
-        for (const p of trained) expect(moved(await readF32(device, p.tensor), await file.f32(`final.${stored(p.name)}`), await file.f32(`init.${stored(p.name)}`)), p.name).toBeLessThan(1e-2);
+        for (const p of trained) expect(moved(await readF32(device, p.tensor), await kept(file, `final.${stored(p.name)}`), await file.f32(`init.${stored(p.name)}`)), p.name).toBeLessThan(1e-2);
       }
     }
     const want = await file.f32('losses');
     losses.forEach((value, i) => expect(Math.abs(value - (want[i] as number)), `step ${i + 1}`).toBeLessThan(1e-3));
-    expect([...file.byName.keys()].filter((name) => name.startsWith('grad.'))).toHaveLength(trained.length);
+    expect(namesIn(file).filter((name) => name.startsWith('grad.'))).toHaveLength(trained.length);
     step.dispose();
     adamw.dispose(device);
   });
+});
+
+test('what is kept of a large tensor shows one wrong number, two in each other’s place, and a row turned round', () => {
+  const x = normals(4096, 'large', 1);
+  const large = { want: sketch(x), seen: sketch };
+  expect(offBy(x, large)).toBe(0);
+  const places = Array.from({ length: 100 }, (_, i) => 41 * i);
+  for (const i of places) expect(offBy(x.with(i, (x[i] as number) + 0.01), large)).toBeGreaterThan(1e-4);
+  // Of two that stand in each other's place one pair in 2⁸ has the same signs in every sum.
+  const swapped = places.filter((i) => offBy(x.with(i, x[i + 1] as number).with(i + 1, x[i] as number), large) > 1e-4);
+  expect(swapped.length).toBeGreaterThan(95);
+  expect(offBy(Float32Array.from(x).fill(0, 64, 96), large)).toBeGreaterThan(1e-2);
+  expect(offBy(new Float32Array([...x.subarray(0, 128), ...x.slice(128, 256).reverse(), ...x.subarray(256)]), large)).toBeGreaterThan(1e-2);
+  expect(offBy(x.with(9, Number.NaN), large)).toBeNaN();
 });
 
 test('pair-8m: likeness of pictures and texts, and where a text is read', async () => {
@@ -175,7 +183,7 @@ test('pair-8m: likeness of pictures and texts, and where a text is read', async 
   const evaluator = await Evaluator.create(device, loaded, noAdapters, [2, time]);
   const batch = { input_ids, pixel_values: await file.f32('pixel_values'), text_ends: textEnds(input_ids, time, loaded.info.textEnd as number), labels: Int32Array.of(0, 1) };
   const logits = await evaluator.logitsOf(batch);
-  expect(share(logits, await file.f32('logits_per_image'))).toBeLessThan(1e-4);
+  expect(offBy(logits, await kept(file, 'logits_per_image'))).toBeLessThan(1e-4);
   // Padding behind the end changes nothing; another end does.
   expect(await evaluator.logitsOf({ ...batch, input_ids: input_ids.map((id) => (id === 0 ? 77 : id)) })).toEqual(logits);
   expect(await evaluator.logitsOf({ ...batch, text_ends: batch.text_ends.map((end) => end - 1) })).not.toEqual(logits);
@@ -196,7 +204,7 @@ test('gloss-1m: the class of a text, from the last hidden state of PyTorch', asy
   const got = await evaluator.logitsOf({ input_ids: await u32('input_ids'), attention_mask: await u32('attention_mask'), labels: Int32Array.of(0, 1) });
   const layer = (x: readonly number[], W: Float64Array, b: Float64Array) => [...b].map((bias, o) => x.reduce((sum, v, i) => sum + v * (W[o * x.length + i] as number), bias));
   const want = [0, 1].flatMap((row) => layer(layer([...hidden.subarray(row * 12 * 128, row * 12 * 128 + 128)], P, p).map(Math.tanh), C, c));
-  expect(share(got, Float32Array.from(want))).toBeLessThan(1e-4);
+  expect(offBy(got, whole(Float32Array.from(want)))).toBeLessThan(1e-4);
 });
 
 describe.each(['tale-1m', 'gpt2-tiny'] as const)('pissa of %s', (id) => {
@@ -208,14 +216,17 @@ describe.each(['tale-1m', 'gpt2-tiny'] as const)('pissa of %s', (id) => {
     const attachment = attach(loaded.network, bound, '', { shared });
     for (const { name, shape: [out, inn] } of attachment.sites) {
       const { params, lora } = attachment.adapters.get(name) as Adapter;
-      const of = (kind: string, part: 'A' | 'B') => file.f32(`${kind}.base_model.model.${name}.lora_${part}.weight`);
-      const [A0, B0] = [await of('init', 'A'), await of('init', 'B')];
+      const keyOf = (kind: string, part: 'A' | 'B') => `${kind}.base_model.model.${name}.lora_${part}.weight`;
+      const [A0, B0] = [await file.f32(keyOf('init', 'A')), await file.f32(keyOf('init', 'B'))];
       // Singular vectors are determined up to signs; their product is not.
       const [own, theirs] = [product(initial(params.B as Param), initial(params.A as Param), out, inn), product(B0, A0, out, inn)];
-      expect(share(own, theirs), name).toBeLessThan(1e-4);
-      const exported = lora?.({ A: await of('final', 'A'), B: await of('final', 'B'), A0, B0 });
+      expect(offBy(own, whole(theirs)), name).toBeLessThan(1e-4);
+      const exported = lora?.({ A: await file.f32(keyOf('final', 'A')), B: await file.f32(keyOf('final', 'B')), A0, B0 });
       expect(exported).toMatchObject({ rank: 8, scale: 2 });
-      expect([exported?.A, exported?.B]).toEqual([await of('export', 'A'), await of('export', 'B')]);
+      for (const part of ['A', 'B'] as const) {
+        const { want, seen } = await kept(file, keyOf('export', part));
+        expect(seen(exported?.[part] as Float32Array), name).toEqual(want);
+      }
     }
   });
 });

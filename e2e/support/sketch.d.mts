@@ -1,0 +1,1 @@
+export function sketch(values: ArrayLike<number>): Float32Array<ArrayBuffer>;
