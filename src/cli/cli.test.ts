@@ -445,7 +445,7 @@ describe('data', () => {
     const refused = await lowrank(['data', '--model', MODEL, '--data', at('sheet.csv'), '--columns', 'text=body']);
     expect([refused.code, refused.errors]).toEqual([3, [expect.stringContaining('there is no column "body" for the text: the columns are "question", "answer"')]]);
     const usage = await lowrank(['data', '--model', MODEL, '--data', at('sheet.csv'), '--columns', 'answer']);
-    expect([usage.code, usage.errors[0]]).toEqual([2, "lowrank: data: --columns wants role=column, got 'answer'; roles are text, second, label, prompt, context, completion, system, messages, image, caption"]);
+    expect([usage.code, usage.errors[0]]).toEqual([2, "lowrank: data: --columns wants role=column, got 'answer'; roles are text, second, label, prompt, context, completion, system, messages, image, caption, score"]);
   }, LONG);
 
   test('a Hub that is not there is an error by name', async () => {
@@ -504,6 +504,40 @@ describe('pictures', () => {
     ['a folder for a model of texts', ['data', '--model', MODEL, '--data', at('half-lit')], /a folder: its files are read one at a time/],
     ['a task of another kind of model', ['data', '--model', at('tiny-vit'), '--data', at('half-lit'), '--task', 'instruction'], /the task instruction is not for models of vit; They can learn: image-classification/],
     ['a method that is not for pictures', ['finetune', ...read('--method', 'adalora', '--steps', '1', '--out', at('none'))], /adapts models of kind .*; this one is a vit/],
+  ])('%s is refused', async (_, args, message) => {
+    const { code, errors } = await lowrank(args);
+    expect(code).toBe(3);
+    expect(errors.join()).toMatch(message);
+  });
+});
+
+describe('tasks of an encoder', () => {
+  const GLOSS = join(root, 'public', 'models', 'gloss-1m');
+  const KINDS = ['bird', 'fish', 'tree', 'coin', 'song', 'boat', 'bread', 'star'];
+  const short = ['--batch', '8', '--seq', '16', '--held-out', '0.25', '--seed', '5', '--json'];
+  const finetune = (task: string, data: string, ...more: string[]) => lowrank(['finetune', '--model', GLOSS, '--task', task, '--data', at(data), '--method', 'lora', '--set', 'rank=4', ...short, ...more]);
+
+  test('pairs of texts are matched; eval reads scale and direction of the run and finds what it found', async () => {
+    writeFileSync(at('pairs.csv'), `anchor,positive,score\n${Array.from({ length: 64 }, (_, i) => `${KINDS[i % 8]} of day ${i},the ${KINDS[(i + Math.floor(i / 48)) % 8]} ${i} again,${i < 48 ? 1 : 0}`).join('\n')}\n`);
+    const { code, events, stderr } = await finetune('sentence-embedding', 'pairs.csv', '--steps', '30', '--lr', '3e-3', '--scale', '10', '--symmetric', '--out', at('out-pairs'));
+    expect(code, stderr).toBe(0);
+    expect(stderr).toContain('16 of 64 pairs score below 0.5');
+    const [[first], [done]] = [ofKind(events, 'eval'), ofKind(events, 'done')] as [[Json], [Json]];
+    expect(done.val_loss).toBeLessThan(0.8 * (first.loss as number));
+    expect((done.receipt as Json).max_logit_difference).toBeLessThan(1e-4);
+    expect(json(at('out-pairs', 'run.json')).task).toEqual({ kind: 'sentence-embedding', scale: 10, symmetric: true });
+    const args = ['eval', '--model', GLOSS, '--adapter', at('out-pairs'), '--data', at('pairs.csv'), ...short];
+    const { events: [scored], stderr: told } = await lowrank(args);
+    expect(scored, told).toMatchObject({ recall_1: done.recall_1, recall_5: done.recall_5, rows: expect.any(Number) });
+    expect(scored!.spearman).toBeCloseTo(done.spearman as number, 5);
+    expect(scored!.loss).toBeCloseTo(done.val_loss as number, 5);
+    expect((await lowrank([...args, '--scale', '20'])).events[0]!.loss).not.toBeCloseTo(done.val_loss as number, 2);
+  }, LONG);
+
+  test.each<[string, string[], RegExp]>([
+    ['a scale of nothing', ['finetune', '--model', GLOSS, '--task', 'sentence-embedding', '--data', at('pairs.csv'), '--method', 'lora', '--scale', '0', '--out', at('none')], /scale: .*got 0/],
+    ['one column of texts', ['data', '--model', GLOSS, '--task', 'sentence-embedding', '--data', at('pairs.csv'), '--columns', 'text=anchor'], /"second" is missing: the columns are "anchor", "positive", "score"/],
+    ['tokens for pairs', ['eval', '--model', GLOSS, '--adapter', at('out-pairs'), '--tokens', at('pairs.csv')], /files of tokens have no pairs in them.*--data/],
   ])('%s is refused', async (_, args, message) => {
     const { code, errors } = await lowrank(args);
     expect(code).toBe(3);

@@ -23,10 +23,11 @@ const HELP = `lowrank: fine-tune small models with low-rank adapters on WebGPU
   lowrank finetune --model DIR --data FILE --method SLUG --steps N --batch B --seq T --lr X --seed S --out DIR
                    [--task ${TASK_NAMES.join('|')}]
                    [--set key=value]... [--targets REGEX] [--val FILE] [--eval-every N] [--save-every N] [--resume DIR]
+                   [--scale X] [--symmetric]
                    [--columns role=column,...] [--pack] [--held-out SHARE] [--test SHARE] [--from ADAPTER]
                    [--schedule constant|linear|cosine] [--warmup N] [--weight-decay X] [--clip X] [--weights auto|f32|f16|int8|int4]
   lowrank data     --model DIR [--task TASK] --data FILE [--columns role=column,...] [--seq T] [--seed S] [--held-out SHARE] [--test SHARE] [--pack]
-  lowrank eval     --model DIR [--task TASK] [--adapter DIR]... (--data FILE [--columns ...] [--batch B] [--seq T] [--held-out SHARE --test SHARE --part validation|test --seed S] | --tokens FILE.json [--logits OUT.safetensors]) [--weights f32|f16|int8|int4]
+  lowrank eval     --model DIR [--task TASK] [--adapter DIR]... (--data FILE [--columns ...] [--batch B] [--seq T] [--held-out SHARE --test SHARE --part validation|test --seed S] | --tokens FILE.json [--logits OUT.safetensors]) [--scale X] [--symmetric] [--weights f32|f16|int8|int4]
   lowrank grads    --model DIR --adapter DIR --tokens FILE.json --out OUT.safetensors
   lowrank sample   --model DIR [--adapter DIR]... --prompt TEXT --max N [--temperature X] [--top-k N] [--top-p X] [--stop TEXT]... [--seed S] [--weights KIND]
   lowrank merge    --model DIR --adapter DIR --out DIR [--dtype f32|f16]

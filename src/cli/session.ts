@@ -117,6 +117,7 @@ export interface Tokens extends TokenBatch {
 /** A --tokens file: {"input_ids": [[…]], "labels"?: [[…]], "attention_mask"?: [[…]], "token_type_ids"?: [[…]]}. Labels of causal models default to the ids, −100 where the mask is 0. */
 export function readTokens(path: string, { info, task }: LoadedModel): Tokens {
   if (info.image) throw new DataError(`${path}: files of tokens are for models of text, and this one reads pictures`, 'Give the pictures as --data.');
+  if (task.kind === 'sentence-embedding') throw new DataError(`${path}: files of tokens have no pairs in them, and this task wants pairs`, 'Give the pairs of texts as --data.');
   let text: string;
   try {
     text = readFileSync(path, 'utf8');

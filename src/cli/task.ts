@@ -2,13 +2,13 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type DataFile, type DatasetOptions, type FileDataset, datasetFromFile, datasetFromSplit } from '../data/dataset';
-import { classificationDataset, maskedDataset } from '../data/encoder';
+import { encoderDataset } from '../data/encoder';
 import type { Columns } from '../data/rows';
 import { openPeftFolder } from '../formats/peft-form';
-import type { Task } from '../models/model';
+import { EMBEDDING, type Task } from '../models/model';
 import { type PictureDataOptions, arrangedPictures, picturesFor } from '../training/picture-data';
 import type { LoadedModel } from '../training/loaded';
-import { taskFor } from '../training/task-for';
+import { type TaskWish, taskFor } from '../training/task-for';
 import { TASK_NAMES, type TaskName, columnsText, hasColumns, taskCard } from '../training/tasks';
 import { ColumnsError, ConfigError } from '../util/errors';
 import type { Watch } from '../util/pace';
@@ -23,8 +23,8 @@ export function taskNamed(verb: string, name: string | undefined): TaskName | un
 }
 
 /** The task called `name`, by default what the checkpoint was made for; classes are those of the data, in the checkpoint's or the adapter's order. */
-export async function chooseTask(verb: string, name: string | undefined, config: unknown, data: readonly DataFile[], columns: Columns = {}, adapted?: Task, template?: string): Promise<Task> {
-  return taskFor(config, data, { name: taskNamed(verb, name), columns, adapted, template });
+export async function chooseTask(verb: string, name: string | undefined, config: unknown, data: readonly DataFile[], columns: Columns = {}, { adapted, template, scale, symmetric }: Omit<TaskWish, 'name' | 'columns'> = {}): Promise<Task> {
+  return taskFor(config, data, { name: taskNamed(verb, name), columns, adapted, template, scale, symmetric });
 }
 
 /** The task that the first of these adapters that says so was trained for: in its run.json, or by its PEFT files alone. */
@@ -37,6 +37,7 @@ export async function taskOfAdapters(directories: readonly string[], output: Out
       // An adapter from elsewhere has none.
     }
     const folder = await openPeftFolder(await adapterSources(directory, output));
+    if (folder?.config.task_type === 'FEATURE_EXTRACTION') return EMBEDDING;
     if (folder?.config.task_type !== 'SEQ_CLS') continue;
     const last = folder.weights.entries.find(({ name }) => /\.(classifier|score|classifier\.out_proj)\.weight$/.test(name));
     return { kind: 'sequence-classification', labels: Array.from({ length: last?.shape[0] ?? 2 }, (_, i) => `LABEL_${i}`) };
@@ -60,7 +61,6 @@ async function readFor(loaded: LoadedModel, train: DataFile, validation: DataFil
   }
   if (!tokenizer) throw new ConfigError(`${name}: tokenizer.json is missing`, 'Add the tokenizer of this model to its folder.');
   const all = { ...options, context: info.context };
-  if (task.kind === 'sequence-classification') return classificationDataset(train, validation, task.labels, tokenizer, all, columns);
-  if (task.kind === 'masked-lm') return maskedDataset(train, validation, tokenizer, all, columns);
+  if (task.kind === 'masked-lm' || task.kind === 'sequence-classification' || task.kind === 'sentence-embedding') return encoderDataset(task, train, validation, tokenizer, all, columns);
   return validation ? datasetFromSplit(train, validation, tokenizer, all, columns) : datasetFromFile(train, tokenizer, all, columns, watch);
 }

@@ -33,9 +33,9 @@ export interface DatasetOptions {
 }
 
 export interface Batch {
-  /** [B, T] */
+  /** [B, T]; [2 B, T] of pairs of texts, the first ones before the second ones. */
   input_ids: Uint32Array;
-  /** [B, T]; [B] of classification. */
+  /** [B, T]; [B] of classification, and of pairs the number of the second text. */
   labels: Int32Array;
   /** [B, T], of encoders: 0 = padding. */
   attention_mask?: Uint32Array | undefined;
@@ -45,6 +45,8 @@ export interface Batch {
   pixel_values?: Float32Array | undefined;
   /** [texts], of models that read texts beside pictures: where they are read, among texts · T. */
   text_ends?: Uint32Array | undefined;
+  /** [B], of pairs of texts: how much they belong together, NaN where nothing says so. */
+  scores?: Float32Array | undefined;
   /** Labels that carry loss; of causal language models not counting a row's first position. Weight means by it. */
   lossTokens: number;
 }
@@ -56,7 +58,7 @@ export interface TokenRow { tokens: string[]; /** true where the token carries l
 export interface DataSummary {
   name: string;
   format: 'text' | 'rows' | 'pictures';
-  form: DataForm | 'picture-label' | 'picture-caption';
+  form: DataForm | 'picture-label' | 'picture-caption' | 'text-pair';
   /** SHA-256 of the file, hex. */
   hash: string;
   /** SHA-256 of every token, its loss and its side of the split: equal on the page and on the command line. */

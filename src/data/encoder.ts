@@ -1,8 +1,9 @@
 // Batches for models that read a row in both directions: rows framed by the model's special tokens ([CLS] … [SEP]), with an attention
-// mask; a class a row, or hidden tokens to be guessed. Batches are pure functions of (data, options, step), as in dataset.ts.
+// mask; a class a row, hidden tokens to be guessed, or pairs of texts to be matched. Batches are pure functions of (data, options, step), as in dataset.ts.
 import { ColumnsError, ConfigError, DataError } from '../util/errors';
 import { shuffle, uniform } from '../util/random';
-import { type Batch, type DataFile, type DatasetOptions, type FileDataset, ORDER_STREAM, checkOptions, hashOf, histogram, nearOf, plural, sha256, sidesOf } from './dataset';
+import { type TextPair, readPairs } from './annotated';
+import { type Batch, type DataFile, type DataSummary, type DatasetOptions, type FileDataset, ORDER_STREAM, checkOptions, hashOf, histogram, nearOf, plural, sha256, sidesOf } from './dataset';
 import { encodeText } from './encode';
 import { type Signed, sign } from './near';
 import { type Columns, type LabelRow, type ParsedData, parseRows, plainText } from './rows';
@@ -18,7 +19,7 @@ export interface Example {
   readonly label?: string;
 }
 
-export type EncoderTask = { readonly kind: 'masked-lm' } | { readonly kind: 'sequence-classification'; readonly labels: readonly string[] };
+export type EncoderTask = { readonly kind: 'masked-lm' } | { readonly kind: 'sequence-classification'; readonly labels: readonly string[] } | { readonly kind: 'sentence-embedding' };
 
 const MASK_STREAM = 0x6461_0010;
 const MASK_HELD_STREAM = 0x6461_0011;
@@ -51,7 +52,21 @@ export function classesOf(name: string, rows: readonly Pick<Example, 'label'>[],
   return found.sort((a, b) => Number(a) - Number(b) || (a < b ? -1 : 1));
 }
 
-interface Row { readonly ids: readonly number[]; readonly types: readonly number[]; readonly special: readonly boolean[]; readonly label: number; readonly total: number; readonly signed: Signed }
+/** What the model reads at once, and how many tokens it was before the cut. */
+interface Frame { readonly ids: readonly number[]; readonly types: readonly number[]; readonly special: readonly boolean[]; readonly total: number }
+/** `frames`: one, or the two texts of a pair that are read apart. */
+interface Row { readonly frames: readonly Frame[]; readonly label: number; readonly score?: number; readonly signed: Signed }
+/** What the summary says of the file. */
+type Read = Pick<DataSummary, 'format' | 'form'> & Pick<ParsedData, 'columns' | 'used' | 'leftOut'>;
+
+/** The data of an encoder's task; `validation` has the held-out rows, where it is given. */
+export function encoderDataset(task: EncoderTask, file: DataFile, validation: DataFile | null, tokenizer: Tokenizer, options: DatasetOptions, columns: Columns = {}): Promise<FileDataset> {
+  switch (task.kind) {
+    case 'masked-lm': return maskedDataset(file, validation, tokenizer, options, columns);
+    case 'sequence-classification': return classificationDataset(file, validation, task.labels, tokenizer, options, columns);
+    case 'sentence-embedding': return embeddingDataset(file, validation, tokenizer, options, columns);
+  }
+}
 
 /** Rows of texts with classes, split by `options.holdout` and `options.test`, or with held-out rows of their own. */
 export async function classificationDataset(file: DataFile, validation: DataFile | null, labels: readonly string[], tokenizer: Tokenizer, options: DatasetOptions, columns: Columns = {}): Promise<FileDataset> {
@@ -65,6 +80,40 @@ export async function classificationDataset(file: DataFile, validation: DataFile
   const absent = labels.filter((_, label) => !train.some((row) => row.label === label));
   const warnings = absent.length > 0 ? [`No training row has the label ${absent.map((label) => JSON.stringify(label)).join(', ')}.`] : [];
   return assemble(file, validation, parsed, { train, validation: held, test: part(2) }, warnings, { kind: 'sequence-classification', labels }, tokenizer, options);
+}
+
+/**
+ * Pairs of texts: which of a batch's second texts belongs to a first one. A pair whose score lies in the lower half of the file's does not
+ * belong together: it is not learned from, and held out it counts for the correlation alone.
+ */
+export async function embeddingDataset(file: DataFile, validation: DataFile | null, tokenizer: Tokenizer, options: DatasetOptions, columns: Columns = {}): Promise<FileDataset> {
+  checkOptions(options);
+  const { rows: pairs, ...read } = await readPairs(file, columns);
+  const { rows, low } = encodePairs(file.name, pairs, tokenizer, options.seq);
+  const side = validation ? new Uint8Array(rows.length) : sidesOf(file.name, pairs.map(({ text }) => text), options);
+  const part = (mark: number) => rows.filter((_, i) => side[i] === mark);
+  const train = part(0).filter(({ label }) => label >= 0);
+  if (train.length === 0) throw new DataError(`${file.name}: no pair that belongs together is left to train on`, 'Hold less out, or give more pairs with a score in the upper half.');
+  const held = validation ? encodePairs(validation.name, (await readPairs(validation, columns)).rows, tokenizer, options.seq) : null;
+  const repeated = pairs.length - new Set(pairs.map(({ second }) => second)).size;
+  const warnings = [
+    ...[low, held?.low ?? ''].filter((text) => text !== ''),
+    ...(repeated === 0 ? [] : [`${plural(repeated, 'row')} ${repeated === 1 ? 'repeats' : 'repeat'} the second text of another: in one batch they count as wrong answers to one another.`]),
+    ...(options.batch < 2 ? ['In batches of one pair there is nothing to tell it from: raise the batch.'] : []),
+  ];
+  return assemble(file, validation, { format: 'rows', ...read }, { train, validation: held?.rows ?? part(1), test: part(2) }, warnings, { kind: 'sentence-embedding' }, tokenizer, options);
+}
+
+function encodePairs(name: string, pairs: readonly TextPair[], tokenizer: Tokenizer, seq: number): { rows: Row[]; low: string } {
+  const scores = pairs.flatMap(({ score }) => score ?? []);
+  const [least, most] = scores.reduce(([a, b], score) => [Math.min(a, score), Math.max(b, score)], [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]);
+  const middle = (least + most) / 2;
+  const rows = pairs.map(({ text, second, score }): Row => ({
+    frames: [text, second].map((one) => framed(tokenizer.encode(one, { addSpecial: false }), null, tokenizer, roomOf(name, tokenizer, seq, false))),
+    label: score !== undefined && score < middle ? IGNORED : 0, signed: sign(`${text}\n${second}`), ...(score === undefined ? {} : { score }),
+  }));
+  const low = rows.filter(({ label }) => label < 0).length;
+  return { rows, low: low === 0 ? '' : `${name}: ${low} of ${plural(rows.length, 'pair')} ${low === 1 ? 'scores' : 'score'} below ${middle}, the middle of ${least} to ${most}: ${low === 1 ? 'it is' : 'they are'} not learned from, and held out count for the correlation alone.` };
 }
 
 /** Texts of which some tokens are hidden: rows, or windows of a running text. */
@@ -86,7 +135,7 @@ async function maskedRows(file: DataFile, tokenizer: Tokenizer, seq: number, col
   }
   const ids = await encodeText(parsed.rows[0].text, { ...tokenizer, bos: null, eos: null });
   const room = roomOf(file.name, tokenizer, seq, false);
-  const windows = Array.from({ length: Math.floor(ids.length / room) }, (_, i) => framed([...ids.subarray(i * room, (i + 1) * room)], null, IGNORED, tokenizer, room, NOTHING));
+  const windows = Array.from({ length: Math.floor(ids.length / room) }, (_, i) => ({ frames: [framed([...ids.subarray(i * room, (i + 1) * room)], null, tokenizer, room)], label: IGNORED, signed: NOTHING }));
   if (windows.length === 0) throw new DataError(`${file.name}: too short: ${plural(ids.length, 'token')}, one row wants ${room}`, 'Add text, or lower the row length (seq).');
   return { parsed, rows: windows, keys: [] };
 }
@@ -102,12 +151,12 @@ function encodeRow(name: string, { place, text, second, label }: Example, labels
   const number = label === undefined ? IGNORED : labels.indexOf(label);
   if (label !== undefined && number < 0) throw new DataError(`${name}: ${place}: the label ${JSON.stringify(label)} is none of the classes: ${labels.join(', ')}`, 'Use the same labels in all files.');
   const [a, b] = [text, second].map((part) => (part === undefined ? null : tokenizer.encode(part, { addSpecial: false })));
-  return framed(a as number[], b ?? null, number, tokenizer, roomOf(name, tokenizer, seq, second !== undefined), sign(second === undefined ? text : `${text}\n${second}`));
+  return { frames: [framed(a as number[], b ?? null, tokenizer, roomOf(name, tokenizer, seq, second !== undefined))], label: number, signed: sign(second === undefined ? text : `${text}\n${second}`) };
 }
 
 /** One text, or two, as a row of its own length, cut to `most` tokens; nothing in it is hidden. */
 export function textRow(text: string, second: string | undefined, tokenizer: Tokenizer, most: number): Pick<Batch, 'input_ids' | 'attention_mask' | 'token_type_ids'> {
-  const { ids, types } = encodeRow('the text', { place: '', text, ...(second === undefined ? {} : { second }) }, [], tokenizer, most);
+  const [{ ids, types }] = encodeRow('the text', { place: '', text, ...(second === undefined ? {} : { second }) }, [], tokenizer, most).frames as [Frame];
   return { input_ids: Uint32Array.from(ids), attention_mask: new Uint32Array(ids.length).fill(1), token_type_ids: Uint32Array.from(types) };
 }
 
@@ -119,19 +168,23 @@ function roomOf(name: string, tokenizer: Tokenizer, seq: number, pair: boolean):
 }
 
 /** Cut to `room` tokens, the longer of two texts first, and framed. */
-function framed(a: readonly number[], b: readonly number[] | null, label: number, tokenizer: Tokenizer, room: number, signed: Signed): Row {
+function framed(a: readonly number[], b: readonly number[] | null, tokenizer: Tokenizer, room: number): Frame {
   const total = a.length + (b?.length ?? 0);
   let [keepA, keepB] = [a.length, b?.length ?? 0];
   while (keepA + keepB > room) keepA >= keepB ? keepA-- : keepB--;
-  return { label, signed, total: total + (tokenizer.frame([], b && []).ids.length), ...tokenizer.frame(a.slice(0, keepA), b?.slice(0, keepB) ?? null) };
+  return { total: total + (tokenizer.frame([], b && []).ids.length), ...tokenizer.frame(a.slice(0, keepA), b?.slice(0, keepB) ?? null) };
 }
 
 interface Sides { readonly train: readonly Row[]; readonly validation: readonly Row[]; readonly test: readonly Row[] }
 
-async function assemble(file: DataFile, validationFile: DataFile | null, { format, form, columns, used }: ParsedData, { train, validation, test }: Sides, warnings: string[], task: EncoderTask, tokenizer: Tokenizer, options: DatasetOptions): Promise<FileDataset> {
+async function assemble(file: DataFile, validationFile: DataFile | null, { format, form, columns, used, leftOut }: Read, { train, validation, test }: Sides, warnings: string[], task: EncoderTask, tokenizer: Tokenizer, options: DatasetOptions): Promise<FileDataset> {
   const { batch: size, seq, seed } = options;
   const all = [...train, ...validation, ...test];
-  const cutRows = all.filter((row) => row.total > seq).length;
+  const framesOf = (rows: readonly Row[]) => rows.flatMap(({ frames }) => frames);
+  const lengths = framesOf(all).map(({ total }) => total);
+  const tokensIn = (rows: readonly Row[]) => framesOf(rows).reduce((sum, { ids }) => sum + ids.length, 0);
+  const cutRows = all.filter(({ frames }) => frames.some(({ total }) => total > seq)).length;
+  if (leftOut > 0) warnings.push(`${plural(leftOut, 'row')} without content ${leftOut === 1 ? 'is' : 'are'} left out.`);
   if (cutRows > 0) warnings.push(`${cutRows} of ${plural(all.length, 'row')} ${cutRows === 1 ? 'is' : 'are'} longer than ${seq} tokens and will be cut. Raise the row length (seq) to keep them whole.`);
   if (train.length < size) warnings.push(`There ${train.length === 1 ? 'is' : 'are'} only ${plural(train.length, 'training row')} for batches of ${size}: a batch shows a row more than once.`);
   let shuffled: { epoch: number; order: Uint32Array } | undefined;
@@ -147,23 +200,23 @@ async function assemble(file: DataFile, validationFile: DataFile | null, { forma
     const rows = chosenOf(side, chosen);
     return Array.from({ length: Math.ceil(chosen / size) }, (_, i) => collate(rows.slice(i * size, (i + 1) * size), MASK_HELD_STREAM, i * size));
   };
-  const words = (side: readonly Row[]) => side.map(({ ids, types, label }) => [ids, types, [label]]);
-  const padding = 1 - train.reduce((sum, row) => sum + row.ids.length, 0) / (train.length * seq);
+  const words = (side: readonly Row[]) => side.map(({ frames, label }) => [...frames.flatMap(({ ids, types }) => [ids, types]), [label]]);
+  const padding = 1 - tokensIn(train) / (framesOf(train).length * seq);
   const counted = (label: number) => ({ train: train.filter((row) => row.label === label).length, validation: validation.filter((row) => row.label === label).length, test: test.filter((row) => row.label === label).length });
   return {
     summary: {
       name: file.name, format, form, hash: await fileHash(file), tokensHash: await hashOf([train, validation, test].map(words)), columns: [...columns], used, cells: [],
-      rows: all.length, tokens: all.reduce((sum, row) => sum + row.total, 0), trainRows: train.length, validationRows: validation.length, testRows: test.length,
-      cutRows, cutTokens: all.reduce((sum, row) => sum + row.total - row.ids.length, 0), lengths: histogram(all.map((row) => row.total)),
+      rows: all.length, tokens: lengths.reduce((sum, total) => sum + total, 0), trainRows: train.length, validationRows: validation.length, testRows: test.length,
+      cutRows, cutTokens: framesOf(all).reduce((sum, { total, ids }) => sum + total - ids.length, 0), lengths: histogram(lengths),
       packing: { on: false, rows: train.length, packedRows: train.length, padding, packedPadding: padding },
       classes: task.kind === 'sequence-classification' ? task.labels.map((label, i) => ({ label, ...counted(i) })) : null,
       near: format === 'text' ? { count: 0, examples: [] } : nearOf([...validation, ...test], train),
-      preview: train.slice(0, 5).map((row) => ({ tokens: tokenizer.pieces([...row.ids]), loss: row.ids.map(() => false), total: row.total, cut: row.total - row.ids.length })),
+      preview: framesOf(train).slice(0, 5).map(({ ids, total }) => ({ tokens: tokenizer.pieces([...ids]), loss: ids.map(() => false), total, cut: total - ids.length })),
       warnings,
     },
     ...(validationFile ? { validationHash: await fileHash(validationFile) } : {}),
-    trainTokens: train.reduce((sum, row) => sum + row.ids.length, 0),
-    validationTokens: validation.reduce((sum, row) => sum + row.ids.length, 0),
+    trainTokens: tokensIn(train),
+    validationTokens: tokensIn(validation),
     batch(step) {
       const rows = Array.from({ length: size }, (_, b) => {
         const index = step * size + b;
@@ -177,28 +230,34 @@ async function assemble(file: DataFile, validationFile: DataFile | null, { forma
   };
 }
 
-/** Right-padded; places without a row are padding that nothing attends to, and without a label. Row i is masked by draw `first` + i. */
+/**
+ * Right-padded; places without a row are padding that nothing attends to, and without a label. Row i is masked by draw `first` + i. First
+ * texts of pairs stand before all second ones, and a label says which of these belongs to a first one.
+ */
 function collateRows(rows: readonly Row[], task: EncoderTask, tokenizer: Tokenizer, { batch: size, seq, seed }: DatasetOptions, stream: number, first: number): Batch {
-  const input_ids = new Uint32Array(size * seq).fill(tokenizer.pad);
-  const [attention_mask, token_type_ids] = [new Uint32Array(size * seq), new Uint32Array(size * seq)];
-  const classify = task.kind === 'sequence-classification';
-  const labels = new Int32Array(classify ? size : size * seq).fill(IGNORED);
-  rows.forEach(({ ids, types, special, label }, b) => {
-    input_ids.set(ids, b * seq);
-    token_type_ids.set(types, b * seq);
-    attention_mask.fill(1, b * seq, b * seq + ids.length);
-    if (classify) {
-      labels[b] = label;
-      return;
-    }
-    ids.forEach((id, t) => {
-      const draw = (which: number) => uniform(seed, stream, ((first + b) * seq + t) * 4 + which);
-      if (special[t] || draw(0) >= CHOSEN) return;
-      labels[b * seq + t] = id;
-      const fate = draw(1);
-      if (fate < HIDDEN) input_ids[b * seq + t] = tokenizer.mask as number;
-      else if (fate < OTHER) input_ids[b * seq + t] = Math.floor(draw(2) * tokenizer.vocabSize);
+  const [pairs, masked] = [task.kind === 'sentence-embedding', task.kind === 'masked-lm'];
+  const places = (pairs ? 2 : 1) * size * seq;
+  const input_ids = new Uint32Array(places).fill(tokenizer.pad);
+  const [attention_mask, token_type_ids] = [new Uint32Array(places), new Uint32Array(places)];
+  const labels = new Int32Array(masked ? size * seq : size).fill(IGNORED);
+  const scores = new Float32Array(size).fill(Number.NaN);
+  rows.forEach(({ frames, label, score }, b) => {
+    frames.forEach(({ ids, types }, text) => {
+      const at = (text * size + b) * seq;
+      input_ids.set(ids, at);
+      token_type_ids.set(types, at);
+      attention_mask.fill(1, at, at + ids.length);
     });
+    if (!masked) labels[b] = pairs && label >= 0 ? b : label;
+    if (score !== undefined) scores[b] = score;
   });
-  return { input_ids, labels, attention_mask, token_type_ids, lossTokens: labels.filter((label) => label !== IGNORED).length };
+  if (masked) rows.forEach(({ frames: [frame] }, b) => frame?.ids.forEach((id, t) => {
+    const draw = (which: number) => uniform(seed, stream, ((first + b) * seq + t) * 4 + which);
+    if (frame.special[t] || draw(0) >= CHOSEN) return;
+    labels[b * seq + t] = id;
+    const fate = draw(1);
+    if (fate < HIDDEN) input_ids[b * seq + t] = tokenizer.mask as number;
+    else if (fate < OTHER) input_ids[b * seq + t] = Math.floor(draw(2) * tokenizer.vocabSize);
+  }));
+  return { input_ids, labels, attention_mask, token_type_ids, ...(pairs ? { scores } : {}), lossTokens: labels.filter((label) => label !== IGNORED).length };
 }

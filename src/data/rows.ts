@@ -3,10 +3,10 @@
 import { ColumnsError, DataError } from '../util/errors';
 import { type Cells, isObject, kindOf, list, ROW_FORMS, type RunningText, type Table } from './table';
 
-export const ROLES = ['text', 'second', 'label', 'prompt', 'context', 'completion', 'system', 'messages', 'image', 'caption'] as const;
+export const ROLES = ['text', 'second', 'label', 'prompt', 'context', 'completion', 'system', 'messages', 'image', 'caption', 'score'] as const;
 export type Role = (typeof ROLES)[number];
-/** Pictures have readers of their own, in pictures/. */
-type TextRole = Exclude<Role, 'image' | 'caption'>;
+/** Pictures have readers of their own, in pictures/; so have pairs with scores, in annotated.ts. */
+type TextRole = Exclude<Role, 'image' | 'caption' | 'score'>;
 /** The column that plays each role; {} leaves it to the usual names. */
 export type Columns = Partial<Record<Role, string>>;
 export type DataForm = 'text' | 'pair' | 'chat' | 'label' | 'pair-label';
@@ -50,13 +50,19 @@ export function parseRows(name: string, source: Table | RunningText, wanted: Col
   if (source.kind === 'text') return { format: 'text', form: 'text', rows: [{ kind: 'text', place: 'line 1', text: source.text }], columns: [], used: {}, leftOut: 0, unreadable: source.unreadable };
   const used = Object.keys(wanted).length > 0 ? checked(name, source.columns, wanted) : guessed(name, source);
   const form = formOf(used);
-  const rows: DataRow[] = [];
+  const { rows, leftOut } = leavingBlanks(name, source, (cells, place, where) => rowOf(form, used, cells, place, where));
+  return { format: 'rows', form, rows, columns: source.columns, used, leftOut, unreadable: source.unreadable };
+}
+
+/** A row for each of the table's, but those with nothing in a cell; a table of such alone is refused by its first. */
+export function leavingBlanks<R>(name: string, { rows: all, place: placeOf }: Table, rowOf: (cells: Cells, place: string, where: string) => R): { rows: R[]; leftOut: number } {
+  const rows: R[] = [];
   let blank: DataError | null = null;
   let leftOut = 0;
-  source.rows.forEach((cells, index) => {
-    const place = source.place(index);
+  all.forEach((cells, index) => {
+    const place = placeOf(index);
     try {
-      rows.push(rowOf(form, used, cells, place, `${name}: ${place}`));
+      rows.push(rowOf(cells, place, `${name}: ${place}`));
     } catch (error) {
       // A table often has cells with nothing in them; a cell with something else in it is a mistake to be seen.
       if (!(error instanceof BlankRow)) throw error;
@@ -65,7 +71,7 @@ export function parseRows(name: string, source: Table | RunningText, wanted: Col
     }
   });
   if (rows.length === 0) throw blank ?? new DataError(`${name}: there is nothing to learn: no row`, 'Choose a file with rows in it.');
-  return { format: 'rows', form, rows, columns: source.columns, used, leftOut, unreadable: source.unreadable };
+  return { rows, leftOut };
 }
 
 /** A DataError of a row that may be left out. */
@@ -85,10 +91,15 @@ function formOf(used: Columns): DataForm {
   return 'text';
 }
 
-function checked(name: string, columns: readonly string[], wanted: Columns): Columns {
+/** Refuses a choice of a column that is not there. */
+export function checkNamed(name: string, columns: readonly string[], wanted: Columns): void {
   for (const [role, column] of Object.entries(wanted)) {
     if (!columns.includes(column)) throw new ColumnsError(`${name}: there is no column ${JSON.stringify(column)} for the ${role}: the columns are ${list(columns)}`, CHOOSE, columns);
   }
+}
+
+function checked(name: string, columns: readonly string[], wanted: Columns): Columns {
+  checkNamed(name, columns, wanted);
   const roles = ROLES.filter((role) => wanted[role] !== undefined);
   const forms: Readonly<Record<string, readonly Role[]>> = { messages: ['messages'], completion: ['prompt', 'context', 'completion', 'system'], label: ['text', 'second', 'label'], text: ['text'] };
   const lead = (['messages', 'completion', 'label', 'text'] as const).find((role) => wanted[role] !== undefined);
@@ -162,7 +173,7 @@ function rowOf(form: DataForm, used: Columns, cells: Cells, place: string, where
 /** Whether a cell may be empty, and whether it may not be there at all. */
 type Blank = 'refused' | 'fine' | 'optional';
 
-function textCell(cells: Cells, column: string, where: string, blank: Blank): string {
+export function textCell(cells: Cells, column: string, where: string, blank: Blank): string {
   const value = cells[column];
   const at = `${where}: ${JSON.stringify(column)}`;
   if (value === undefined && blank === 'optional') return '';

@@ -3,7 +3,7 @@ import type { Scope } from '../engine/nn/network';
 import { add, addColumns, addPositions, gelu, geluTanh, tanh } from '../engine/ops';
 import type { Tensor } from '../engine/tensor/tensor';
 import { type Architecture, ConfigReader, headSize } from './model';
-import { firstToken } from './shared';
+import { encoderHead, firstToken } from './shared';
 
 export interface BertConfig {
   hidden: number;
@@ -37,7 +37,7 @@ export function parseBert(c: ConfigReader): BertConfig {
 export const bert: Architecture<BertConfig> = {
   id: 'bert',
   kind: 'encoder',
-  classes: { 'masked-lm': 'BertForMaskedLM', 'sequence-classification': 'BertForSequenceClassification' },
+  classes: { 'masked-lm': 'BertForMaskedLM', 'sequence-classification': 'BertForSequenceClassification', 'sentence-embedding': 'BertModel' },
   // MiniLM and other encoders of sentences are stored so.
   headless: ['BertModel'],
   prefix: 'bert',
@@ -55,6 +55,8 @@ export const bert: Architecture<BertConfig> = {
   },
 
   head(m, c, x, task) {
+    const shared = encoderHead(m, x, task);
+    if (shared) return shared;
     const model = m.at('bert');
     if (task.kind === 'sequence-classification') {
       const pooled = tanh(model.linear('pooler.dense', firstToken(x), c.hidden, { bias: true }));
@@ -69,7 +71,7 @@ export const bert: Architecture<BertConfig> = {
   // Positions stored as a buffer, the tied head's second copy, and the heads of other tasks.
   ignores: (name, _, { kind }) =>
     /^(bert\.)?embeddings\.position_ids$/.test(name) || name.startsWith('cls.predictions.decoder.') || name.startsWith('cls.seq_relationship.') ||
-    (kind === 'masked-lm' ? /^((bert\.)?pooler|classifier)\./ : /^cls\./).test(name),
+    (kind === 'sequence-classification' ? /^cls\./ : kind === 'masked-lm' ? /^((bert\.)?pooler|classifier)\./ : /^((bert\.)?pooler|classifier|cls)\./).test(name),
 };
 
 function embed(m: Scope, c: BertConfig): Tensor {

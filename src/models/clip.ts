@@ -1,9 +1,9 @@
 // CLIP (Radford et al. 2021): a tower for pictures and one for texts; a picture's logits are its likeness to each of the texts.
 import type { Scope } from '../engine/nn/network';
-import { add, addPositions, embedding, exp, gelu, matmul, patches, placeColumns, quickGelu, reshape, rmsNorm } from '../engine/ops';
-import { type Tensor, constant, elements, lastOf } from '../engine/tensor/tensor';
+import { add, addPositions, embedding, exp, gelu, matmul, patches, placeColumns, quickGelu, reshape } from '../engine/ops';
+import { type Tensor, elements } from '../engine/tensor/tensor';
 import { type Architecture, ConfigReader, headSize } from './model';
-import { firstToken } from './shared';
+import { firstToken, unit } from './shared';
 
 /** One of the two towers; their blocks are the same. */
 interface Tower {
@@ -111,10 +111,4 @@ function block(m: Scope, x: Tensor, c: Tower, causal: boolean): Tensor {
   const mlp = m.at('mlp');
   const inner = mlp.linear('fc1', m.layerNorm('layer_norm2', y, c.eps), c.ffn, { bias });
   return add(y, mlp.linear('fc2', c.quick ? quickGelu(inner) : gelu(inner), c.hidden, { bias }));
-}
-
-/** x / ‖x‖ row by row: RMSNorm with the weight 1 / √c. */
-function unit(x: Tensor): Tensor {
-  const columns = lastOf(x);
-  return rmsNorm(x, constant(`unit ${columns}`, [columns], 'f32', () => new Float32Array(columns).fill(1 / Math.sqrt(columns))), 0);
 }

@@ -3,6 +3,7 @@ import type { Scope } from '../engine/nn/network';
 import { add, addColumns, addPositions, gelu } from '../engine/ops';
 import type { Tensor } from '../engine/tensor/tensor';
 import { type Architecture, ConfigReader, headSize } from './model';
+import { encoderHead } from './shared';
 
 export interface DistilBertConfig {
   hidden: number;
@@ -19,7 +20,9 @@ const EPS = 1e-12;
 export const distilbert: Architecture<DistilBertConfig> = {
   id: 'distilbert',
   kind: 'encoder',
-  classes: { 'masked-lm': 'DistilBertForMaskedLM' },
+  classes: { 'masked-lm': 'DistilBertForMaskedLM', 'sentence-embedding': 'DistilBertModel' },
+  headless: ['DistilBertModel'],
+  prefix: 'distilbert',
 
   parse(json) {
     const c = new ConfigReader(json);
@@ -41,13 +44,15 @@ export const distilbert: Architecture<DistilBertConfig> = {
     return x;
   },
 
-  head(m, c, x) {
+  head(m, c, x, task) {
+    const shared = encoderHead(m, x, task);
+    if (shared) return shared;
     const turned = m.layerNorm('vocab_layer_norm', gelu(m.linear('vocab_transform', x, c.hidden, { bias: true })), EPS);
     return addColumns(m.at('distilbert').tiedHead('embeddings.word_embeddings', turned, c.vocab), m.param('vocab_projector.bias', [c.vocab]));
   },
 
   // The tied head's second copy, and the heads of other tasks.
-  ignores: (name) => name === 'vocab_projector.weight' || /^(pre_classifier|classifier|qa_outputs)\./.test(name),
+  ignores: (name, _, { kind }) => name === 'vocab_projector.weight' || /^(pre_classifier|classifier|qa_outputs)\./.test(name) || (kind !== 'masked-lm' && /^vocab_(layer_norm|transform|projector)\./.test(name)),
 };
 
 function block(m: Scope, x: Tensor, c: DistilBertConfig): Tensor {

@@ -1,6 +1,7 @@
 // What a model is to the rest: a parser of its config.json and a pure function from a scope to logits.
 import type { Head, Scope } from '../engine/nn/network';
 import type { Tensor } from '../engine/tensor/tensor';
+import { CONTRAST } from '../util/contrast';
 import { ConfigError } from '../util/errors';
 
 export interface ModelInfo {
@@ -23,12 +24,16 @@ export type Task =
   | { readonly kind: 'causal-lm' }
   | { readonly kind: 'masked-lm' }
   | { readonly kind: 'sequence-classification'; readonly labels: readonly string[] }
+  /** Which of the second texts of a batch belongs to which of its first ones: cosines times `scale`; `symmetric`: also the other way round. */
+  | { readonly kind: 'sentence-embedding'; readonly scale: number; readonly symmetric: boolean }
   | { readonly kind: 'image-classification'; readonly labels: readonly string[] }
   /** Which of a few texts belongs to a picture: a text for each class, in which {} stands for its name. */
   | { readonly kind: 'image-text'; readonly labels: readonly string[]; readonly template?: string }
   /** Which of the texts of a batch belongs to which of its pictures: one each. */
   | { readonly kind: 'image-caption' };
 export type TaskKind = Task['kind'];
+
+export const EMBEDDING = { kind: 'sentence-embedding', ...CONTRAST } as const satisfies Task;
 
 /** Names of the classes of a task that gives each row one; null of language models. */
 export const labelsOf = (task: Task): readonly string[] | null => ('labels' in task ? task.labels : null);
@@ -51,7 +56,7 @@ export interface Architecture<C = unknown> {
   trunk(m: Scope, config: C): Tensor;
   /**
    * Of language models logits [..., vocab] of hidden states [..., hidden]: all of them, or some rows where the vocabulary is large.
-   * Of classification logits [batch, classes] of all hidden states.
+   * Of classification logits [batch, classes] of all hidden states; of pairs of texts [batch, batch], first by second.
    */
   head(m: Scope, config: C, hidden: Tensor, task: Task): Tensor;
   /** Of models with a tower for texts beside the trunk, which is that for pictures: the head in its two parts. */
@@ -65,7 +70,7 @@ export interface Architecture<C = unknown> {
   ignores(name: string, config: C, task: Task): boolean;
 }
 
-/** All logits: [batch, time, vocab], or [batch, classes] of classification. */
+/** All logits: [batch, time, vocab], [batch, classes] of classification, or [batch, batch] of pairs. */
 export const forward = <C>(model: Architecture<C>, m: Scope, config: C, task: Task): Tensor => model.head(m, config, model.trunk(m, config), task);
 
 type Json = Readonly<Record<string, unknown>>;

@@ -65,8 +65,8 @@ function batchFor(encoder: boolean, byClass: boolean) {
 }
 
 /** Logits, loss and gradients of all weights. */
-async function outcome(loaded: LoadedModel, host: ReturnType<typeof batchFor>['host']) {
-  const tensors = batchTensors(loaded, [BATCH, TIME]);
+async function outcome(loaded: LoadedModel, host: ReturnType<typeof batchFor>['host'], batch = BATCH) {
+  const tensors = batchTensors(loaded, [batch, TIME]);
   const weights = [...loaded.network.weights];
   const graph = new Graph();
   const { logits, grads } = graph.record(() => {
@@ -94,6 +94,18 @@ function hostLoss(rows: readonly (readonly number[])[], labels: readonly number[
   return losses.reduce((a, b) => a + b, 0) / losses.length;
 }
 
+/** The slope of the loss along a direction in all weights: by these gradients, and by differences of the loss on the host. */
+function slopes(store: Store, gradients: ReadonlyMap<string, Float32Array>, lossOn: (store: Store) => number): { slope: number; differences: number } {
+  const directions = new Map([...store.tensors.values()].map(({ name, data }) => [name, normals(data.length, `direction ${name}`, 1)]));
+  const slope = [...directions].reduce((all, [name, direction]) => all + (gradients.get(name) as Float32Array).reduce((sum, g, i) => sum + g * (direction[i] as number), 0), 0);
+  const moved = (h: number) => {
+    const other = new Store();
+    for (const { name, shape, data } of store.tensors.values()) other.tensors.set(name, { name, shape, data: Float64Array.from(data, (x, i) => x + h * (directions.get(name)?.[i] as number)) as never });
+    return lossOn(other);
+  };
+  return { slope, differences: (moved(1e-5) - moved(-1e-5)) / 2e-5 };
+}
+
 describe.each(CASES)('%s', (_, config, hostForward, task?: Task) => {
   const chosen = task ?? taskOf(config);
   const [encoder, byClass] = [chosen.kind !== 'causal-lm', chosen.kind === 'sequence-classification'];
@@ -113,22 +125,42 @@ describe.each(CASES)('%s', (_, config, hostForward, task?: Task) => {
 
     const labels = [...host.labels];
     const shifted = encoder ? labels : labels.map((_, i) => (i % TIME === TIME - 1 ? -100 : (labels[i + 1] as number)));
-    let slope = 0;
-    const directions = new Map<string, Float32Array>();
-    for (const { name, data } of store.tensors.values()) {
-      const direction = normals(data.length, `direction ${name}`, 1);
-      directions.set(name, direction);
-      slope += (gradients.get(name) as Float32Array).reduce((sum, g, i) => sum + g * (direction[i] as number), 0);
-    }
-    const moved = (h: number) => {
-      const other = new Store();
-      for (const { name, shape, data } of store.tensors.values()) other.tensors.set(name, { name, shape, data: Float64Array.from(data, (x, i) => x + h * (directions.get(name)?.[i] as number)) as never });
-      return hostLoss(hostRows(other), shifted);
-    };
-    const differences = (moved(1e-5) - moved(-1e-5)) / 2e-5;
+    const { slope, differences } = slopes(store, gradients, (other) => hostLoss(hostRows(other), shifted));
     expect(Math.abs(slope - differences)).toBeLessThan(5e-5 * Math.max(1, Math.abs(differences)));
     freeWeights(device, loaded);
   });
+});
+
+test.each([false, true])('pairs of texts by their cosines, and the slope of their loss; symmetric: %s', async (symmetric) => {
+  const [scale, pairs] = [7, 3];
+  const task: Task = { kind: 'sentence-embedding', scale, symmetric };
+  // Three pairs and a place without one.
+  const ids = Array.from({ length: 8 }, (_, b) => Array.from({ length: TIME }, (_, t) => 2 + ((7 * t * t + 5 * b + t) % (VOCAB - 2))));
+  const lengths = ids.map((_, b) => (b % 4 === 3 ? 0 : TIME - (b % 4)));
+  const host = { input_ids: Uint32Array.from(ids.flat()), labels: Int32Array.from([0, 1, 2, -100]), attention_mask: Uint32Array.from(ids.flatMap((row, b) => row.map((_, t) => Number(t < (lengths[b] as number))))) };
+  const cosines = (store: Store) => {
+    const means = ids.map((row, b) => (lengths[b] === 0 ? [] : (robertaHost(roberta, store, row, lengths[b] as number, task.kind)[0] as number[])));
+    const dot = (x: number[], y: number[]) => x.reduce((sum, v, i) => sum + v * (y[i] as number), 0);
+    return Array.from({ length: pairs }, (_, i) => Array.from({ length: pairs }, (_, j) => {
+      const [a, b] = [means[i], means[4 + j]] as [number[], number[]];
+      return (scale * dot(a, b)) / Math.sqrt(dot(a, a) * dot(b, b));
+    }));
+  };
+  const lossOn = (store: Store) => {
+    const rows = cosines(store);
+    const back = rows.map((_, j) => rows.map((row) => row[j] as number));
+    return symmetric ? (hostLoss(rows, [0, 1, 2]) + hostLoss(back, [0, 1, 2])) / 2 : hostLoss(rows, [0, 1, 2]);
+  };
+  const store = new Store();
+  const want = cosines(store);
+  const bare = new Store();
+  for (const t of store.tensors.values()) bare.tensors.set(t.name.slice('roberta.'.length), { ...t, name: t.name.slice('roberta.'.length) });
+  const loaded = await load({ ...roberta, architectures: ['RobertaModel'] }, bare, task);
+  const { logits, gradients } = await outcome(loaded, host, 4);
+  want.forEach((row, i) => row.forEach((value, j) => expect(Math.abs((logits[4 * i + j] as number) - value)).toBeLessThan(5e-6 * scale)));
+  const { slope, differences } = slopes(store, new Map([...gradients].map(([name, g]) => [`roberta.${name}`, g])), lossOn);
+  expect(Math.abs(slope - differences)).toBeLessThan(5e-5 * Math.max(1, Math.abs(differences)));
+  freeWeights(device, loaded);
 });
 
 test('DeiT: logits of two pictures', async () => {

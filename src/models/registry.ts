@@ -6,7 +6,7 @@ import { distilbert } from './distilbert';
 import { gpt2 } from './gpt2';
 import { llama } from './llama';
 import { mistral } from './mistral';
-import { type Architecture, ConfigReader, type Task, type TaskKind } from './model';
+import { type Architecture, ConfigReader, EMBEDDING, type Task, type TaskKind } from './model';
 import { neox } from './neox';
 import { qwen2, qwen3 } from './qwen';
 import { roberta } from './roberta';
@@ -14,7 +14,7 @@ import { deit, vit } from './vit';
 
 export const models: readonly Architecture[] = [llama, mistral, qwen2, qwen3, gpt2, neox, bert, roberta, distilbert, vit, deit, clip] as Architecture[];
 
-const namesOf = ({ classes, headless = [] }: Architecture): string[] => [...Object.values(classes), ...headless];
+const namesOf = ({ classes, headless = [] }: Architecture): string[] => [...new Set([...Object.values(classes), ...headless])];
 const named = (json: unknown): string | undefined => {
   const list = (json as { architectures?: unknown } | null)?.architectures;
   return Array.isArray(list) ? String(list[0]) : undefined;
@@ -36,8 +36,9 @@ export function taskOf(json: unknown): Task {
   const name = named(json);
   const kinds = Object.keys(classes) as TaskKind[];
   const bare = name !== undefined && headless?.includes(name);
-  const kind = kinds.find((k) => (bare ? k.endsWith('classification') : classes[k] === name)) ?? (kinds[0] as TaskKind);
+  const kind = (bare ? kinds.find((k) => k.endsWith('classification')) : undefined) ?? kinds.find((k) => classes[k] === name) ?? (kinds[0] as TaskKind);
   if (kind === 'causal-lm' || kind === 'masked-lm' || kind === 'image-caption') return { kind };
+  if (kind === 'sentence-embedding') return EMBEDDING;
   const labels = new ConfigReader(json).labels();
   // transformers leaves id2label out where there are two classes without names.
   return { kind, labels: labels.length > 0 ? labels : ['LABEL_0', 'LABEL_1'] };

@@ -4,7 +4,7 @@ import type { Scope } from '../engine/nn/network';
 import type { Tensor } from '../engine/tensor/tensor';
 import { type BertConfig, bertBlocks, parseBert } from './bert';
 import { type Architecture, ConfigReader } from './model';
-import { firstToken } from './shared';
+import { encoderHead, firstToken } from './shared';
 
 export interface RobertaConfig extends BertConfig {
   /** The row of the position table for the first token. */
@@ -14,7 +14,7 @@ export interface RobertaConfig extends BertConfig {
 export const roberta: Architecture<RobertaConfig> = {
   id: 'roberta',
   kind: 'encoder',
-  classes: { 'masked-lm': 'RobertaForMaskedLM', 'sequence-classification': 'RobertaForSequenceClassification' },
+  classes: { 'masked-lm': 'RobertaForMaskedLM', 'sequence-classification': 'RobertaForSequenceClassification', 'sentence-embedding': 'RobertaModel' },
   headless: ['RobertaModel'],
   prefix: 'roberta',
 
@@ -38,6 +38,8 @@ export const roberta: Architecture<RobertaConfig> = {
   },
 
   head(m, c, x, task) {
+    const shared = encoderHead(m, x, task);
+    if (shared) return shared;
     if (task.kind === 'sequence-classification') {
       const pooled = tanh(m.linear('classifier.dense', firstToken(x), c.hidden, { bias: true }));
       return m.linear('classifier.out_proj', pooled, task.labels.length, { bias: true });
@@ -48,7 +50,7 @@ export const roberta: Architecture<RobertaConfig> = {
   },
 
   // Positions stored as a buffer, the tied head's second copy, a pooler that neither task reads, and the heads of other tasks.
-  ignores: (name, _, { kind }) => /^(roberta\.)?(embeddings\.position_ids$|pooler\.)/.test(name) || name.startsWith('lm_head.decoder.') || name.startsWith(kind === 'masked-lm' ? 'classifier.' : 'lm_head.'),
+  ignores: (name, _, { kind }) => /^(roberta\.)?(embeddings\.position_ids$|pooler\.)/.test(name) || name.startsWith('lm_head.decoder.') || (kind !== 'sequence-classification' && name.startsWith('classifier.')) || (kind !== 'masked-lm' && name.startsWith('lm_head.')),
 };
 
 /** Padding stands behind the text, so the token at place t has position t + firstPosition. */

@@ -11,6 +11,7 @@ export type { EffectiveRank } from '../training/cut';
 export { allocate, effectiveRank, energy, keepEnergy, keepLargest, keepRank, present } from '../training/cut';
 /** Endings of the built-in data, by their format. */
 export const DATA_ENDINGS = { text: 'txt', rows: 'jsonl', pictures: 'zip' } as const;
+export { CONTRAST, MOST_SCALE } from '../util/contrast';
 export { DEFAULT_TEMPLATE, defaultRun, defaultTraining } from '../training/config';
 export type { Metric, Metrics, TaskName } from '../training/tasks';
 export { METRICS, readsPictures, tasks, tasksFor } from '../training/tasks';

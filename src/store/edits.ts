@@ -1,7 +1,7 @@
 // What the user changes by hand: the draft and the layout.
 import { resolveFields } from '../training/fields';
 import {
-  type BuiltinData, type BuiltinModel, type Columns, type DataSource, DEFAULT_TEMPLATE, defaultRun, readsPictures, type TaskName, type FieldValue, type MethodCard, type ModelSource, type RunConfig, type TrainingConfig,
+  type BuiltinData, type BuiltinModel, type Columns, type DataSource, CONTRAST, DEFAULT_TEMPLATE, defaultRun, readsPictures, type TaskName, type FieldValue, type MethodCard, type ModelSource, type RunConfig, type TrainingConfig,
 } from './contract';
 import type { LayoutSlice, Panel } from './slices/layout';
 import { patch, type StudioStore } from './studio';
@@ -21,6 +21,9 @@ export interface Edits {
   /** What the model learns, and the text of a class where pictures are sorted by texts. */
   task(task: TaskName): void;
   template(text: string): void;
+  /** Of pairs of texts: what cosines are multiplied by, and whether second texts look for their first ones too. */
+  scale(value: number): void;
+  symmetric(on: boolean): void;
   /** How frozen weights are kept; the model is loaded anew. */
   weights(kind: NonNullable<RunConfig['weights']>): void;
   sample(change: Partial<RunConfig['sample']>): void;
@@ -67,6 +70,8 @@ export function edits(store: StudioStore): Edits {
     task: (task) => edit({ task, columns: undefined }),
     weights: (kind) => edit({ weights: kind === 'f32' ? undefined : kind }),
     template: (template) => edit({ template: template === DEFAULT_TEMPLATE ? undefined : template }),
+    scale: (scale) => edit({ scale: scale === CONTRAST.scale ? undefined : scale }),
+    symmetric: (on) => edit({ symmetric: on || undefined }),
     sample: (change) => {
       edit({ sample: { ...draft().sample, ...change } });
       if (change.prompt !== undefined) patch(store, 'project', { promptEdited: true });

@@ -14,6 +14,8 @@ const changed: RunConfig = {
   sample: { ...defaultRun.sample, prompt: 'Dear Diary,\n', temperature: 0 },
   task: 'image-text',
   template: 'a drawing of {}',
+  scale: 12.5,
+  symmetric: true,
   weights: 'int8',
 };
 

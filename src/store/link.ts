@@ -23,6 +23,8 @@ export function toHash(config: RunConfig): string {
   if (config.pack) add('pack', 1);
   if (config.task !== defaultRun.task) add('k', config.task);
   if (config.template !== undefined) add('kt', config.template);
+  if (config.scale !== undefined) add('ks', config.scale);
+  if (config.symmetric) add('ky', 1);
   if (config.weights !== undefined) add('w', config.weights);
   for (const [short, section] of Object.entries(SECTIONS)) {
     const defaults = defaultRun[section] as Plain;
@@ -53,6 +55,8 @@ export function fromHash(hash: string): RunConfig | null {
     else if (key === 'n') config.name = text;
     else if (key === 'k') config.task = text;
     else if (key === 'kt') config.template = text;
+    else if (key === 'ks') config.scale = Number(text);
+    else if (key === 'ky') config.symmetric = true;
     else if (key === 'w') config.weights = text;
     else if (key === 'h') config.holdout = Number(text);
     else if (key === 'ht') config.test = Number(text);

@@ -47,8 +47,8 @@ export function reconcile(store: StudioStore, client: Pick<EngineClient, 'loadMo
     patch(store, 'project', { data: { ...data, status: 'loading', key, error: null } });
     try {
       const file = draft.data.kind === 'file' ? vault.file(draft.data.name) : undefined;
-      const { holdout, test, columns, pack, task, template, training: { seq, seed, batch } } = draft;
-      const card = await client.loadData(draft.data, { holdout, test, columns, pack, task, template, seq, seed, batch }, file);
+      const { holdout, test, columns, pack, task, template, scale, symmetric, training: { seq, seed, batch } } = draft;
+      const card = await client.loadData(draft.data, { holdout, test, columns, pack, task, template, scale, symmetric, seq, seed, batch }, file);
       patch(store, 'project', { data: { status: 'ready', key, card, error: null, good: draft.data } });
     } catch (error) {
       patch(store, 'project', { data: { ...data, status: 'failed', key, error: readFailure(error) } });

@@ -2,6 +2,7 @@
 // zod in its functional form: what is not used stays out of the first screen.
 import { en } from 'zod/locales';
 import * as z from 'zod/mini';
+import { MOST_SCALE } from '../util/contrast';
 import { ConfigError } from '../util/errors';
 import { WEIGHT_KINDS } from '../util/packed';
 import { ROLES, TASK_NAMES } from './tasks';
@@ -71,6 +72,10 @@ const schema = z.object({
   columns: z.optional(columns),
   /** Of pictures sorted by texts: the text of a class, with {} for its name; DEFAULT_TEMPLATE where it is left out. */
   template: z.optional(z.string().check(z.maxLength(200))),
+  /** Of pairs of texts: what cosines are multiplied by, 1 / temperature; CONTRAST's where it is left out. */
+  scale: z.optional(z.number().check(z.positive(), z.maximum(MOST_SCALE))),
+  /** Of pairs of texts: whether second texts look for their first ones too. */
+  symmetric: z.optional(z.boolean()),
   /** Several short rows in one; not where it is left out. */
   pack: z.optional(z.boolean()),
   method: z.object({ slug: named(), fields: z.record(z.string(), z.union([z.number(), z.boolean(), z.string()])) }),

@@ -7,14 +7,15 @@ import { free } from '../engine/tensor/memory';
 import { type Step, compile } from '../engine/tensor/step';
 import type { Tensor } from '../engine/tensor/tensor';
 import { labelsOf } from '../models/model';
+import { embedPairs, matchPairs } from '../models/shared';
 import { StudioError } from '../util/errors';
 import type { BoundMethod } from './contract';
 import type { LoadedModel } from './loaded';
 import type { RowInsight } from './events';
 import { classInsights, pairInsights } from './insights';
-import { type Pairs, addPairs, confusion, metricsOf, recallsOf } from './metrics';
+import { type Pairs, addPairs, confusion, metricsOf } from './metrics';
 import { type BatchTensors, type TokenBatch, batchTensors, callOf, hostInputs } from './task';
-import { type Call, callModel, lossOf, taskLoss } from './task-loss';
+import { type Call, bothWays, callModel, lossOf, taskLoss } from './task-loss';
 import type { Metrics } from './tasks';
 
 export type { TokenBatch } from './task';
@@ -39,21 +40,26 @@ export function recordEvaluation(loaded: LoadedModel, adapters: Adapters, shape:
   return graph.record(() => {
     const call = callOf(inputs, { training: false, ...(heads ? { heads } : {}) });
     const byRow = rows && loaded.task.kind === 'causal-lm';
-    if (loaded.task.kind === 'image-caption') return { graph, inputs, ...recordPairs(loaded, adapters, call, inputs.labels), losses: undefined };
+    if (loaded.task.kind === 'image-caption' || loaded.task.kind === 'sentence-embedding') return { graph, inputs, ...recordPairs(loaded, adapters, call, inputs.labels), losses: undefined };
     if (!wanted && !byRow && labelsOf(loaded.task) === null) return { graph, inputs, ...taskLoss(loaded, adapters, call, inputs.labels, bound), logits: undefined, losses: undefined };
     const logits = callModel(loaded, adapters, call, bound);
     return { graph, inputs, logits: byRow && !wanted ? undefined : logits, ...lossOf(loaded, logits, inputs.labels), losses: byRow ? positionLosses(logits, inputs.labels, 1) : undefined };
   });
 }
 
-/** Pictures and their texts: the logits of one another, and both in the space that they share [batch, size], which rows of other batches are held against. */
+/** Pictures and their texts, or pairs of texts: the logits of one another, and both in the space that they share [batch, size], which rows of other batches are held against. */
 function recordPairs(loaded: LoadedModel, adapters: Adapters, call: Call, labels: Tensor) {
-  const { model, network, config } = loaded;
+  const { model, network, config, task } = loaded;
   const scope = network.scope({ ...call, adapters });
+  if (task.kind === 'sentence-embedding') {
+    const pair = embedPairs(scope, model.trunk(scope, config));
+    const logits = matchPairs(scope, pair, task);
+    return { logits, ...lossOf(loaded, logits, labels), pair };
+  }
   if (!model.texts) throw new StudioError(`${model.id}: it has no tower for texts`);
-  const pictures = model.trunk(scope, config), texts = model.texts.embed(scope, config);
-  const logits = model.texts.match(scope, config, pictures, texts);
-  return { logits, ...lossOf(loaded, logits, labels), pair: { pictures, texts } };
+  const first = model.trunk(scope, config), second = model.texts.embed(scope, config);
+  const logits = model.texts.match(scope, config, first, second);
+  return { logits, ...lossOf(loaded, logits, labels), pair: { first, second } };
 }
 
 export interface Evaluation {
@@ -74,14 +80,14 @@ export class Evaluator {
   private constructor(
     private readonly device: Device, private readonly loaded: LoadedModel, private readonly step: Step, private readonly inputs: BatchTensors,
     private readonly loss: Tensor, private readonly count: Tensor, private readonly logits: Tensor | undefined, private readonly losses: Tensor | undefined,
-    private readonly pair: { readonly pictures: Tensor; readonly texts: Tensor } | undefined,
+    private readonly pair: { readonly first: Tensor; readonly second: Tensor } | undefined,
   ) {}
 
   static async create(device: Device, loaded: LoadedModel, adapters: Adapters, shape: readonly [number, number], options: EvaluationOptions = {}): Promise<Evaluator> {
     const recorded = recordEvaluation(loaded, adapters, shape, options);
     const { graph, inputs, loss, count, logits, losses } = recorded;
     const pair = 'pair' in recorded ? recorded.pair : undefined;
-    const step = await compile(device, graph, { keep: [loss, count, ...(logits ? [logits] : []), ...(losses ? [losses] : []), ...(pair ? [pair.pictures, pair.texts] : [])] });
+    const step = await compile(device, graph, { keep: [loss, count, ...(logits ? [logits] : []), ...(losses ? [losses] : []), ...(pair ? [pair.first, pair.second] : [])] });
     return new Evaluator(device, loaded, step, inputs, loss, count, logits, losses, pair);
   }
 
@@ -98,7 +104,7 @@ export class Evaluator {
     const names = labelsOf(task);
     const counts = names && new Float64Array(names.length ** 2);
     const rows: RowInsight[] = [];
-    const pairs: Pairs = { pictures: [], texts: [] };
+    const pairs: Pairs = { first: [], second: [], scored: [] };
     let [sum, tokens, first] = [0, 0, 0];
     for (const batch of batches) {
       const part = await this.one(batch);
@@ -110,15 +116,15 @@ export class Evaluator {
         rows.push(...classInsights(logits, batch.labels, names, first));
       }
       if (this.pair) {
-        const [pictures, texts, logits] = await Promise.all([this.pair.pictures, this.pair.texts, this.logits as Tensor].map((t) => this.step.read(t)));
-        const [size] = this.pair.pictures.shape.slice(1) as [number];
-        addPairs(pairs, pictures as Float32Array, texts as Float32Array, batch.labels, size);
-        rows.push(...pairInsights(logits as Float32Array, batch.labels, first));
+        const [left, right, logits] = await Promise.all([this.pair.first, this.pair.second, this.logits as Tensor].map((t) => this.step.read(t)));
+        const [size] = this.pair.first.shape.slice(1) as [number];
+        addPairs(pairs, left as Float32Array, right as Float32Array, batch, size);
+        rows.push(...pairInsights(logits as Float32Array, batch.labels, first, bothWays(task)));
       }
       first += batch.labels.length;
     }
     const loss = sum / Math.max(tokens, 1);
-    const found = { counts, recalls: this.pair ? recallsOf(pairs) : null };
+    const found = { counts, pairs: this.pair ? pairs : null };
     return { loss, tokens, rows, counts, metrics: tokens > 0 ? metricsOf(task, loss, found) : {} };
   }
 

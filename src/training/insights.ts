@@ -29,11 +29,15 @@ export function classInsights(logits: Float32Array, labels: Int32Array, names: r
   });
 }
 
-/** The loss of each labelled pair among logits [batch, batch], the mean of both directions. */
-export function pairInsights(logits: Float32Array, labels: Int32Array, first: number): RowInsight[] {
+/** The loss of each labelled pair among logits [batch, batch]; `both`: the mean of both directions. */
+export function pairInsights(logits: Float32Array, labels: Int32Array, first: number, both: boolean): RowInsight[] {
   const size = labels.length;
   const lossAt = (at: number, other: (j: number) => number) => Math.log(Array.from({ length: size }, (_, j) => Math.exp(other(j) - other(at))).reduce((a, b) => a + b, 0));
-  return [...labels].flatMap((label, i) => (label < 0 ? [] : [{ row: first + i, loss: (lossAt(i, (j) => logits[i * size + j] as number) + lossAt(i, (j) => logits[j * size + i] as number)) / 2 }]));
+  return [...labels].flatMap((label, i) => {
+    if (label < 0) return [];
+    const loss = lossAt(i, (j) => logits[i * size + j] as number);
+    return [{ row: first + i, loss: both ? (loss + lossAt(i, (j) => logits[j * size + i] as number)) / 2 : loss }];
+  });
 }
 
 /** Best and worst as a log says them: the numbers with what stands in the row, without pixels. */

@@ -6,7 +6,7 @@ import type { Device } from '../engine/gpu/device';
 import { noAdapters } from '../engine/nn/site';
 import { testDevice } from '../engine/testing/device';
 import { openHfFolder } from '../formats/hf-folder';
-import type { Task } from '../models/model';
+import { EMBEDDING, type Task } from '../models/model';
 import type { Tokenizer } from '../data/tokenizer';
 import { Evaluator } from './evaluate';
 import { judge } from './judge';
@@ -27,7 +27,7 @@ async function padded(pairs: readonly (readonly [string, string?])[], labels: nu
   const { encode, frame, pad } = loaded.tokenizer as Tokenizer;
   const rows = pairs.map(([a, b]) => frame(encode(a, { addSpecial: false }), b === undefined ? null : encode(b, { addSpecial: false })));
   const flat = (of: (row: (typeof rows)[number], t: number) => number) => Uint32Array.from({ length: rows.length * TIME }, (_, i) => of(rows[Math.floor(i / TIME)]!, i % TIME));
-  const evaluator = await Evaluator.create(device, loaded, noAdapters, [rows.length, TIME], { logits: true });
+  const evaluator = await Evaluator.create(device, loaded, noAdapters, [loaded.task.kind === 'sentence-embedding' ? labels : rows.length, TIME], { logits: true });
   try {
     return await evaluator.logitsOf({
       input_ids: flat(({ ids }, t) => ids[t] ?? pad), token_type_ids: flat(({ types }, t) => types[t] ?? 0), attention_mask: flat(({ ids }, t) => Number(t < ids.length)),
@@ -64,6 +64,17 @@ test('the likeliest words for a hidden one; a text without one is refused', asyn
   expect(labels).toEqual((loaded.tokenizer as Tokenizer).pieces(order));
   close(got, order.map((id) => at[id] as number));
   await expect(judge(device, loaded, null, { text: 'an animal' })).rejects.toMatchObject({ message: 'no word of the text is hidden', hint: 'Write [MASK] where one is to be filled in.' });
+});
+
+test('which of some lines belongs to a text; one line alone is refused', async () => {
+  await load('gloss-1m', { ...EMBEDDING, scale: 5 });
+  const lines = ['it lives in the woods', 'a coin of silver', 'a tree'];
+  const got = await judge(device, loaded, null, { text: 'a small animal', second: `${lines.join('\n')}\n\n` });
+  const logits = await padded([...lines.map((): [string] => ['a small animal']), ...lines.map((line): [string] => [line])], 3);
+  expect(got.labels).toEqual(lines);
+  close(got.shares, shares(logits.subarray(0, 3)));
+  expect(Math.max(...got.shares) - Math.min(...got.shares)).toBeGreaterThan(0.01);
+  await expect(judge(device, loaded, null, { text: 'a small animal', second: 'a tree' })).rejects.toMatchObject({ hint: 'Write two or more texts to choose from, each on a line.' });
 });
 
 test('a model that only writes is refused by name', async () => {

@@ -1,4 +1,5 @@
-// What an encoder makes of one text of the user's, or of two: the probability of each class, or of the likeliest words for the first hidden one.
+// What an encoder makes of one text of the user's, or of two: the probability of each class, of the likeliest words for the first hidden one,
+// or of each line of the second text to belong to the first one.
 import { textRow } from '../data/encoder';
 import type { Device } from '../engine/gpu/device';
 import { noAdapters } from '../engine/nn/site';
@@ -18,12 +19,13 @@ export async function judge(device: Device, model: LoadedModel, attached: Attach
   const { task, info, tokenizer, name } = model;
   const labels = labelsOf(task);
   const hidden = task.kind === 'masked-lm';
+  if (task.kind === 'sentence-embedding') return match(device, model, attached, text, (second ?? '').split('\n').map((line) => line.trim()).filter((line) => line !== ''));
   if (model.model.kind !== 'encoder' || !tokenizer || (!labels && !hidden)) throw new ConfigError(`${name}: it neither sorts texts nor fills in words`, 'Choose an encoder, and data for it.');
   const row = textRow(text, second, tokenizer, info.context);
   const place = hidden ? row.input_ids.indexOf(tokenizer.mask as number) : 0;
   if (place < 0) throw new ConfigError('no word of the text is hidden', `Write ${tokenizer.pieces([tokenizer.mask as number])[0]} where one is to be filled in.`);
   const time = row.input_ids.length;
-  const evaluator = await Evaluator.create(device, model, attached?.attachment.adapters ?? noAdapters, [1, time], { logits: true, ...(attached ? { heads: attached.attachment.heads } : {}), ...(attached?.bound ? { bound: attached.bound } : {}) });
+  const evaluator = await evaluatorFor(device, model, attached, [1, time]);
   try {
     const logits = await evaluator.logitsOf({ ...row, labels: new Int32Array(hidden ? time : 1).fill(-100) });
     if (labels) return { labels: [...labels], shares: softmax(logits) };
@@ -31,6 +33,31 @@ export async function judge(device: Device, model: LoadedModel, attached: Attach
     const shares = softmax(logits.subarray(place * width, (place + 1) * width));
     const likeliest = Array.from(shares.keys()).sort((a, b) => (shares[b] as number) - (shares[a] as number)).slice(0, MOST);
     return { labels: tokenizer.pieces(likeliest), shares: likeliest.map((id) => shares[id] as number) };
+  } finally {
+    evaluator.dispose();
+  }
+}
+
+const evaluatorFor = (device: Device, model: LoadedModel, attached: Attached | null, shape: readonly [number, number]): Promise<Evaluator> =>
+  Evaluator.create(device, model, attached?.attachment.adapters ?? noAdapters, shape, { logits: true, ...(attached ? { heads: attached.attachment.heads } : {}), ...(attached?.bound ? { bound: attached.bound } : {}) });
+
+/** Which of some texts belongs to one. */
+async function match(device: Device, model: LoadedModel, attached: Attached | null, text: string, others: readonly string[]): Promise<Judged> {
+  const { info, tokenizer, name } = model;
+  if (!tokenizer) throw new ConfigError(`${name}: tokenizer.json is missing`, 'Add the tokenizer of this model to its folder.');
+  if (others.length < 2) throw new ConfigError('there is nothing to tell apart', 'Write two or more texts to choose from, each on a line.');
+  const rows = [...others.map(() => text), ...others].map((one) => textRow(one, undefined, tokenizer, info.context).input_ids);
+  const time = Math.max(...rows.map((ids) => ids.length));
+  const input_ids = new Uint32Array(rows.length * time).fill(tokenizer.pad);
+  const attention_mask = new Uint32Array(rows.length * time);
+  rows.forEach((ids, row) => {
+    input_ids.set(ids, row * time);
+    attention_mask.fill(1, row * time, row * time + ids.length);
+  });
+  const evaluator = await evaluatorFor(device, model, attached, [others.length, time]);
+  try {
+    const logits = await evaluator.logitsOf({ input_ids, attention_mask, labels: new Int32Array(others.length).fill(-100) });
+    return { labels: [...others], shares: softmax(logits.subarray(0, others.length)) };
   } finally {
     evaluator.dispose();
   }

@@ -41,7 +41,8 @@ export function describeModel(name: string, folder: HfFolder, task: Task = taskO
   const model = modelFor(folder.config);
   if (!model.classes[task.kind]) throw new ConfigError(`${name}: ${model.id} models are not made for ${task.kind}`, `They can do: ${Object.keys(model.classes).join(', ')}.`);
   const config = model.parse(folder.config);
-  const network = new Network(model.heads?.(config, task), kind);
+  const bare = model.headless?.includes(model.classes[task.kind] as string);
+  const network = new Network(model.heads?.(config, task), kind, bare ? model.prefix : undefined);
   const info = model.info(config);
   new Graph().record(() => callModel({ model, network, config, task }, noAdapters, callOf(batchTensors({ model, info, task }, [1, 2]), { training: false })));
   checkWeights(network, model, config, folder, task);
@@ -56,9 +57,11 @@ export function describeModel(name: string, folder: HfFolder, task: Task = taskO
   return { name, model, task, config, info, network, folder, tokenizer, fileBytes: entries.reduce((sum, e) => sum + e.end - e.begin, 0), dtype };
 }
 
-/** The name of a weight in the file: without the model's prefix where the checkpoint has no head. */
+/** The name of a weight in the file: without the model's prefix where the checkpoint has no head, with it where the task has none. */
 function storedName(name: string, { prefix }: Architecture, { byName }: Weights): string {
-  return !byName.has(name) && prefix && name.startsWith(`${prefix}.`) ? name.slice(prefix.length + 1) : name;
+  if (byName.has(name) || !prefix) return name;
+  if (name.startsWith(`${prefix}.`)) return name.slice(prefix.length + 1);
+  return byName.has(`${prefix}.${name}`) ? `${prefix}.${name}` : name;
 }
 
 function checkWeights(network: Network, model: Architecture, config: unknown, { weights }: HfFolder, task: Task): void {

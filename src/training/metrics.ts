@@ -1,10 +1,12 @@
 // How good answers are: from the loss, and from counts of (wanted, given) class.
 import type { Task } from '../models/model';
+import type { TokenBatch } from './task';
 import { type Metrics, taskCard } from './tasks';
 
-/** What the task names, of the mean loss in nats, of counts [classes, classes] where there are classes, of recalls where pairs are matched. */
-export function metricsOf({ kind }: Task, loss: number, { counts, recalls }: { readonly counts: Float64Array | null; readonly recalls: Recalls | null }): Metrics {
-  const found: Metrics = { perplexity: Math.exp(loss), ...(counts ? classMetrics(counts) : {}), ...recalls };
+/** What the task names, of the mean loss in nats, of counts [classes, classes] where there are classes, of pairs where they are matched. */
+export function metricsOf({ kind }: Task, loss: number, { counts, pairs }: { readonly counts: Float64Array | null; readonly pairs: Pairs | null }): Metrics {
+  const rank = pairs && spearman(pairs.scored.map(({ cosine }) => cosine), pairs.scored.map(({ score }) => score));
+  const found: Metrics = { perplexity: Math.exp(loss), ...(counts ? classMetrics(counts) : {}), ...(pairs ? recallsOf(pairs) : {}), ...(rank === null || rank === undefined ? {} : { spearman: rank }) };
   return Object.fromEntries(taskCard(kind).metrics.filter((name) => found[name] !== undefined).map((name) => [name, found[name]]));
 }
 
@@ -48,28 +50,64 @@ export function classMetrics(counts: Float64Array): ClassMetrics {
   return { accuracy: hits / all, macro_f1: sum(f1) / f1.length, mcc: scale === 0 ? 0 : (hits * all - both) / scale };
 }
 
-/** Rows of one number: pictures and the texts that belong to them, each of length one in the space that they share. */
-export interface Pairs { readonly pictures: Float32Array[]; readonly texts: Float32Array[] }
+/** What belongs together by number, pictures and their texts or first and second texts, each of length one in the space that they share. */
+export interface Pairs {
+  readonly first: Float32Array[];
+  readonly second: Float32Array[];
+  /** Cosines of pairs with a score, those too that do not belong together. */
+  readonly scored: { readonly cosine: number; readonly score: number }[];
+}
 
-/** Adds the labelled rows of [batch, size]. */
-export function addPairs({ pictures: allPictures, texts: allTexts }: Pairs, pictures: Float32Array, texts: Float32Array, labels: Int32Array, size: number): void {
+const dot = (a: Float32Array, b: Float32Array): number => a.reduce((sum, x, i) => sum + x * (b[i] as number), 0);
+
+/** Adds the labelled rows of [batch, size], and the cosines of those with a score. */
+export function addPairs(pairs: Pairs, first: Float32Array, second: Float32Array, { labels, scores }: Pick<TokenBatch, 'labels' | 'scores'>, size: number): void {
   labels.forEach((label, row) => {
+    const [a, b] = [first, second].map((all) => all.slice(row * size, (row + 1) * size)) as [Float32Array, Float32Array];
+    const score = scores?.[row] ?? Number.NaN;
+    if (!Number.isNaN(score)) pairs.scored.push({ cosine: dot(a, b), score });
     if (label < 0) return;
-    allPictures.push(pictures.slice(row * size, (row + 1) * size));
-    allTexts.push(texts.slice(row * size, (row + 1) * size));
+    pairs.first.push(a);
+    pairs.second.push(b);
   });
 }
 
-export interface Recalls { text_recall_1: number; text_recall_5: number; picture_recall_1: number; picture_recall_5: number }
+type Recall = 'text_recall_1' | 'text_recall_5' | 'picture_recall_1' | 'picture_recall_5' | 'recall_1' | 'recall_5';
 
-/** Share of pictures whose own text is among the 1 or 5 likest of all, and the other way round. Texts that say the same stand at one place. */
-export function recallsOf({ pictures, texts }: Pairs): Recalls {
-  const dot = (a: Float32Array, b: Float32Array) => a.reduce((sum, x, i) => sum + x * (b[i] as number), 0);
+/**
+ * Share of pictures whose own text is among the 1 or 5 likest of all, and the other way round; of pairs of texts the same for the first
+ * ones. What says the same stands at one place.
+ */
+export function recallsOf({ first, second }: Pick<Pairs, 'first' | 'second'>): Record<Recall, number> {
   const ahead = (of: Float32Array[], among: Float32Array[]) => of.map((row, i) => {
     const own = dot(row, among[i] as Float32Array);
     return among.reduce((count, other) => count + Number(dot(row, other) > own), 0);
   });
   const share = (ranks: number[], k: number) => ranks.filter((rank) => rank < k).length / ranks.length;
-  const [forTexts, forPictures] = [ahead(pictures, texts), ahead(texts, pictures)];
-  return { text_recall_1: share(forTexts, 1), text_recall_5: share(forTexts, 5), picture_recall_1: share(forPictures, 1), picture_recall_5: share(forPictures, 5) };
+  const [forward, back] = [ahead(first, second), ahead(second, first)];
+  const [recall_1, recall_5] = [share(forward, 1), share(forward, 5)];
+  return { recall_1, recall_5, text_recall_1: recall_1, text_recall_5: recall_5, picture_recall_1: share(back, 1), picture_recall_5: share(back, 5) };
+}
+
+/** Spearman's rank correlation, equal numbers at their mean rank; undefined where one side is all the same. */
+export function spearman(a: readonly number[], b: readonly number[]): number | undefined {
+  const [x, y] = [a, b].map((values) => centred(ranks(values))) as [number[], number[]];
+  const product = (p: number[], q: number[]) => p.reduce((sum, v, i) => sum + v * (q[i] as number), 0);
+  const scale = Math.sqrt(product(x, x) * product(y, y));
+  return scale === 0 ? undefined : product(x, y) / scale;
+}
+
+function ranks(values: readonly number[]): number[] {
+  const order = values.map((_, i) => i).sort((i, j) => (values[i] as number) - (values[j] as number));
+  const found = new Array<number>(values.length);
+  for (let from = 0, to = 0; from < order.length; from = to) {
+    while (to < order.length && values[order[to] as number] === values[order[from] as number]) to++;
+    for (const i of order.slice(from, to)) found[i] = (from + to - 1) / 2;
+  }
+  return found;
+}
+
+function centred(values: readonly number[]): number[] {
+  const mean = values.reduce((a, b) => a + b, 0) / values.length;
+  return values.map((value) => value - mean);
 }

@@ -97,13 +97,13 @@ test('the loss of captions is the mean of both directions, and recall counts ove
 test('recall: what is told apart, what is not, and texts that say the same', () => {
   const unit = (angle: number) => Float32Array.of(Math.cos(angle), Math.sin(angle));
   const angles = [0, 0.5, 1, 1.5, 2, 2.5, 3];
-  const right = recallsOf({ pictures: angles.map(unit), texts: angles.map(unit) });
-  expect(right).toEqual({ text_recall_1: 1, text_recall_5: 1, picture_recall_1: 1, picture_recall_5: 1 });
-  const turned = recallsOf({ pictures: angles.map(unit), texts: angles.map((a) => unit(a + 0.5)) });
+  const right = recallsOf({ first: angles.map(unit), second: angles.map(unit) });
+  expect(right).toMatchObject({ text_recall_1: 1, text_recall_5: 1, picture_recall_1: 1, picture_recall_5: 1 });
+  const turned = recallsOf({ first: angles.map(unit), second: angles.map((a) => unit(a + 0.5)) });
   // Every picture but the first is nearer to the text before; the first has only its own text near it.
   expect(turned.text_recall_1).toBeCloseTo(1 / 7);
   expect(turned.text_recall_5).toBe(1);
-  expect(recallsOf({ pictures: [unit(0), unit(1)], texts: [unit(0.4), unit(0.4)] }).text_recall_1).toBe(1);
+  expect(recallsOf({ first: [unit(0), unit(1)], second: [unit(0.4), unit(0.4)] }).text_recall_1).toBe(1);
 });
 
 test('texts are framed, cut and padded, and read at their end', () => {

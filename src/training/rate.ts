@@ -1,9 +1,10 @@
 // How fast this device is, measured: the ground of every time estimate.
 import type { Device } from '../engine/gpu/device';
 import { noAdapters } from '../engine/nn/site';
-import { labelsOf } from '../models/model';
+import { elements } from '../engine/tensor/tensor';
 import { Evaluator } from './evaluate';
 import type { LoadedModel } from './loaded';
+import { batchTensors } from './task';
 
 export interface Rate {
   readonly flopsPerSecond: number;
@@ -15,12 +16,10 @@ export interface Rate {
 export async function measureRate(device: Device, loaded: LoadedModel): Promise<Rate> {
   const time = Math.min(64, loaded.info.context);
   const evaluator = await Evaluator.create(device, loaded, noAdapters, [1, time]);
-  const { image, textEnd } = loaded.info;
-  const classes = labelsOf(loaded.task);
-  const texts = textEnd === undefined ? 1 : (classes?.length ?? 1);
+  const { ids, labels, pixels, ends } = batchTensors(loaded, [1, time]);
   const batch = {
-    input_ids: new Uint32Array(texts * time), labels: new Int32Array(classes ? 1 : time),
-    ...(image ? { pixel_values: new Float32Array(image.channels * image.size ** 2) } : {}), ...(textEnd === undefined ? {} : { text_ends: new Uint32Array(texts) }),
+    input_ids: new Uint32Array(ids ? elements(ids) : 0), labels: new Int32Array(elements(labels)),
+    ...(pixels ? { pixel_values: new Float32Array(elements(pixels)) } : {}), ...(ends ? { text_ends: new Uint32Array(elements(ends)) } : {}),
   };
   await evaluator.mean([batch]);
   const start = performance.now();

@@ -2,7 +2,7 @@
 import { classesOf, readExamples } from '../data/encoder';
 import type { Columns } from '../data/rows';
 import type { DataFile } from '../data/table';
-import type { Task, TaskKind } from '../models/model';
+import { EMBEDDING, type Task, type TaskKind } from '../models/model';
 import { modelFor, taskOf } from '../models/registry';
 import { ConfigError } from '../util/errors';
 import { pictureClasses } from './picture-data';
@@ -13,16 +13,23 @@ export interface TaskWish {
   readonly columns?: Columns | undefined;
   /** Of pictures sorted by texts. */
   readonly template?: string | undefined;
+  /** Of pairs of texts. */
+  readonly scale?: number | undefined;
+  readonly symmetric?: boolean | undefined;
   /** The task of an adapter on the model, in place of the checkpoint's. */
   readonly adapted?: Task | undefined;
 }
 
 /** Classes stand in the checkpoint's or the adapter's order where that names all of them. No data: its own classes. */
-export async function taskFor(config: unknown, data: readonly DataFile[], { name, columns = {}, template, adapted }: TaskWish): Promise<Task> {
+export async function taskFor(config: unknown, data: readonly DataFile[], { name, columns = {}, template, scale, symmetric, adapted }: TaskWish): Promise<Task> {
   const made = adapted ?? taskOf(config);
   const kind: TaskKind = tasks[name ?? made.kind].kind;
   const model = modelFor(config);
   if (!taskCard(kind).models.includes(model.kind)) throw new ConfigError(`the task ${name} is not for models of ${model.id}`, `They can learn: ${tasksFor(model.kind).join(', ')}.`);
+  if (kind === 'sentence-embedding') {
+    const before = made.kind === kind ? made : EMBEDDING;
+    return { kind, scale: scale ?? before.scale, symmetric: symmetric ?? before.symmetric };
+  }
   if (kind !== 'sequence-classification' && kind !== 'image-classification' && kind !== 'image-text') return { kind };
   const own = kind === 'image-text' && template !== undefined ? { template } : {};
   if (data.length === 0) {

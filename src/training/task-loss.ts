@@ -12,23 +12,27 @@ import type { LoadedModel } from './loaded';
 export type Call = Omit<ModelCall, 'adapters'>;
 type Callable = Pick<LoadedModel, 'model' | 'config' | 'network' | 'task'>;
 
-/** Logits of one recorded call: [batch, time, vocab], or [batch, classes] of classification. */
+/** Logits of one recorded call: [batch, time, vocab], [batch, classes] of classification, or [batch, batch] of pairs. */
 export function callModel({ model, config, network, task }: Callable, adapters: Adapters, call: Call, bound?: BoundMethod): Tensor {
   const next = (chosen: Adapters) => forward(model, network.scope({ ...call, adapters: chosen }), config, task);
   const options: CallOptions = { training: call.training };
   return bound?.method.call?.(next, adapters, options, bound.config) ?? next(adapters);
 }
 
+/** Whether the loss is the mean over both sides of the pairs of a batch. */
+export const bothWays = (task: Task): boolean => task.kind === 'image-caption' || (task.kind === 'sentence-embedding' && task.symmetric);
+
 /** A causal model's logits at a place are about the next one's label. */
 const shiftOf = ({ kind }: Task) => (kind === 'causal-lm' ? 1 : 0);
 
 /**
- * Mean cross-entropy of recorded logits against labels i32 [batch, time], or [batch] of classification. Of pictures and their texts the
- * mean of both directions (Radford et al. 2021, figure 3): which text belongs to a picture, which picture to a text.
+ * Mean cross-entropy of recorded logits against labels i32 [batch, time], or [batch] of classification and pairs. Of pictures and their
+ * texts, and of pairs where asked for, the mean of both directions (Radford et al. 2021, figure 3): which text belongs to a picture, which
+ * picture to a text.
  */
 export function lossOf({ task }: Callable, logits: Tensor, labels: Tensor): Loss {
   const { loss, count } = crossEntropy(logits, labels, shiftOf(task));
-  if (task.kind !== 'image-caption') return { loss, count };
+  if (!bothWays(task)) return { loss, count };
   const size = lastOf(logits);
   // Logits are turned by a product with the identity: no kernel reads them by columns.
   const turned = matmul(logits, constant(`identity ${size}`, [size, size], 'f32', () => Float32Array.from({ length: size * size }, (_, i) => Number(i % (size + 1) === 0))), { ta: true });
@@ -38,7 +42,7 @@ export function lossOf({ task }: Callable, logits: Tensor, labels: Tensor): Loss
 /** The same of one recorded call; `logits` records them where they are asked for. */
 export function taskLoss(loaded: LoadedModel, adapters: Adapters, call: Call, labels: Tensor, bound?: BoundMethod): Loss & { logits: () => Tensor } {
   const { model, config, network, info, task } = loaded;
-  if (bound?.method.call || labelsOf(task) || info.image) {
+  if (bound?.method.call || labelsOf(task) || info.image || task.kind === 'sentence-embedding') {
     const logits = callModel(loaded, adapters, call, bound);
     return { ...lossOf(loaded, logits, labels), logits: () => logits };
   }

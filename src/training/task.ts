@@ -1,6 +1,6 @@
 // The batches of a task: on the host, and the tensors that a recorded step reads.
 import { type HostData, type Tensor, tensor } from '../engine/tensor/tensor';
-import { labelsOf } from '../models/model';
+import { type Task, labelsOf } from '../models/model';
 import { DataError } from '../util/errors';
 import type { LoadedModel } from './loaded';
 import { taskCard } from './tasks';
@@ -8,9 +8,9 @@ import type { Call } from './task-loss';
 
 /** A batch on the host. */
 export interface TokenBatch {
-  /** [batch, time]; [texts, time] of models that read texts beside pictures, empty where pictures are all. */
+  /** [batch, time]; [2 batch, time] of pairs of texts; [texts, time] of models that read texts beside pictures, empty where pictures are all. */
   readonly input_ids: Uint32Array;
-  /** [batch, time] of language models, −100 = no loss, not shifted; [batch] of classification, the number of the class, −100 = an empty row. */
+  /** [batch, time] of language models, −100 = no loss, not shifted; [batch] of classification and pairs, the number of the class or of the second text, −100 = an empty row. */
   readonly labels: Int32Array;
   /** [batch, channels, size, size], as the model's preprocessor leaves them. */
   readonly pixel_values?: Float32Array | undefined;
@@ -20,6 +20,8 @@ export interface TokenBatch {
   readonly attention_mask?: Uint32Array | undefined;
   /** [batch, time], 1 = of the second text of a pair. */
   readonly token_type_ids?: Uint32Array | undefined;
+  /** [batch] of pairs of texts: how much they belong together, NaN where nothing says so. */
+  readonly scores?: Float32Array | undefined;
 }
 
 /** The tensors that a batch is written to. */
@@ -35,8 +37,11 @@ export interface BatchTensors {
 /** Rows of a batch and places in a row; what reads texts beside pictures takes no more places than it has. */
 export const shapeOf = ({ info }: Pick<LoadedModel, 'info'>, { batch, seq }: { readonly batch: number; readonly seq: number }): readonly [number, number] => [batch, info.image ? Math.min(seq, info.context) : seq];
 
+/** Texts of a batch: one a row, two of pairs. */
+const textsOf = ({ kind }: Task, batch: number): number => (kind === 'sentence-embedding' ? 2 * batch : batch);
+
 /** What the rate of a run counts in one batch: its tokens, padding included, or its pictures. */
-export const unitsOf = ({ task }: Pick<LoadedModel, 'task'>, { batch, seq }: { readonly batch: number; readonly seq: number }): number => (taskCard(task.kind).unit === 'picture' ? batch : batch * seq);
+export const unitsOf = ({ task }: Pick<LoadedModel, 'task'>, { batch, seq }: { readonly batch: number; readonly seq: number }): number => (taskCard(task.kind).unit === 'picture' ? batch : textsOf(task, batch) * seq);
 
 /** Models of pictures have no time. Encoders always get a mask and token types; a decoder, whose rows are padded at the end, a mask where it is asked for. */
 export function batchTensors({ model, info, task }: Pick<LoadedModel, 'model' | 'info' | 'task'>, [batch, time]: readonly [number, number], withMask = false): BatchTensors {
@@ -49,12 +54,12 @@ export function batchTensors({ model, info, task }: Pick<LoadedModel, 'model' | 
       ...(info.textEnd === undefined ? {} : { ids: tensor('input_ids', [texts, time], 'input', 'u32'), ends: tensor('text_ends', [texts], 'input', 'u32') }),
     };
   }
-  const shape = [batch, time];
+  const shape = [textsOf(task, batch), time];
   const u32 = (name: string) => tensor(name, shape, 'input', 'u32');
   const encoder = model.kind === 'encoder';
   return {
     ids: u32('input_ids'),
-    labels: tensor('labels', labelsOf(task) ? [batch] : shape, 'input', 'i32'),
+    labels: tensor('labels', labelsOf(task) || task.kind === 'sentence-embedding' ? [batch] : shape, 'input', 'i32'),
     ...(encoder || withMask ? { mask: u32('attention_mask') } : {}),
     ...(encoder ? { types: u32('token_type_ids') } : {}),
   };

@@ -83,7 +83,7 @@ export interface ModelCard {
 
 /** One row as the model sees it. */
 export interface TokenRow { tokens: string[]; /** true where the token carries loss */ loss: boolean[]; total: number; cut: number }
-export type DataForm = 'text' | 'pair' | 'chat' | 'label' | 'pair-label' | 'picture-label' | 'picture-caption';
+export type DataForm = 'text' | 'pair' | 'chat' | 'label' | 'pair-label' | 'picture-label' | 'picture-caption' | 'text-pair';
 export type Columns = NonNullable<RunConfig['columns']>;
 /** What src/data/dataset.ts says of a data set. */
 export interface DataCard {
@@ -148,7 +148,7 @@ export type EngineEvent =
 
 export interface Hello { device: DeviceCard | null; failure?: Failure; methods: MethodCard[]; models: BuiltinModel[]; data: BuiltinData[] }
 
-export interface DataOptions { holdout: number; seq: number; seed: number; batch?: number; test?: number | undefined; columns?: Columns | undefined; pack?: boolean | undefined; task?: TaskName | undefined; template?: string | undefined }
+export interface DataOptions { holdout: number; seq: number; seed: number; batch?: number; test?: number | undefined; columns?: Columns | undefined; pack?: boolean | undefined; task?: TaskName | undefined; template?: string | undefined; scale?: number | undefined; symmetric?: boolean | undefined }
 
 /** How the Hub is reached. The token stays in the worker's memory and goes nowhere but to that address. */
 export interface HubSettings { endpoint: string; token: string }

@@ -1,7 +1,7 @@
 // The engine behind the page's calls: one device, one model, one data set, any number of runs. Handlers are typed by the protocol.
 import { arrange, type FileDataset, prepare, type Prepared } from '../data/dataset';
 import type { PreparedPictures } from '../data/pictures/dataset';
-import { classificationDataset, maskedDataset } from '../data/encoder';
+import { type EncoderTask, encoderDataset } from '../data/encoder';
 import type { DataFile } from '../data/table';
 import { Device, type TuneStore } from '../engine/gpu/device';
 import type { FileStore } from '../formats/file-store';
@@ -93,16 +93,16 @@ export function createEngine(gpu: GPU | undefined, tuneStore: () => Promise<Tune
     return tokenizer;
   };
   /** What a file holds stays as long as model, file, columns and task do; what depends on the settings is made anew. */
-  const dataFor = async (file: DataFile, { columns = {}, task: name, template, ...options }: DataOptions, watch: Watch): Promise<CurrentData> => {
+  const dataFor = async (file: DataFile, { columns = {}, task: name, template, scale, symmetric, ...options }: DataOptions, watch: Watch): Promise<CurrentData> => {
     const { folder, model } = wantModel().loaded;
     const same = data?.file === file || (data?.file.name === file.name && sameContent(data.file, file));
-    const readAs = JSON.stringify([columns, name, template]);
+    const readAs = JSON.stringify([columns, name, template, scale, symmetric]);
     const known = data && same && data.readAs === readAs ? data : null;
     const key = JSON.stringify(options);
     if (known?.key === key) return known;
     // A setup may still name the task of the model before.
     const wanted = name && tasksFor(model.kind).includes(name) ? name : undefined;
-    const task = known?.task ?? (await taskFor(folder.config, [file], { name: wanted, columns, template }));
+    const task = known?.task ?? (await taskFor(folder.config, [file], { name: wanted, columns, template, scale, symmetric }));
     await putOn(task);
     const { loaded } = wantModel();
     const { holdout, seq, seed, batch = 1, test = 0, pack = false } = options;
@@ -111,8 +111,7 @@ export function createEngine(gpu: GPU | undefined, tuneStore: () => Promise<Tune
     const pictures = loaded.info.image ? (known?.pictures ?? (await picturesFor(loaded, file, columns, watch))) : null;
     const set = pictures ? await arrangedPictures(loaded, pictures, null, all)
       : prepared ? await arrange(prepared, tokenizerOf(loaded), all)
-      : task.kind === 'sequence-classification' ? await classificationDataset(file, null, task.labels, tokenizerOf(loaded), all, columns)
-      : await maskedDataset(file, null, tokenizerOf(loaded), all, columns);
+      : await encoderDataset(task as EncoderTask, file, null, tokenizerOf(loaded), all, columns);
     watch.signal?.throwIfAborted();
     return { file, readAs, task, prepared, pictures, key, set, shape: shapeOf(loaded, { batch, seq }) };
   };
@@ -157,9 +156,9 @@ export function createEngine(gpu: GPU | undefined, tuneStore: () => Promise<Tune
     return deviceCard(device);
   };
   /** The current data, arranged as a setup wants them. */
-  const arrangedFor = async ({ training: { batch, seq, seed }, holdout, test, columns, pack, task, template }: RunConfig): Promise<CurrentData> => {
+  const arrangedFor = async ({ training: { batch, seq, seed }, holdout, test, columns, pack, task, template, scale, symmetric }: RunConfig): Promise<CurrentData> => {
     if (!data) throw new DataError('no data are loaded', 'Choose data first.');
-    data = await dataFor(data.file, { batch, seq, seed, holdout, test, columns, pack, task, template }, {});
+    data = await dataFor(data.file, { batch, seq, seed, holdout, test, columns, pack, task, template, scale, symmetric }, {});
     return data;
   };
   /** A run on the current model and data, under an id; from its kept state where `again`, or on from an adapter. */

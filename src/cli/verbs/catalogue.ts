@@ -54,7 +54,7 @@ export async function plan(args: readonly string[]): Promise<number> {
   const flags = runFlags('plan', args);
   const output = createOutput(flags.json);
   const data = flags.data === undefined ? [] : [await dataSource(flags.data, output)];
-  const task = flags.task === undefined && data.length === 0 ? undefined : await chooseTask('plan', flags.task, await configOf(flags.model, output), data, flags.config.columns, undefined, flags.config.template);
+  const task = flags.task === undefined && data.length === 0 ? undefined : await chooseTask('plan', flags.task, await configOf(flags.model, output), data, flags.config.columns, flags.config);
   const allowance = { largestBuffer: DEFAULT_LARGEST_BUFFER };
   const weights = await weightsFor(flags.model, flags.bound, flags.config, allowance, output, task);
   const loaded = await describeFolder(flags.model, output, task, weights);

@@ -12,7 +12,7 @@ export async function data(args: readonly string[]): Promise<number> {
   const columns = columnsOf('data', v.columns);
   const model = need('data', 'model', v.model);
   const file = await dataSource(need('data', 'data', v.data), output);
-  const task = await chooseTask('data', v.task, await configOf(model, output), [file], columns, undefined, v.template);
+  const task = await chooseTask('data', v.task, await configOf(model, output), [file], columns, { template: v.template });
   const loaded = await describeFolder(model, output, task);
   const options = {
     seq: v.seq ?? defaultTraining.seq, batch: v.batch ?? defaultTraining.batch, seed: v.seed ?? defaultTraining.seed, holdout: v['held-out'] ?? 0.1, test: v.test ?? 0, pack: v.pack ?? false,

@@ -14,7 +14,7 @@ import { columnsOf, dataSource } from '../sources';
 import { chooseTask, datasetFor, taskOfAdapters } from '../task';
 
 export async function evaluate(args: readonly string[]): Promise<number> {
-  const { values: v } = parse('eval', args, { model: 'text', task: 'text', adapter: 'list', data: 'text', tokens: 'text', logits: 'text', batch: 'number', seq: 'number', 'held-out': 'number', test: 'number', part: 'text', columns: 'text', template: 'text', seed: 'number', weights: 'text' });
+  const { values: v } = parse('eval', args, { model: 'text', task: 'text', adapter: 'list', data: 'text', tokens: 'text', logits: 'text', batch: 'number', seq: 'number', 'held-out': 'number', test: 'number', part: 'text', columns: 'text', template: 'text', scale: 'number', symmetric: 'flag', seed: 'number', weights: 'text' });
   const output = createOutput(v.json ?? false);
   const model = need('eval', 'model', v.model);
   if ((v.data === undefined) === (v.tokens === undefined)) throw new UsageError('eval: give either --data or --tokens');
@@ -27,7 +27,7 @@ export async function evaluate(args: readonly string[]): Promise<number> {
   const data = v.data === undefined ? null : await dataSource(v.data, output);
   const adapted = await taskOfAdapters(v.adapter ?? [], output);
   const weights = weightsOf('eval', v.weights);
-  const loaded = await loadFolder(device, model, output, data ? await chooseTask('eval', v.task, await configOf(model, output), [data], columns, adapted, v.template) : adapted, weights);
+  const loaded = await loadFolder(device, model, output, data ? await chooseTask('eval', v.task, await configOf(model, output), [data], columns, { adapted, template: v.template, scale: v.scale, symmetric: v.symmetric }) : adapted, weights);
   const { attachment, bound } = await attachFolders(device, loaded, v.adapter ?? [], output);
   const { adapters, heads } = attachment;
   const through = { heads, ...(bound ? { bound } : {}) };

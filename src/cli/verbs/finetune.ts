@@ -31,7 +31,7 @@ export async function finetune(args: readonly string[]): Promise<number> {
 
   const device = await openDevice(flags.backend, output);
   const [file, validation] = [await dataSource(dataPath, output), flags.validation ? await dataSource(flags.validation, output) : null];
-  const task = await chooseTask('finetune', flags.task, await configOf(flags.model, output), validation ? [file, validation] : [file], flags.config.columns, undefined, flags.config.template);
+  const task = await chooseTask('finetune', flags.task, await configOf(flags.model, output), validation ? [file, validation] : [file], flags.config.columns, flags.config);
   const wanted = { ...flags.config, task: flags.task ?? task.kind };
   const weights = await weightsFor(flags.model, bound, wanted, device, output, task);
   const config = { ...wanted, ...(wanted.weights ? { weights } : {}) };

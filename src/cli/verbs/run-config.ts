@@ -10,7 +10,7 @@ import type { TaskName } from '../../training/tasks';
 const flags = {
   model: 'text', task: 'text', data: 'text', method: 'text', set: 'list', targets: 'text', steps: 'number', batch: 'number', seq: 'number', lr: 'number', seed: 'number',
   schedule: 'text', warmup: 'number', 'weight-decay': 'number', clip: 'number',
-  'held-out': 'number', test: 'number', columns: 'text', pack: 'flag', template: 'text', weights: 'text',
+  'held-out': 'number', test: 'number', columns: 'text', pack: 'flag', template: 'text', scale: 'number', symmetric: 'flag', weights: 'text',
   'eval-every': 'number', val: 'text', from: 'text', 'save-every': 'number', out: 'text', resume: 'text',
 } as const satisfies Flags;
 
@@ -49,7 +49,7 @@ export function runFlags(verb: string, args: readonly string[]): RunFlags {
   const config = parseRunConfig({
     ...defaultRun,
     model: isHub(model) ? sourceOf(model) : { kind: 'files', name: model }, data: sourceOf(v.data ?? 'none'),
-    holdout: v['held-out'] ?? defaultRun.holdout, ...(v.test ? { test: v.test } : {}), ...(v.columns ? { columns: columnsOf(verb, v.columns) } : {}), ...(v.pack ? { pack: true } : {}), ...(v.template ? { template: v.template } : {}), ...(v.weights ? { weights: v.weights === 'auto' ? 'auto' : weightsOf(verb, v.weights) } : {}),
+    holdout: v['held-out'] ?? defaultRun.holdout, ...(v.test ? { test: v.test } : {}), ...(v.columns ? { columns: columnsOf(verb, v.columns) } : {}), ...(v.pack ? { pack: true } : {}), ...(v.template ? { template: v.template } : {}), ...(v.scale === undefined ? {} : { scale: v.scale }), ...(v.symmetric ? { symmetric: true } : {}), ...(v.weights ? { weights: v.weights === 'auto' ? 'auto' : weightsOf(verb, v.weights) } : {}),
     method: { slug: method.info.slug, fields }, targets: v.targets ?? '', training,
     sample: { ...defaultRun.sample, every: 0 },
   });

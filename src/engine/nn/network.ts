@@ -56,8 +56,11 @@ export class Network {
   /** Weights of heads that the checkpoint lacks. */
   readonly created = new Set<string>();
 
-  /** `kind`: how frozen weights are kept, as far as their sizes allow it. All that trains, and all that is computed, is f32. */
-  constructor(readonly heads: readonly Head[] = [], readonly kind: WeightKind = 'f32') {}
+  /**
+   * `kind`: how frozen weights are kept, as far as their sizes allow it. All that trains, and all that is computed, is f32.
+   * `dropped`: the first part of names that the class of the task does without.
+   */
+  constructor(readonly heads: readonly Head[] = [], readonly kind: WeightKind = 'f32', readonly dropped?: string) {}
 
   /** The head that a weight or layer belongs to. */
   headOf(name: string): Head | undefined {
@@ -121,7 +124,7 @@ export class Scope {
   constructor(private readonly network: Network, readonly call: ModelCall, private readonly prefix: string) {}
 
   at(name: string): Scope {
-    return new Scope(this.network, this.call, this.path(name));
+    return this.prefix === '' && name === this.network.dropped ? this : new Scope(this.network, this.call, this.path(name));
   }
 
   /** One block of the model: what it holds for the backward pass may be recomputed as a whole. */

@@ -9,6 +9,7 @@ export { l1Norm } from './l1';
 export { l2Norm } from './l2';
 export { type Loss, crossEntropy, headLoss, positionLosses } from './loss';
 export { type MatmulOptions, halfFamily, matmul, matmulFamily } from './matmul';
+export { meanPool } from './mean-pool';
 export { layerNorm, rmsNorm } from './norms';
 export { offIdentity } from './orthogonality';
 export { patches } from './patches';

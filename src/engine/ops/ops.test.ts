@@ -16,6 +16,7 @@ import { l1Norm } from './l1.reference';
 import { l2Norm } from './l2.reference';
 import { matmul as product } from './matmul.reference';
 import * as losses from './loss.reference';
+import { meanPool } from './mean-pool.reference';
 import * as norms from './norms.reference';
 import { patches } from './patches.reference';
 import { offIdentity } from './orthogonality.reference';
@@ -112,6 +113,10 @@ const sliceCases = [[0, 65], [0, 1], [64, 1], [13, 40]].flatMap(([start = 0, wid
 
 const patchCases = ([[1, 1, 1, 1, 1], [2, 3, 8, 8, 4], [3, 2, 6, 9, 3], [1, 5, 2, 66, 2]] as const).map(([batch, channels, height, width, size]) =>
   testCase(`patches of ${size} from [${batch}, ${channels}, ${height}, ${width}]`, { x: normals([batch, channels, height, width]) }, ({ x }) => ops.patches(x, size), ({ x }) => patches(x, size)));
+
+/** Padding at the end, at the start, in between; a row of nothing but padding. */
+const meanCases = ([[1, 1, 1], [3, 7, 5], [2, 65, 3], [4, 9, 65]] as const).map(([batch, time, c]) =>
+  testCase(`mean_pool of [${batch}, ${time}, ${c}]`, { x: normals([batch, time, c]), mask: u32([batch, time], (i) => Number([i % time < 5, i % time > 0, i % 3 !== 1, false][Math.floor(i / time)])) }, ({ x, mask }) => ops.meanPool(x, mask), ({ x, mask }) => meanPool(x, mask)));
 
 const normCases = MATRICES.flatMap(([n, c]) => [
   testCase(`rms_norm ${n}×${c}`, { x: normals([n, c]), w: normals([c]) }, ({ x, w }) => ops.rmsNorm(x, w, 1e-5), ({ x, w }) => norms.rmsNorm(x, w, 1e-5)),
@@ -243,7 +248,7 @@ const attentionCases = [
 ];
 
 const CASES = [
-  ...sumCases, ...l1Cases, ...l2Cases, ...reluCases, ...otherSums, ...activationCases, ...extremeCases, ...columnCases, ...rowCases, zeroRows, ...offCases, ...stripCases, positionCase, ...sliceCases, ...patchCases, ...normCases, ...otherNorms,
+  ...sumCases, ...l1Cases, ...l2Cases, ...reluCases, ...otherSums, ...activationCases, ...extremeCases, ...columnCases, ...rowCases, zeroRows, ...offCases, ...stripCases, positionCase, ...sliceCases, ...patchCases, ...meanCases, ...normCases, ...otherNorms,
   ...embeddingCases, ...poolCases, ...lossCases, extremeLoss, ...headCases, ...ropeCases, ...ropeBothCases, ...attentionCases,
 ];
 

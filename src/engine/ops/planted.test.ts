@@ -18,6 +18,7 @@ import { gatherRows } from './pool.reference';
 import * as losses from './loss.reference';
 import { l2Norm } from './l2.reference';
 import * as products from './matmul.reference';
+import { meanPool } from './mean-pool.reference';
 import * as norms from './norms.reference';
 import { patches } from './patches.reference';
 import { relu } from './relu.reference';
@@ -47,6 +48,7 @@ const squashed = testCase('tanh', { x: normals([65]) }, ({ x }) => ops.tanh(x), 
 const quick = testCase('quick_gelu', { x: normals([65]) }, ({ x }) => ops.quickGelu(x), ({ x }) => activations.quickGelu(x));
 const power = testCase('exp', { x: normals([65]) }, ({ x }) => ops.exp(x), ({ x }) => activations.exp(x));
 const cut = testCase('patches', { x: normals([2, 3, 4, 6]) }, ({ x }) => ops.patches(x, 2), ({ x }) => patches(x, 2));
+const pooled = testCase('mean_pool', { x: normals([3, 5, 7]), mask: u32([3, 5], (i) => Number(i % 5 < 4 - Math.floor(i / 5))) }, ({ x, mask }) => ops.meanPool(x, mask), ({ x, mask }) => meanPool(x, mask));
 const length = testCase('l2_norm', { x: normals([65]) }, ({ x }) => ops.l2Norm(x), ({ x }) => l2Norm(x));
 const rectified = testCase('relu', { x: normals([9, 9]), s: normals([9]) }, ({ x, s }) => ops.relu(x, { diagonal: s }), ({ x, s }) => relu(x, s), { wrt: ['x'] });
 const grouped = { heads: 4, kvHeads: 2, causal: true };
@@ -84,6 +86,10 @@ const FAULTS: [what: string, test: Case, change: Change][] = [
   ['exp backward of x in place of y', power, text('elementwise/exp_backward', 'dy[i] * y[i]', 'dy[i] * log(y[i])')],
   ['patches with rows and columns of a patch changed over', cut, text('elementwise/patches', '* params.edge + row % params.edge) * params.edge + column % params.edge', '* params.edge + column % params.edge) * params.edge + row % params.edge')],
   ['patches moved forth where their gradient goes back', cut, backwardParams('elementwise/patches', (params) => ({ ...params, back: 0 }))],
+  ['a mean over padding too', pooled, text('reduce/mean_pool', 'if (mask[t] != 0u)', 'if (mask[t] < 2u)')],
+  ['a mean without its division', pooled, text('reduce/mean_pool', 'y[i] = sum * inverse', 'y[i] = sum')],
+  ['mean backward into padding', pooled, text('elementwise/mean_pool_backward', 'mask[place] != 0u', 'mask[place] < 2u')],
+  ['mean backward without its division', pooled, text('elementwise/mean_pool_backward', '* share[row]', '')],
   ['l2_norm without its root', length, text('reduce/l2_norm', 'y[0] = sqrt(sum)', 'y[0] = sum')],
   ['l2_norm backward of the square', length, text('reduce/l2_norm', '1.0 / sqrt(sum)', '2.0')],
   ['relu that forgets its diagonal', rectified, text('elementwise/relu', 'max(x[at] + shift, 0.0)', 'max(x[at], 0.0)')],

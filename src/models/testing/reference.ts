@@ -169,6 +169,7 @@ export const robertaHost: Host = (c, w, ids, length, task) => {
   // create_position_ids_from_input_ids: tokens that are not padding are counted, from pad + 1.
   const embedded = ids.map((id, t) => w.layerNorm(plus(plus(w.row(`${at}.word_embeddings`, vocab, width, id), w.row(`${at}.token_type_embeddings`, 1, width, 0)), w.row(`${at}.position_embeddings`, c.max_position_embeddings as number, width, t < length ? t + pad + 1 : pad)), `${at}.LayerNorm`, eps));
   const x = encode(w, embedded, length, c.num_hidden_layers as number, H, c.intermediate_size as number, eps, { ...BERT_NAMES, block: (i) => `roberta.encoder.layer.${i}` });
+  if (task === 'sentence-embedding') return [x[0] as Row].map((row) => row.map((_, j) => x.slice(0, length).reduce((sum, one) => sum + (one[j] as number), 0) / length));
   if (task === 'sequence-classification') return [w.linear(w.linear(x[0] as Row, 'classifier.dense', width, true).map(Math.tanh), 'classifier.out_proj', 3, true)];
   return x.map((row) => tied(w, w.layerNorm(w.linear(row, 'lm_head.dense', width, true).map(gelu), 'lm_head.layer_norm', eps), `${at}.word_embeddings`, 'lm_head.bias', vocab));
 };

@@ -9,7 +9,7 @@ import { strings } from '../strings';
 import { missingRole, type Role, withRole } from './columns';
 
 const words = strings.sources;
-const TEXT_ROLES = ['none', 'text', 'second', 'label', 'prompt', 'context', 'completion', 'system', 'messages'] as const;
+const TEXT_ROLES = ['none', 'text', 'second', 'label', 'prompt', 'context', 'completion', 'system', 'messages', 'score'] as const;
 const PICTURE_ROLES = ['none', 'image', 'label', 'caption'] as const;
 /** A table may have hundreds of columns; those in use are always among the ones shown. */
 const SHOWN = 12;
@@ -18,6 +18,7 @@ export function ColumnsMap({ columns, used }: { columns: readonly string[]; used
   const { edit } = useApp();
   const chosen = useStudio((state) => state.project.draft.columns);
   const roles: readonly (Role | 'none')[] = useStudio((state) => readsPictures(state.project.model.card?.kind ?? '')) ? PICTURE_ROLES : TEXT_ROLES;
+  const pairs = useStudio((state) => state.project.draft.task === 'sentence-embedding');
   const [draft, setDraft] = useState<Columns>(used);
   // biome-ignore lint/correctness/useExhaustiveDependencies: an equal mapping in a new object is no change.
   useEffect(() => setDraft(used), [JSON.stringify(used)]);
@@ -25,9 +26,9 @@ export function ColumnsMap({ columns, used }: { columns: readonly string[]; used
   const choose = (column: string, role: string) => {
     const next = withRole(draft, column, role === 'none' ? null : (role as Role));
     setDraft(next);
-    if (missingRole(next) === null) edit.columns(next);
+    if (missingRole(next, pairs) === null) edit.columns(next);
   };
-  const missing = missingRole(draft);
+  const missing = missingRole(draft, pairs);
   const shown = [...columns].sort((a, b) => Number(roleOf(b) !== 'none') - Number(roleOf(a) !== 'none')).slice(0, SHOWN);
   return (
     <section data-testid="columns">

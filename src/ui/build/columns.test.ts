@@ -14,6 +14,9 @@ it('what is missing is named', () => {
   expect(missingRole({ completion: 'a' })).toBe('prompt');
   expect(missingRole({ label: 'a' })).toBe('text');
   expect(missingRole({ text: 'a', second: 'b' })).toBe('label');
+  expect(missingRole({ text: 'a', second: 'b' }, true)).toBe(null);
+  expect(missingRole({ text: 'a' }, true)).toBe('second');
+  expect(missingRole({ text: 'a', score: 'c' })).toBe('second');
   expect(missingRole({})).toBe('text');
   for (const whole of [{ messages: 'a' }, { text: 'a' }, { text: 'a', label: 'b' }, { prompt: 'a', completion: 'b' }]) expect(missingRole(whole)).toBeNull();
 });

@@ -8,7 +8,7 @@ const quoted = (text: string) => (/^[\w./:=-]+$/.test(text) ? text : `'${text.re
 const FLAGS = { schedule: 'schedule', warmup: 'warmup', weightDecay: 'weight-decay', clip: 'clip' } as const;
 const SETTINGS = ['beta1', 'beta2', 'eps', 'stopAt', 'patience'] as const;
 
-export function commandOf({ model, data, method, targets, training, columns = {}, holdout, test = 0, pack = false, task, template, weights = 'f32' }: RunConfig, catalogue: readonly BuiltinData[] = []): string {
+export function commandOf({ model, data, method, targets, training, columns = {}, holdout, test = 0, pack = false, task, template, scale, symmetric = false, weights = 'f32' }: RunConfig, catalogue: readonly BuiltinData[] = []): string {
   const changed = (name: keyof TrainingConfig) => training[name] !== defaultTraining[name];
   const fields = [...Object.entries(method.fields), ...SETTINGS.filter(changed).map((name) => [name, training[name]] as const)];
   const parts = [
@@ -18,6 +18,8 @@ export function commandOf({ model, data, method, targets, training, columns = {}
     ...(task === defaultRun.task ? [] : [`--task ${task}`]),
     ...(weights === 'f32' ? [] : [`--weights ${weights}`]),
     ...(template === undefined ? [] : [`--template ${quoted(template)}`]),
+    ...(scale === undefined ? [] : [`--scale ${setting(scale)}`]),
+    ...(symmetric ? ['--symmetric'] : []),
     ...(Object.keys(columns).length > 0 ? [`--columns ${quoted(Object.entries(columns).map(([role, column]) => `${role}=${column}`).join(','))}`] : []),
     ...(holdout === defaultRun.holdout ? [] : [`--held-out ${holdout}`]),
     ...(test > 0 ? [`--test ${test}`] : []),

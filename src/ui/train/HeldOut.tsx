@@ -60,8 +60,8 @@ function Texts({ seen, withLoss = false, testid }: RowsProps) {
         {seen.map((one) => (
           <tr key={one.row} title={titleOf(one)}>
             <td className="ell fs12">{one.shown.text}</td>
-            <td className="fs11"><Given now={one.now} /></td>
-            <td className="r fs11 was">{withLoss ? lossText(one.now.loss) : (one.before?.given ?? '')}</td>
+            <td className="fs11">{one.now.wanted !== undefined && <Given now={one.now} />}</td>
+            <td className="r fs11 was">{withLoss || one.now.wanted === undefined ? lossText(one.now.loss) : (one.before?.given ?? '')}</td>
           </tr>
         ))}
       </tbody>
