@@ -13,12 +13,13 @@ export const claim = {
   model: 'public/models/tale-1m',
   data: 'public/data/king-james/data.txt',
   steps: STEPS, batch: 8, seq: 128, seeds: 3,
-  lrs: [1e-4, 3e-4, 1e-3, 3e-3],
+  lrs: [3e-5, 1e-4, 3e-4, 1e-3, 3e-3],
   arms: [
     { name: 'LoRA', method: 'lora', fields: rank },
     { name: 'LoRA-GA', method: 'lora-ga', fields: rank },
     { name: 'random orthogonal', method: 'lora-ga', fields: { ...rank, direction: 'orthogonal' } },
     { name: 'LoRA-GA as PEFT has it', method: 'lora-ga', fields: { ...rank, size: 'peft' } },
+    { name: 'full', method: 'full', fields: {} },
   ],
   columns: ['early', 'initialisation'],
   /** The training curve, its mean over the first third, and the seconds of the initialisation. */

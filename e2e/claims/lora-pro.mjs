@@ -4,12 +4,13 @@ export const claim = {
   model: 'public/models/tale-1m',
   data: 'public/data/king-james/data.txt',
   steps: 300, batch: 8, seq: 128, seeds: 3,
-  lrs: [3e-4, 1e-3, 3e-3, 1e-2, 2e-2],
+  lrs: [3e-5, 1e-4, 3e-4, 1e-3, 3e-3],
   arms: [
     { name: 'LoRA r 32', method: 'lora', fields: { rank: 32, alpha: 64 } },
     { name: 'LoRA-Pro r 32', method: 'lora-pro', fields: { rank: 32, alpha: 64 } },
     { name: 'LoRA r 8', method: 'lora', fields: { rank: 8, alpha: 16 } },
     { name: 'LoRA-Pro r 8', method: 'lora-pro', fields: { rank: 8, alpha: 16 } },
+    { name: 'full', method: 'full', fields: {} },
   ],
   columns: ['seconds', 'memory'],
   /** Seconds of the run, and bytes on the device at their most. */

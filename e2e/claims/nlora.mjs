@@ -4,10 +4,11 @@ export const claim = {
   model: 'public/models/tale-1m',
   data: 'public/data/king-james/data.txt',
   steps: 300, batch: 8, seq: 128, seeds: 3,
-  lrs: [3e-4, 1e-3, 3e-3, 1e-2],
+  lrs: [3e-4, 1e-3, 3e-3, 1e-2, 3e-2],
   arms: [
     // 235,824 parameters; SLoRA and NLoRA have 232,704, IntTune 10,752.
     { name: 'LoRA r 17', method: 'lora', fields: { rank: 17, alpha: 17 } },
+    { name: 'PiSSA r 17', method: 'pissa', fields: { rank: 17, alpha: 17 } },
     { name: 'SLoRA r 16', method: 'nlora', fields: { variant: 'slora', rank: 16, alpha: 16 } },
     { name: 'NLoRA r 16', method: 'nlora', fields: { rank: 16, alpha: 16 } },
     { name: 'NLoRA r 16, start taken away', method: 'nlora', fields: { rank: 16, alpha: 16, residual: true } },

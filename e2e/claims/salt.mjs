@@ -4,7 +4,7 @@ export const claim = {
   model: 'public/models/tale-1m',
   data: 'public/data/king-james/data.txt',
   steps: 300, batch: 8, seq: 128, seeds: 3,
-  lrs: [3e-4, 1e-3, 3e-3, 1e-2],
+  lrs: [3e-4, 1e-3, 3e-3, 1e-2, 3e-2],
   arms: [
     // 41,616 parameters and 124,848; SALT has 41,472.
     { name: 'LoRA, same count', method: 'lora', fields: { rank: 3, alpha: 6 } },
