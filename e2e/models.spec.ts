@@ -1,5 +1,5 @@
-// The built-in models beside the story tellers: an encoder learns hidden words on the page, its weights kept as int8, and classes from a
-// sheet. Those of pictures have a journey of their own.
+// The built-in models beside the story tellers: an encoder learns hidden words on the page, its weights kept as int8, classes from a
+// sheet, tags of words, and pairs of texts. Those of pictures have a journey of their own.
 import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -97,4 +97,40 @@ test('a sheet of texts with classes: trained past the commonest class, a text tr
   expect(100 * found.accuracy).toBeCloseTo(accuracy, 0);
   expect(Math.abs(found.loss - loss)).toBeLessThan(1e-3);
   await rm(folder, { recursive: true, force: true });
+});
+
+test('words with tags, then pairs of texts: both learned on the page, measured, and tried out', async ({ page }) => {
+  const kinds = ['bird', 'fish', 'tree', 'coin', 'song', 'boat', 'bread', 'star'];
+  const give = async (name: string, text: string, task: string) => {
+    await page.getByTestId('file-input-data').setInputFiles({ name, mimeType: 'text/plain', buffer: Buffer.from(text) });
+    await page.getByTestId('task').click();
+    await page.getByRole('option', { name: task }).click();
+    await setNumbers(page, { steps: 12, lr: 3e-3, warmup: 0, batch: 8, seq: 16 });
+    await ready(page);
+    await train(page);
+    await status(page, /finished/);
+  };
+  await page.goto('/');
+  await ready(page);
+  await page.getByTestId('model-gloss-1m').click();
+  await ready(page);
+  await page.getByRole('radio', { name: 'Your file' }).click();
+  await give('words.jsonl', Array.from({ length: 48 }, (_, i) => JSON.stringify({ tokens: ['on', 'day', `${i}`, 'a', kinds[i % 8]], tags: ['O', 'O', 'O', 'O', 'B-THING'] })).join('\n'), 'Tag the words of texts');
+  expect(await numberOf(page, 'score-accuracy')).toBeGreaterThan(75);
+  await expect(page.getByTestId('score-entity_f1')).not.toBeEmpty();
+  await page.getByTestId('tab-playground').click();
+  await page.getByTestId('try-text').fill('on day 3 a bird');
+  await page.getByTestId('try-look').click();
+  await expect(page.getByTestId('look-1').locator('tr')).toContainText([/on: O/, /day: O/, /3: O/, /a: O/, /bird: /], { timeout: 60_000 });
+
+  await page.getByTestId('tab-build').click();
+  await give('pairs.csv', `anchor,positive\n${Array.from({ length: 64 }, (_, i) => `${kinds[i % 8]} of day ${i},the ${kinds[i % 8]} ${i} again`).join('\n')}\n`, 'Match texts that belong together');
+  expect(await numberOf(page, 'score-recall_5')).toBeGreaterThan(50);
+  await page.getByTestId('tab-playground').click();
+  await page.getByTestId('try-text').fill('bird of day 3');
+  await page.getByTestId('try-second').fill('the coin 5 again\nBird of day 3');
+  await page.getByTestId('try-look').click();
+  // The same text has the cosine 1, whatever was learned.
+  await expect(page.getByTestId('look-1').locator('tr').first()).toContainText('Bird of day 3', { timeout: 60_000 });
+  await page.screenshot({ path: join(root, 'out', 'shots', 'pairs-try.png') });
 });

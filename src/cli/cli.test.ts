@@ -445,7 +445,7 @@ describe('data', () => {
     const refused = await lowrank(['data', '--model', MODEL, '--data', at('sheet.csv'), '--columns', 'text=body']);
     expect([refused.code, refused.errors]).toEqual([3, [expect.stringContaining('there is no column "body" for the text: the columns are "question", "answer"')]]);
     const usage = await lowrank(['data', '--model', MODEL, '--data', at('sheet.csv'), '--columns', 'answer']);
-    expect([usage.code, usage.errors[0]]).toEqual([2, "lowrank: data: --columns wants role=column, got 'answer'; roles are text, second, label, prompt, context, completion, system, messages, image, caption, score"]);
+    expect([usage.code, usage.errors[0]]).toEqual([2, "lowrank: data: --columns wants role=column, got 'answer'; roles are text, second, label, prompt, context, completion, system, messages, image, caption, score, tokens, tags"]);
   }, LONG);
 
   test('a Hub that is not there is an error by name', async () => {
@@ -534,7 +534,31 @@ describe('tasks of an encoder', () => {
     expect((await lowrank([...args, '--scale', '20'])).events[0]!.loss).not.toBeCloseTo(done.val_loss as number, 2);
   }, LONG);
 
+  test('words are tagged; the head goes with the adapter, eval finds what the run found, and a merged model knows its tags', async () => {
+    const row = (i: number) => ({ tokens: ['on', 'day', String(i), 'old', KINDS[i % 8], 'met', KINDS[(i * 3) % 8]], tags: ['O', 'O', 'O', 'B-THING', 'I-THING', 'O', 'B-THING'] });
+    writeFileSync(at('words.jsonl'), Array.from({ length: 48 }, (_, i) => JSON.stringify(row(i))).join('\n'));
+    const { code, events, stderr } = await finetune('token-classification', 'words.jsonl', '--steps', '25', '--lr', '3e-3', '--out', at('out-words'));
+    expect(code, stderr).toBe(0);
+    const [done] = ofKind(events, 'done') as [Json];
+    expect(done.accuracy).toBeGreaterThan(0.9);
+    expect(done.entity_f1).toBeGreaterThan(0.8);
+    expect(json(at('out-words', 'adapter_config.json'))).toMatchObject({ task_type: 'TOKEN_CLS', modules_to_save: ['classifier'] });
+    const { events: [scored], stderr: told } = await lowrank(['eval', '--model', GLOSS, '--adapter', at('out-words'), '--data', at('words.jsonl'), ...short]);
+    expect(scored, told).toMatchObject({ accuracy: done.accuracy, macro_f1: done.macro_f1, entity_f1: done.entity_f1, tokens: expect.any(Number) });
+    expect(scored!.loss).toBeCloseTo(done.val_loss as number, 5);
+    // A run's record apart, the PEFT files say what the adapter is of.
+    rmSync(at('out-words', 'run.json'));
+    expect((await lowrank(['merge', '--model', GLOSS, '--adapter', at('out-words'), '--out', at('merged-words')])).code).toBe(0);
+    expect(json(at('merged-words', 'config.json'))).toMatchObject({ architectures: ['BertForTokenClassification'], id2label: { 0: 'LABEL_0', 1: 'LABEL_1', 2: 'LABEL_2' } });
+    writeFileSync(at('words.json'), JSON.stringify({ input_ids: [[2, 50, 60, 3]], labels: [[-100, 0, 2, -100]] }));
+    const [merged, adapted] = await Promise.all([[at('merged-words')], [GLOSS, '--adapter', at('out-words')]].map((model) => lowrank(['eval', '--model', ...model, '--tokens', at('words.json'), '--json'])));
+    expect(merged!.code, merged!.stderr).toBe(0);
+    expect(merged!.events[0]).toMatchObject({ tokens: 2 });
+    expect(merged!.events[0]!.loss).toBeCloseTo(adapted!.events[0]!.loss as number, 4);
+  }, LONG);
+
   test.each<[string, string[], RegExp]>([
+    ['tags that are no list', ['data', '--model', GLOSS, '--task', 'token-classification', '--data', at('pairs.csv'), '--columns', 'tokens=anchor,tags=score'], /pairs\.csv: row 1: "anchor" must be a list, a word for each word: got a string; Write/],
     ['a scale of nothing', ['finetune', '--model', GLOSS, '--task', 'sentence-embedding', '--data', at('pairs.csv'), '--method', 'lora', '--scale', '0', '--out', at('none')], /scale: .*got 0/],
     ['one column of texts', ['data', '--model', GLOSS, '--task', 'sentence-embedding', '--data', at('pairs.csv'), '--columns', 'text=anchor'], /"second" is missing: the columns are "anchor", "positive", "score"/],
     ['tokens for pairs', ['eval', '--model', GLOSS, '--adapter', at('out-pairs'), '--tokens', at('pairs.csv')], /files of tokens have no pairs in them.*--data/],

@@ -12,7 +12,7 @@ import type { RunConfig } from '../training/config';
 import type { BoundMethod } from '../training/contract';
 import { type Attached, attachFolder } from '../training/import';
 import { type LoadedModel, describeModel, uploadWeights } from '../training/loaded';
-import { type Task, labelsOf } from '../models/model';
+import { type Task, labelsOf, labelsRows } from '../models/model';
 import { type DeviceAllowance, planRun } from '../training/plan';
 import type { TokenBatch } from '../training/task';
 import { DataError } from '../util/errors';
@@ -149,12 +149,14 @@ export function readTokens(path: string, { info, task }: LoadedModel): Tokens {
   if (shape[1] > info.context) throw new DataError(`${path}: rows of ${shape[1]} tokens, the model takes at most ${info.context}`, 'Shorten the rows.');
   const mask = matrix('attention_mask', (x) => x === 0 || x === 1, '0 or 1');
   const classes = labelsOf(task)?.length ?? null;
+  const perRow = labelsRows(task);
   const types = matrix('token_type_ids', (x) => x === 0 || x === 1, '0 or 1');
-  // Classification has one label a row: [1, 0] is read as [[1], [0]].
-  if (classes !== null && Array.isArray(json.labels)) json.labels = json.labels.map((label) => (Array.isArray(label) ? label : [label]));
-  const labels = classes === null ? matrix('labels', (x) => x === -100 || (x >= 0 && x < info.vocab), `−100 or a token id below ${info.vocab}`) : matrix('labels', (x) => x >= 0 && x < classes, `the number of a class below ${classes}`);
-  if (!labels && task.kind !== 'causal-lm') throw new DataError(`${path}: labels is missing`, classes === null ? 'Write the hidden tokens as labels, −100 elsewhere.' : 'Write one class number a row.');
-  for (const [key, other, width] of [['attention_mask', mask, shape[1]], ['token_type_ids', types, shape[1]], ['labels', labels, classes === null ? shape[1] : 1]] as const) {
+  // Classification of rows has one label a row: [1, 0] is read as [[1], [0]].
+  if (perRow && Array.isArray(json.labels)) json.labels = json.labels.map((label) => (Array.isArray(label) ? label : [label]));
+  const most = classes ?? info.vocab;
+  const labels = matrix('labels', (x) => (x === -100 && !perRow) || (x >= 0 && x < most), `${perRow ? '' : '−100 or '}${classes === null ? 'a token id' : 'the number of a class'} below ${most}`);
+  if (!labels && task.kind !== 'causal-lm') throw new DataError(`${path}: labels is missing`, perRow ? 'Write one class number a row.' : `Write the ${classes === null ? 'hidden tokens' : 'numbers of the tags'} as labels, −100 elsewhere.`);
+  for (const [key, other, width] of [['attention_mask', mask, shape[1]], ['token_type_ids', types, shape[1]], ['labels', labels, perRow ? 1 : shape[1]]] as const) {
     if (other && (other.length !== shape[0] || other[0]?.length !== width)) throw new DataError(`${path}: ${key} is ${other.length} × ${other[0]?.length}, wanted ${shape[0]} × ${width}`);
   }
   return {

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type DataFile, type DatasetOptions, type FileDataset, datasetFromFile, datasetFromSplit } from '../data/dataset';
-import { encoderDataset } from '../data/encoder';
+import { type EncoderTask, encoderDataset } from '../data/encoder';
 import type { Columns } from '../data/rows';
 import { openPeftFolder } from '../formats/peft-form';
 import { EMBEDDING, type Task } from '../models/model';
@@ -38,9 +38,10 @@ export async function taskOfAdapters(directories: readonly string[], output: Out
     }
     const folder = await openPeftFolder(await adapterSources(directory, output));
     if (folder?.config.task_type === 'FEATURE_EXTRACTION') return EMBEDDING;
-    if (folder?.config.task_type !== 'SEQ_CLS') continue;
-    const last = folder.weights.entries.find(({ name }) => /\.(classifier|score|classifier\.out_proj)\.weight$/.test(name));
-    return { kind: 'sequence-classification', labels: Array.from({ length: last?.shape[0] ?? 2 }, (_, i) => `LABEL_${i}`) };
+    const kind = folder?.config.task_type === 'SEQ_CLS' ? 'sequence-classification' : folder?.config.task_type === 'TOKEN_CLS' ? 'token-classification' : null;
+    if (!kind) continue;
+    const last = folder?.weights.entries.find(({ name }) => /\.(classifier|score|classifier\.out_proj)\.weight$/.test(name));
+    return { kind, labels: Array.from({ length: last?.shape[0] ?? 2 }, (_, i) => `LABEL_${i}`) };
   }
   return undefined;
 }
@@ -61,6 +62,6 @@ async function readFor(loaded: LoadedModel, train: DataFile, validation: DataFil
   }
   if (!tokenizer) throw new ConfigError(`${name}: tokenizer.json is missing`, 'Add the tokenizer of this model to its folder.');
   const all = { ...options, context: info.context };
-  if (task.kind === 'masked-lm' || task.kind === 'sequence-classification' || task.kind === 'sentence-embedding') return encoderDataset(task, train, validation, tokenizer, all, columns);
+  if (task.kind !== 'causal-lm') return encoderDataset(task as EncoderTask, train, validation, tokenizer, all, columns);
   return validation ? datasetFromSplit(train, validation, tokenizer, all, columns) : datasetFromFile(train, tokenizer, all, columns, watch);
 }

@@ -1,8 +1,9 @@
-// Pairs of texts: which columns, which rows belong together, and how a batch holds them.
+// Pairs of texts and words with tags: which columns, which rows belong together, which token says a word's tag, and how a batch holds them.
 import { readFileSync } from 'node:fs';
+import { parquetWriteBuffer } from 'hyparquet-writer';
 import { describe, expect, it } from 'vitest';
 import { DataError } from '../util/errors';
-import { readPairs } from './annotated';
+import { readPairs, readTagged } from './annotated';
 import type { Batch, DataFile, DatasetOptions } from './dataset';
 import { encoderDataset } from './encoder';
 import { loadTokenizer } from './tokenizer';
@@ -82,5 +83,54 @@ describe('pairs of texts', () => {
     expect(await say(pairs, { text: 'anchor', second: 'answer' })).toMatch(/^rows\.jsonl: there is no column "answer" for the second: the columns are "anchor", "positive"/);
     expect(await say(pairs, { text: 'anchor', second: 'positive', label: 'positive' })).toMatch(/^rows\.jsonl: label does not go together with text and second \| Choose text, second, score alone\./);
     expect(await said(() => readPairs({ name: 'a.txt', content: 'one two' }))).toBe('a.txt: it is a running text, and has no columns | Give a table with text and second in each row.');
+  });
+});
+
+describe('words with tags', () => {
+  const LABELS = ['O', 'B-X', 'I-X'];
+  const rows = Array.from({ length: 12 }, (_, i) => ({ tokens: ['the', 'unbelievable', `bird${i}`, 'sings'], tags: ['O', 'B-X', 'I-X', 'O'] }));
+  const tag = (file: DataFile, validation: DataFile | null = null, labels: readonly string[] = LABELS, seq = 24) => encoderDataset({ kind: 'token-classification', labels }, file, validation, gloss, { ...options, seq, holdout: validation ? 0 : 0.25 });
+
+  it('says a tag at the first token of its word and nowhere else', async () => {
+    const data = await tag(rowsFile(rows));
+    const batch = data.batch(0);
+    for (let b = 0; b < 4; b++) {
+      const ids = [...batch.input_ids.subarray(b * 24, (b + 1) * 24)], labels = [...batch.labels.subarray(b * 24, (b + 1) * 24)];
+      const i = gloss.decode(ids, { skipSpecial: true }).match(/bird ?(\d+)/)?.[1];
+      const words = ['the', 'unbelievable', `bird${i}`, 'sings'].map((word) => gloss.encode(word, { addSpecial: false }));
+      expect(words.flat().length).toBeGreaterThan(words.length + 1);
+      expect(ids.slice(1, 1 + words.flat().length)).toEqual(words.flat());
+      expect(labels).toEqual([-100, ...words.flatMap((word, w) => word.map((_, t) => (t === 0 ? [0, 1, 2, 0][w] : -100))), ...new Array(23 - words.flat().length).fill(-100)]);
+    }
+    expect(batch.lossTokens).toBe(16);
+    expect(data.summary).toMatchObject({ form: 'tagged-words', used: { tokens: 'tokens', tags: 'tags' }, trainRows: 9, validationRows: 3, classes: [{ label: 'O', train: 18, validation: 6 }, { label: 'B-X', train: 9 }, { label: 'I-X' }], warnings: [] });
+    expect(data.summary.preview[0]?.loss.filter(Boolean)).toHaveLength(4);
+  });
+
+  it('cuts long rows, and loses the tags of what is cut', async () => {
+    const data = await tag(rowsFile(rows), rowsFile(rows, 'held.jsonl'), LABELS, 5);
+    const said = [...data.batch(0).labels.subarray(0, 5)];
+    expect([said[0], said[1], said[2], said[4]]).toEqual([-100, 0, 1, -100]);
+    expect(data.summary.cutRows).toBe(24);
+  });
+
+  it('reads numbers, and from parquet the names that stand beside them', async () => {
+    expect((await readTagged(rowsFile([{ words: ['a', 'b'], ner_tags: [0, 2] }]))).rows).toEqual([{ place: 'line 1', words: ['a', 'b'], tags: ['0', '2'] }]);
+    const columnData = [{ name: 'tokens', data: rows.map(({ tokens }) => tokens) }, { name: 'ner_tags', data: rows.map(() => [0, 1, 2, 0]) }];
+    for (const ner_tags of [{ feature: { names: LABELS, _type: 'ClassLabel' }, _type: 'Sequence' }, [{ names: LABELS, _type: 'ClassLabel' }]]) {
+      const content = new Uint8Array(parquetWriteBuffer({ columnData, kvMetadata: [{ key: 'huggingface', value: JSON.stringify({ info: { features: { ner_tags } } }) }] }));
+      expect((await readTagged({ name: 'ner.parquet', content })).rows[3]).toEqual({ place: 'row 4', words: rows[3]?.tokens, tags: ['O', 'B-X', 'I-X', 'O'] });
+    }
+  });
+
+  it('refuses what it cannot use, with file, row, column and word', async () => {
+    const say = (...some: object[]) => said(() => readTagged(rowsFile(some)));
+    expect(await say({ tokens: 'a b', tags: ['O', 'O'] })).toBe('rows.jsonl: line 1: "tokens" must be a list, a word for each word: got a string | Write {"tokens": ["Anna", "sings"], "tags": ["B-PER", "O"]}.');
+    expect(await say(rows[0] as object, { tokens: ['a', 5], tags: ['O', 'O'] })).toBe('rows.jsonl: line 2: "tokens": word 2 must be a string with something in it: got 5 | Correct it, or remove the row.');
+    expect(await say({ tokens: ['a', 'b'], tags: ['O', null] })).toMatch(/^rows\.jsonl: line 1: "tags": tag 2 must be a string or a whole number: got null/);
+    expect(await say({ tokens: ['a', 'b', 'c'], tags: ['O'] })).toBe('rows.jsonl: line 1: 1 in "tags" for 3 in "tokens" | Give each word one tag.');
+    expect(await say({ tokens: ['a'] })).toBe('rows.jsonl: "tags" is missing: the columns are "tokens" | Say which columns are tokens and tags.');
+    expect(await say({ tokens: [], tags: [] })).toMatch(/^rows\.jsonl: line 1: "tokens" is empty/);
+    expect(await said(() => tag(rowsFile(rows), rowsFile([{ tokens: ['a', 'b'], tags: ['O', 'B-Y'] }], 'held.jsonl')))).toBe('held.jsonl: line 1: the tag "B-Y" of word 2 is none of the classes: O, B-X, I-X | Use the same tags in all files.');
   });
 });

@@ -35,7 +35,7 @@ export interface DatasetOptions {
 export interface Batch {
   /** [B, T]; [2 B, T] of pairs of texts, the first ones before the second ones. */
   input_ids: Uint32Array;
-  /** [B, T]; [B] of classification, and of pairs the number of the second text. */
+  /** [B, T]; of words the number of the tag at their first tokens. [B] of classification, and of pairs the number of the second text. */
   labels: Int32Array;
   /** [B, T], of encoders: 0 = padding. */
   attention_mask?: Uint32Array | undefined;
@@ -58,7 +58,7 @@ export interface TokenRow { tokens: string[]; /** true where the token carries l
 export interface DataSummary {
   name: string;
   format: 'text' | 'rows' | 'pictures';
-  form: DataForm | 'picture-label' | 'picture-caption' | 'text-pair';
+  form: DataForm | 'picture-label' | 'picture-caption' | 'text-pair' | 'tagged-words';
   /** SHA-256 of the file, hex. */
   hash: string;
   /** SHA-256 of every token, its loss and its side of the split: equal on the page and on the command line. */

@@ -1,8 +1,8 @@
 // Batches for models that read a row in both directions: rows framed by the model's special tokens ([CLS] … [SEP]), with an attention
-// mask; a class a row, hidden tokens to be guessed, or pairs of texts to be matched. Batches are pure functions of (data, options, step), as in dataset.ts.
+// mask; a class a row, a tag a word, hidden tokens to be guessed, or pairs of texts to be matched. Batches are pure functions of (data, options, step), as in dataset.ts.
 import { ColumnsError, ConfigError, DataError } from '../util/errors';
 import { shuffle, uniform } from '../util/random';
-import { type TextPair, readPairs } from './annotated';
+import { type TaggedWords, type TextPair, readPairs, readTagged } from './annotated';
 import { type Batch, type DataFile, type DataSummary, type DatasetOptions, type FileDataset, ORDER_STREAM, checkOptions, hashOf, histogram, nearOf, plural, sha256, sidesOf } from './dataset';
 import { encodeText } from './encode';
 import { type Signed, sign } from './near';
@@ -19,7 +19,7 @@ export interface Example {
   readonly label?: string;
 }
 
-export type EncoderTask = { readonly kind: 'masked-lm' } | { readonly kind: 'sequence-classification'; readonly labels: readonly string[] } | { readonly kind: 'sentence-embedding' };
+export type EncoderTask = { readonly kind: 'masked-lm' } | { readonly kind: 'sequence-classification' | 'token-classification'; readonly labels: readonly string[] } | { readonly kind: 'sentence-embedding' };
 
 const MASK_STREAM = 0x6461_0010;
 const MASK_HELD_STREAM = 0x6461_0011;
@@ -54,8 +54,8 @@ export function classesOf(name: string, rows: readonly Pick<Example, 'label'>[],
 
 /** What the model reads at once, and how many tokens it was before the cut. */
 interface Frame { readonly ids: readonly number[]; readonly types: readonly number[]; readonly special: readonly boolean[]; readonly total: number }
-/** `frames`: one, or the two texts of a pair that are read apart. */
-interface Row { readonly frames: readonly Frame[]; readonly label: number; readonly score?: number; readonly signed: Signed }
+/** `frames`: one, or the two texts of a pair that are read apart. `labels`: one, or of words one a token. */
+interface Row { readonly frames: readonly Frame[]; readonly labels: readonly number[]; readonly score?: number; readonly signed: Signed }
 /** What the summary says of the file. */
 type Read = Pick<DataSummary, 'format' | 'form'> & Pick<ParsedData, 'columns' | 'used' | 'leftOut'>;
 
@@ -64,6 +64,7 @@ export function encoderDataset(task: EncoderTask, file: DataFile, validation: Da
   switch (task.kind) {
     case 'masked-lm': return maskedDataset(file, validation, tokenizer, options, columns);
     case 'sequence-classification': return classificationDataset(file, validation, task.labels, tokenizer, options, columns);
+    case 'token-classification': return taggedDataset(file, validation, task.labels, tokenizer, options, columns);
     case 'sentence-embedding': return embeddingDataset(file, validation, tokenizer, options, columns);
   }
 }
@@ -77,22 +78,64 @@ export async function classificationDataset(file: DataFile, validation: DataFile
   const side = validation ? new Uint8Array(all.length) : sidesOf(file.name, examples.map(({ text, second }) => JSON.stringify([text, second])), options);
   const part = (mark: number) => all.filter((_, i) => side[i] === mark);
   const train = part(0), held = validation ? encode(validation.name, await readExamples(validation, columns)) : part(1);
-  const absent = labels.filter((_, label) => !train.some((row) => row.label === label));
-  const warnings = absent.length > 0 ? [`No training row has the label ${absent.map((label) => JSON.stringify(label)).join(', ')}.`] : [];
-  return assemble(file, validation, parsed, { train, validation: held, test: part(2) }, warnings, { kind: 'sequence-classification', labels }, tokenizer, options);
+  return assemble(file, validation, parsed, { train, validation: held, test: part(2) }, absentFrom(train, labels), { kind: 'sequence-classification', labels }, tokenizer, options);
+}
+
+function absentFrom(train: readonly Row[], labels: readonly string[]): string[] {
+  const there = new Set(train.flatMap((row) => row.labels));
+  const absent = labels.filter((_, label) => !there.has(label));
+  return absent.length > 0 ? [`No training row has the label ${absent.map((label) => JSON.stringify(label)).join(', ')}.`] : [];
+}
+
+/** Words with a tag each: it is said at a word's first token; further tokens of it, and the frame, carry no loss. */
+async function taggedDataset(file: DataFile, validation: DataFile | null, labels: readonly string[], tokenizer: Tokenizer, options: DatasetOptions, columns: Columns): Promise<FileDataset> {
+  checkOptions(options);
+  const encode = (name: string, all: readonly TaggedWords[]) => all.map((row) => encodeTagged(name, row, labels, tokenizer, options.seq));
+  const { rows: tagged, ...read } = await readTagged(file, columns);
+  const rows = encode(file.name, tagged);
+  const side = validation ? new Uint8Array(rows.length) : sidesOf(file.name, tagged.map(({ words }) => JSON.stringify(words)), options);
+  const part = (mark: number) => rows.filter((_, i) => side[i] === mark);
+  const [train, held] = [part(0), validation ? encode(validation.name, (await readTagged(validation, columns)).rows) : part(1)];
+  return assemble(file, validation, { format: 'rows', ...read }, { train, validation: held, test: part(2) }, absentFrom(train, labels), { kind: 'token-classification', labels }, tokenizer, options);
+}
+
+function encodeTagged(name: string, { place, words, tags }: TaggedWords, labels: readonly string[], tokenizer: Tokenizer, seq: number): Row {
+  const numbers = tags.map((tag, i) => {
+    const number = labels.indexOf(tag);
+    if (number < 0) throw new DataError(`${name}: ${place}: the tag ${JSON.stringify(tag)} of word ${i + 1} is none of the classes: ${labels.join(', ')}`, 'Use the same tags in all files.');
+    return number;
+  });
+  const { frame, begins } = frameWords(name, words, tokenizer, seq);
+  return { frames: [frame], labels: begins.map((word) => numbers[word] ?? IGNORED), signed: sign(words.join(' ')) };
+}
+
+/** `begins`: for each token the number of the word that begins there, −1 where none does. */
+function frameWords(name: string, words: readonly string[], tokenizer: Tokenizer, seq: number): { frame: Frame; begins: number[] } {
+  // A space before each word, as in a running text: byte-level tokenizers tell the two apart.
+  const parts = words.map((word) => tokenizer.encode(` ${word}`, { addSpecial: false }));
+  const frame = framed(parts.flat(), null, tokenizer, roomOf(name, tokenizer, seq, false));
+  const places = parts.flatMap((ids, word) => ids.map((_, i) => (i === 0 ? word : -1)));
+  let at = 0;
+  return { frame, begins: frame.special.map((special) => (special ? -1 : (places[at++] as number))) };
+}
+
+/** Words as a row of its own length, cut to `most` tokens, and which of them begins where. */
+export function wordsRow(words: readonly string[], tokenizer: Tokenizer, most: number): { row: TextRow; begins: number[] } {
+  const { frame, begins } = frameWords('the text', words, tokenizer, most);
+  return { row: rowAlone(frame), begins };
 }
 
 /**
  * Pairs of texts: which of a batch's second texts belongs to a first one. A pair whose score lies in the lower half of the file's does not
  * belong together: it is not learned from, and held out it counts for the correlation alone.
  */
-export async function embeddingDataset(file: DataFile, validation: DataFile | null, tokenizer: Tokenizer, options: DatasetOptions, columns: Columns = {}): Promise<FileDataset> {
+async function embeddingDataset(file: DataFile, validation: DataFile | null, tokenizer: Tokenizer, options: DatasetOptions, columns: Columns): Promise<FileDataset> {
   checkOptions(options);
   const { rows: pairs, ...read } = await readPairs(file, columns);
   const { rows, low } = encodePairs(file.name, pairs, tokenizer, options.seq);
   const side = validation ? new Uint8Array(rows.length) : sidesOf(file.name, pairs.map(({ text }) => text), options);
   const part = (mark: number) => rows.filter((_, i) => side[i] === mark);
-  const train = part(0).filter(({ label }) => label >= 0);
+  const train = part(0).filter(belongs);
   if (train.length === 0) throw new DataError(`${file.name}: no pair that belongs together is left to train on`, 'Hold less out, or give more pairs with a score in the upper half.');
   const held = validation ? encodePairs(validation.name, (await readPairs(validation, columns)).rows, tokenizer, options.seq) : null;
   const repeated = pairs.length - new Set(pairs.map(({ second }) => second)).size;
@@ -104,15 +147,18 @@ export async function embeddingDataset(file: DataFile, validation: DataFile | nu
   return assemble(file, validation, { format: 'rows', ...read }, { train, validation: held?.rows ?? part(1), test: part(2) }, warnings, { kind: 'sentence-embedding' }, tokenizer, options);
 }
 
+/** Whether the texts of a pair do. */
+const belongs = ({ labels: [label] }: Row): boolean => label !== IGNORED;
+
 function encodePairs(name: string, pairs: readonly TextPair[], tokenizer: Tokenizer, seq: number): { rows: Row[]; low: string } {
   const scores = pairs.flatMap(({ score }) => score ?? []);
   const [least, most] = scores.reduce(([a, b], score) => [Math.min(a, score), Math.max(b, score)], [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]);
   const middle = (least + most) / 2;
   const rows = pairs.map(({ text, second, score }): Row => ({
     frames: [text, second].map((one) => framed(tokenizer.encode(one, { addSpecial: false }), null, tokenizer, roomOf(name, tokenizer, seq, false))),
-    label: score !== undefined && score < middle ? IGNORED : 0, signed: sign(`${text}\n${second}`), ...(score === undefined ? {} : { score }),
+    labels: [score !== undefined && score < middle ? IGNORED : 0], signed: sign(`${text}\n${second}`), ...(score === undefined ? {} : { score }),
   }));
-  const low = rows.filter(({ label }) => label < 0).length;
+  const low = rows.filter((row) => !belongs(row)).length;
   return { rows, low: low === 0 ? '' : `${name}: ${low} of ${plural(rows.length, 'pair')} ${low === 1 ? 'scores' : 'score'} below ${middle}, the middle of ${least} to ${most}: ${low === 1 ? 'it is' : 'they are'} not learned from, and held out count for the correlation alone.` };
 }
 
@@ -135,7 +181,7 @@ async function maskedRows(file: DataFile, tokenizer: Tokenizer, seq: number, col
   }
   const ids = await encodeText(parsed.rows[0].text, { ...tokenizer, bos: null, eos: null });
   const room = roomOf(file.name, tokenizer, seq, false);
-  const windows = Array.from({ length: Math.floor(ids.length / room) }, (_, i) => ({ frames: [framed([...ids.subarray(i * room, (i + 1) * room)], null, tokenizer, room)], label: IGNORED, signed: NOTHING }));
+  const windows = Array.from({ length: Math.floor(ids.length / room) }, (_, i) => ({ frames: [framed([...ids.subarray(i * room, (i + 1) * room)], null, tokenizer, room)], labels: [IGNORED], signed: NOTHING }));
   if (windows.length === 0) throw new DataError(`${file.name}: too short: ${plural(ids.length, 'token')}, one row wants ${room}`, 'Add text, or lower the row length (seq).');
   return { parsed, rows: windows, keys: [] };
 }
@@ -151,12 +197,17 @@ function encodeRow(name: string, { place, text, second, label }: Example, labels
   const number = label === undefined ? IGNORED : labels.indexOf(label);
   if (label !== undefined && number < 0) throw new DataError(`${name}: ${place}: the label ${JSON.stringify(label)} is none of the classes: ${labels.join(', ')}`, 'Use the same labels in all files.');
   const [a, b] = [text, second].map((part) => (part === undefined ? null : tokenizer.encode(part, { addSpecial: false })));
-  return { frames: [framed(a as number[], b ?? null, tokenizer, roomOf(name, tokenizer, seq, second !== undefined))], label: number, signed: sign(second === undefined ? text : `${text}\n${second}`) };
+  return { frames: [framed(a as number[], b ?? null, tokenizer, roomOf(name, tokenizer, seq, second !== undefined))], labels: [number], signed: sign(second === undefined ? text : `${text}\n${second}`) };
 }
 
 /** One text, or two, as a row of its own length, cut to `most` tokens; nothing in it is hidden. */
-export function textRow(text: string, second: string | undefined, tokenizer: Tokenizer, most: number): Pick<Batch, 'input_ids' | 'attention_mask' | 'token_type_ids'> {
-  const [{ ids, types }] = encodeRow('the text', { place: '', text, ...(second === undefined ? {} : { second }) }, [], tokenizer, most).frames as [Frame];
+export function textRow(text: string, second: string | undefined, tokenizer: Tokenizer, most: number): TextRow {
+  const [frame] = encodeRow('the text', { place: '', text, ...(second === undefined ? {} : { second }) }, [], tokenizer, most).frames as [Frame];
+  return rowAlone(frame);
+}
+
+type TextRow = Pick<Batch, 'input_ids' | 'attention_mask' | 'token_type_ids'>;
+function rowAlone({ ids, types }: Frame): TextRow {
   return { input_ids: Uint32Array.from(ids), attention_mask: new Uint32Array(ids.length).fill(1), token_type_ids: Uint32Array.from(types) };
 }
 
@@ -180,6 +231,7 @@ interface Sides { readonly train: readonly Row[]; readonly validation: readonly 
 async function assemble(file: DataFile, validationFile: DataFile | null, { format, form, columns, used, leftOut }: Read, { train, validation, test }: Sides, warnings: string[], task: EncoderTask, tokenizer: Tokenizer, options: DatasetOptions): Promise<FileDataset> {
   const { batch: size, seq, seed } = options;
   const all = [...train, ...validation, ...test];
+  const byToken = task.kind === 'token-classification';
   const framesOf = (rows: readonly Row[]) => rows.flatMap(({ frames }) => frames);
   const lengths = framesOf(all).map(({ total }) => total);
   const tokensIn = (rows: readonly Row[]) => framesOf(rows).reduce((sum, { ids }) => sum + ids.length, 0);
@@ -200,18 +252,19 @@ async function assemble(file: DataFile, validationFile: DataFile | null, { forma
     const rows = chosenOf(side, chosen);
     return Array.from({ length: Math.ceil(chosen / size) }, (_, i) => collate(rows.slice(i * size, (i + 1) * size), MASK_HELD_STREAM, i * size));
   };
-  const words = (side: readonly Row[]) => side.map(({ frames, label }) => [...frames.flatMap(({ ids, types }) => [ids, types]), [label]]);
+  const words = (side: readonly Row[]) => side.map(({ frames, labels }) => [...frames.flatMap(({ ids, types }) => [ids, types]), labels]);
   const padding = 1 - tokensIn(train) / (framesOf(train).length * seq);
-  const counted = (label: number) => ({ train: train.filter((row) => row.label === label).length, validation: validation.filter((row) => row.label === label).length, test: test.filter((row) => row.label === label).length });
+  const count = (side: readonly Row[], wanted: number) => side.reduce((sum, { labels }) => sum + labels.filter((label) => label === wanted).length, 0);
+  const counted = (label: number) => ({ train: count(train, label), validation: count(validation, label), test: count(test, label) });
   return {
     summary: {
       name: file.name, format, form, hash: await fileHash(file), tokensHash: await hashOf([train, validation, test].map(words)), columns: [...columns], used, cells: [],
       rows: all.length, tokens: lengths.reduce((sum, total) => sum + total, 0), trainRows: train.length, validationRows: validation.length, testRows: test.length,
       cutRows, cutTokens: framesOf(all).reduce((sum, { total, ids }) => sum + total - ids.length, 0), lengths: histogram(lengths),
       packing: { on: false, rows: train.length, packedRows: train.length, padding, packedPadding: padding },
-      classes: task.kind === 'sequence-classification' ? task.labels.map((label, i) => ({ label, ...counted(i) })) : null,
+      classes: 'labels' in task ? task.labels.map((label, i) => ({ label, ...counted(i) })) : null,
       near: format === 'text' ? { count: 0, examples: [] } : nearOf([...validation, ...test], train),
-      preview: framesOf(train).slice(0, 5).map(({ ids, total }) => ({ tokens: tokenizer.pieces([...ids]), loss: ids.map(() => false), total, cut: total - ids.length })),
+      preview: train.flatMap(({ frames, labels }) => frames.map(({ ids, total }) => ({ tokens: tokenizer.pieces([...ids]), loss: ids.map((_, t) => byToken && labels[t] !== IGNORED), total, cut: total - ids.length }))).slice(0, 5),
       warnings,
     },
     ...(validationFile ? { validationHash: await fileHash(validationFile) } : {}),
@@ -235,20 +288,21 @@ async function assemble(file: DataFile, validationFile: DataFile | null, { forma
  * texts of pairs stand before all second ones, and a label says which of these belongs to a first one.
  */
 function collateRows(rows: readonly Row[], task: EncoderTask, tokenizer: Tokenizer, { batch: size, seq, seed }: DatasetOptions, stream: number, first: number): Batch {
-  const [pairs, masked] = [task.kind === 'sentence-embedding', task.kind === 'masked-lm'];
+  const { kind } = task;
+  const [pairs, masked, tagged] = [kind === 'sentence-embedding', kind === 'masked-lm', kind === 'token-classification'];
   const places = (pairs ? 2 : 1) * size * seq;
   const input_ids = new Uint32Array(places).fill(tokenizer.pad);
   const [attention_mask, token_type_ids] = [new Uint32Array(places), new Uint32Array(places)];
-  const labels = new Int32Array(masked ? size * seq : size).fill(IGNORED);
+  const labels = new Int32Array(masked || tagged ? size * seq : size).fill(IGNORED);
   const scores = new Float32Array(size).fill(Number.NaN);
-  rows.forEach(({ frames, label, score }, b) => {
+  rows.forEach(({ frames, labels: own, score }, b) => {
     frames.forEach(({ ids, types }, text) => {
       const at = (text * size + b) * seq;
       input_ids.set(ids, at);
       token_type_ids.set(types, at);
       attention_mask.fill(1, at, at + ids.length);
     });
-    if (!masked) labels[b] = pairs && label >= 0 ? b : label;
+    if (!masked) labels.set(pairs && own[0] !== IGNORED ? [b] : own, tagged ? b * seq : b);
     if (score !== undefined) scores[b] = score;
   });
   if (masked) rows.forEach(({ frames: [frame] }, b) => frame?.ids.forEach((id, t) => {

@@ -31,12 +31,15 @@ export async function parquetColumns(name: string, file: AsyncBuffer): Promise<s
   return (await openParquet(name, file)).columns;
 }
 
-/** Names of the classes of a column, as the Hub's data sets keep them beside it; null where there are none. */
+interface Feature { names?: unknown; feature?: Feature; 0?: Feature }
+
+/** Names of the classes of a column, or of a column of lists of them, as the Hub's data sets keep them beside it; null where there are none. */
 export async function classNames(name: string, file: AsyncBuffer, column: string): Promise<string[] | null> {
   const { key_value_metadata: notes } = (await openParquet(name, file)).metadata;
   try {
-    const { info } = JSON.parse(notes?.find(({ key }) => key === 'huggingface')?.value ?? '{}') as { info?: { features?: Record<string, { names?: unknown }> } };
-    const names = info?.features?.[column]?.names;
+    const { info } = JSON.parse(notes?.find(({ key }) => key === 'huggingface')?.value ?? '{}') as { info?: { features?: Record<string, Feature> } };
+    const feature = info?.features?.[column];
+    const names = feature?.names ?? feature?.feature?.names ?? feature?.[0]?.names;
     return Array.isArray(names) ? names.map(String) : null;
   } catch {
     // Another tool's note of the same name.

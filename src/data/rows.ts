@@ -3,10 +3,10 @@
 import { ColumnsError, DataError } from '../util/errors';
 import { type Cells, isObject, kindOf, list, ROW_FORMS, type RunningText, type Table } from './table';
 
-export const ROLES = ['text', 'second', 'label', 'prompt', 'context', 'completion', 'system', 'messages', 'image', 'caption', 'score'] as const;
+export const ROLES = ['text', 'second', 'label', 'prompt', 'context', 'completion', 'system', 'messages', 'image', 'caption', 'score', 'tokens', 'tags'] as const;
 export type Role = (typeof ROLES)[number];
-/** Pictures have readers of their own, in pictures/; so have pairs with scores, in annotated.ts. */
-type TextRole = Exclude<Role, 'image' | 'caption' | 'score'>;
+/** Pictures have readers of their own, in pictures/; so have pairs with scores and words with tags, in annotated.ts. */
+type TextRole = Exclude<Role, 'image' | 'caption' | 'score' | 'tokens' | 'tags'>;
 /** The column that plays each role; {} leaves it to the usual names. */
 export type Columns = Partial<Record<Role, string>>;
 export type DataForm = 'text' | 'pair' | 'chat' | 'label' | 'pair-label';
@@ -75,7 +75,7 @@ export function leavingBlanks<R>(name: string, { rows: all, place: placeOf }: Ta
 }
 
 /** A DataError of a row that may be left out. */
-class BlankRow extends DataError {
+export class BlankRow extends DataError {
   constructor(message: string, hint: string) {
     super(message, hint);
     this.name = 'DataError';

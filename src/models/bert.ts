@@ -37,7 +37,7 @@ export function parseBert(c: ConfigReader): BertConfig {
 export const bert: Architecture<BertConfig> = {
   id: 'bert',
   kind: 'encoder',
-  classes: { 'masked-lm': 'BertForMaskedLM', 'sequence-classification': 'BertForSequenceClassification', 'sentence-embedding': 'BertModel' },
+  classes: { 'masked-lm': 'BertForMaskedLM', 'sequence-classification': 'BertForSequenceClassification', 'token-classification': 'BertForTokenClassification', 'sentence-embedding': 'BertModel' },
   // MiniLM and other encoders of sentences are stored so.
   headless: ['BertModel'],
   prefix: 'bert',
@@ -47,7 +47,10 @@ export const bert: Architecture<BertConfig> = {
   info: (c) => ({ layers: c.layers, hidden: c.hidden, heads: c.heads, kvHeads: c.heads, vocab: c.vocab, context: c.context }),
 
   // The pooler reads the first token. Checkpoints of masked language models often come without one.
-  heads: (c, { kind }) => (kind === 'sequence-classification' ? [{ module: 'classifier', always: true, std: c.initStd }, { module: 'bert.pooler', always: false, std: c.initStd }] : []),
+  heads: (c, { kind }) => [
+    ...(kind.endsWith('classification') ? [{ module: 'classifier', always: true, std: c.initStd }] : []),
+    ...(kind === 'sequence-classification' ? [{ module: 'bert.pooler', always: false, std: c.initStd }] : []),
+  ],
 
   trunk(m, c) {
     const model = m.at('bert');

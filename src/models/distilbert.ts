@@ -12,6 +12,7 @@ export interface DistilBertConfig {
   ffn: number;
   vocab: number;
   context: number;
+  initStd: number;
 }
 
 /** Its config has no key for it. */
@@ -20,7 +21,7 @@ const EPS = 1e-12;
 export const distilbert: Architecture<DistilBertConfig> = {
   id: 'distilbert',
   kind: 'encoder',
-  classes: { 'masked-lm': 'DistilBertForMaskedLM', 'sentence-embedding': 'DistilBertModel' },
+  classes: { 'masked-lm': 'DistilBertForMaskedLM', 'token-classification': 'DistilBertForTokenClassification', 'sentence-embedding': 'DistilBertModel' },
   headless: ['DistilBertModel'],
   prefix: 'distilbert',
 
@@ -30,10 +31,12 @@ export const distilbert: Architecture<DistilBertConfig> = {
     c.only('tie_word_embeddings', true);
     const [hidden, heads] = [c.size('dim', 768), c.size('n_heads', 12)];
     headSize(hidden, heads, 'dim', 'n_heads');
-    return { hidden, heads, layers: c.size('n_layers', 6), ffn: c.size('hidden_dim', 3072), vocab: c.size('vocab_size', 30522), context: c.size('max_position_embeddings', 512) };
+    return { hidden, heads, layers: c.size('n_layers', 6), ffn: c.size('hidden_dim', 3072), vocab: c.size('vocab_size', 30522), context: c.size('max_position_embeddings', 512), initStd: c.number('initializer_range', 0.02) };
   },
 
   info: (c) => ({ layers: c.layers, hidden: c.hidden, heads: c.heads, kvHeads: c.heads, vocab: c.vocab, context: c.context }),
+
+  heads: (c, { kind }) => (kind === 'token-classification' ? [{ module: 'classifier', always: true, std: c.initStd }] : []),
 
   trunk(m, c) {
     const model = m.at('distilbert');

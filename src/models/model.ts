@@ -24,6 +24,8 @@ export type Task =
   | { readonly kind: 'causal-lm' }
   | { readonly kind: 'masked-lm' }
   | { readonly kind: 'sequence-classification'; readonly labels: readonly string[] }
+  /** A tag for each word, said at its first token. */
+  | { readonly kind: 'token-classification'; readonly labels: readonly string[] }
   /** Which of the second texts of a batch belongs to which of its first ones: cosines times `scale`; `symmetric`: also the other way round. */
   | { readonly kind: 'sentence-embedding'; readonly scale: number; readonly symmetric: boolean }
   | { readonly kind: 'image-classification'; readonly labels: readonly string[] }
@@ -35,8 +37,10 @@ export type TaskKind = Task['kind'];
 
 export const EMBEDDING = { kind: 'sentence-embedding', ...CONTRAST } as const satisfies Task;
 
-/** Names of the classes of a task that gives each row one; null of language models. */
+/** Names of the classes of a task that has some. */
 export const labelsOf = (task: Task): readonly string[] | null => ('labels' in task ? task.labels : null);
+/** Whether a row has one label: a class, or the number of what belongs to it. Other tasks have one for each token. */
+export const labelsRows = (task: Task): boolean => task.kind !== 'token-classification' && (labelsOf(task) !== null || task.kind === 'sentence-embedding' || task.kind === 'image-caption');
 
 export interface Architecture<C = unknown> {
   readonly id: string;
@@ -56,7 +60,7 @@ export interface Architecture<C = unknown> {
   trunk(m: Scope, config: C): Tensor;
   /**
    * Of language models logits [..., vocab] of hidden states [..., hidden]: all of them, or some rows where the vocabulary is large.
-   * Of classification logits [batch, classes] of all hidden states; of pairs of texts [batch, batch], first by second.
+   * Of classification logits [batch, classes] of all hidden states, of words [batch, time, classes]; of pairs of texts [batch, batch], first by second.
    */
   head(m: Scope, config: C, hidden: Tensor, task: Task): Tensor;
   /** Of models with a tower for texts beside the trunk, which is that for pictures: the head in its two parts. */
@@ -70,7 +74,7 @@ export interface Architecture<C = unknown> {
   ignores(name: string, config: C, task: Task): boolean;
 }
 
-/** All logits: [batch, time, vocab], [batch, classes] of classification, or [batch, batch] of pairs. */
+/** All logits: [batch, time, vocab], [batch, classes] of classification, [batch, time, classes] of words, or [batch, batch] of pairs. */
 export const forward = <C>(model: Architecture<C>, m: Scope, config: C, task: Task): Tensor => model.head(m, config, model.trunk(m, config), task);
 
 type Json = Readonly<Record<string, unknown>>;

@@ -14,7 +14,7 @@ import { Evaluator } from '../training/evaluate';
 import { type LoadedModel, describeModel, freeWeights, uploadWeights } from '../training/loaded';
 import { batchTensors, callOf, hostInputs } from '../training/task';
 import { callModel, lossOf } from '../training/task-loss';
-import type { Task } from './model';
+import { type Task, labelsOf } from './model';
 import { modelFor, taskOf } from './registry';
 import { Store, distilbertHost, llamaHost, neoxHost, robertaHost, visionHost } from './testing/reference';
 
@@ -26,6 +26,7 @@ const neox = { ...base, architectures: ['GPTNeoXForCausalLM'], hidden_act: 'gelu
 const roberta = { ...base, architectures: ['RobertaForMaskedLM'], hidden_act: 'gelu', type_vocab_size: 1, pad_token_id: 1, layer_norm_eps: 1e-5 };
 const distilbert = { architectures: ['DistilBertForMaskedLM'], vocab_size: VOCAB, dim: 32, hidden_dim: 48, n_layers: 2, n_heads: 4, max_position_embeddings: 32, activation: 'gelu' };
 const classes: Task = { kind: 'sequence-classification', labels: ['a', 'b', 'c'] };
+const words: Task = { kind: 'token-classification', labels: ['a', 'b', 'c'] };
 
 const CASES = [
   ['Llama', llama, llamaHost],
@@ -39,7 +40,9 @@ const CASES = [
   ['GPT-NeoX, one after the other, whole heads', { ...neox, rotary_pct: 1, use_parallel_residual: false }, neoxHost],
   ['RoBERTa', roberta, robertaHost],
   ['RoBERTa, classes', roberta, robertaHost, classes],
+  ['RoBERTa, a tag a word', roberta, robertaHost, words],
   ['DistilBERT', distilbert, distilbertHost],
+  ['DistilBERT, a tag a word', distilbert, distilbertHost, words],
 ] as const;
 
 let device: Device;
@@ -56,10 +59,10 @@ async function load(config: object, store: Store, task?: Task): Promise<LoadedMo
 }
 
 /** The second row's last two tokens are padding where the model is an encoder. */
-function batchFor(encoder: boolean, byClass: boolean) {
+function batchFor(encoder: boolean, byClass: boolean, most = VOCAB) {
   const lengths = [TIME, encoder ? TIME - 2 : TIME];
   const ids = Array.from({ length: BATCH }, (_, b) => Array.from({ length: TIME }, (_, t) => (t < (lengths[b] as number) ? 2 + ((7 * t * t + 5 * b + t) % (VOCAB - 2)) : 1)));
-  const labels = byClass ? [2, 0] : ids.flatMap((row, b) => row.map((_, t) => (encoder && (t >= (lengths[b] as number) || t % 3 !== 1) ? -100 : (3 * t + b) % VOCAB)));
+  const labels = byClass ? [2, 0] : ids.flatMap((row, b) => row.map((_, t) => (encoder && (t >= (lengths[b] as number) || t % 3 !== 1) ? -100 : (3 * t + b) % most)));
   const mask = ids.flatMap((row, b) => row.map((_, t) => Number(t < (lengths[b] as number))));
   return { ids, lengths, host: { input_ids: Uint32Array.from(ids.flat()), labels: Int32Array.from(labels), attention_mask: Uint32Array.from(mask) } };
 }
@@ -109,7 +112,7 @@ function slopes(store: Store, gradients: ReadonlyMap<string, Float32Array>, loss
 describe.each(CASES)('%s', (_, config, hostForward, task?: Task) => {
   const chosen = task ?? taskOf(config);
   const [encoder, byClass] = [chosen.kind !== 'causal-lm', chosen.kind === 'sequence-classification'];
-  const { ids, lengths, host } = batchFor(encoder, byClass);
+  const { ids, lengths, host } = batchFor(encoder, byClass, labelsOf(chosen)?.length);
   const hostRows = (store: Store) => ids.flatMap((row, b) => hostForward(config as never, store, row, lengths[b] as number, chosen.kind));
 
   test('logits, and the slope of the loss along a direction in all weights', async () => {
@@ -216,6 +219,7 @@ describe('relatives', () => {
     expect(without.logits).toEqual(whole.logits);
     expect(taskOf({ ...roberta, architectures: ['RobertaModel'] }).kind).toBe('sequence-classification');
     expect(taskOf({ architectures: ['BertModel'] }).kind).toBe('sequence-classification');
+    expect(taskOf({ architectures: ['DistilBertModel'] }).kind).toBe('sentence-embedding');
   });
 });
 

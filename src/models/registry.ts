@@ -36,7 +36,7 @@ export function taskOf(json: unknown): Task {
   const name = named(json);
   const kinds = Object.keys(classes) as TaskKind[];
   const bare = name !== undefined && headless?.includes(name);
-  const kind = (bare ? kinds.find((k) => k.endsWith('classification')) : undefined) ?? kinds.find((k) => classes[k] === name) ?? (kinds[0] as TaskKind);
+  const kind = (bare ? kinds.find((k) => k === 'sequence-classification' || k === 'image-classification') : undefined) ?? kinds.find((k) => classes[k] === name) ?? (kinds[0] as TaskKind);
   if (kind === 'causal-lm' || kind === 'masked-lm' || kind === 'image-caption') return { kind };
   if (kind === 'sentence-embedding') return EMBEDDING;
   const labels = new ConfigReader(json).labels();

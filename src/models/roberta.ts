@@ -14,7 +14,7 @@ export interface RobertaConfig extends BertConfig {
 export const roberta: Architecture<RobertaConfig> = {
   id: 'roberta',
   kind: 'encoder',
-  classes: { 'masked-lm': 'RobertaForMaskedLM', 'sequence-classification': 'RobertaForSequenceClassification', 'sentence-embedding': 'RobertaModel' },
+  classes: { 'masked-lm': 'RobertaForMaskedLM', 'sequence-classification': 'RobertaForSequenceClassification', 'token-classification': 'RobertaForTokenClassification', 'sentence-embedding': 'RobertaModel' },
   headless: ['RobertaModel'],
   prefix: 'roberta',
 
@@ -30,7 +30,7 @@ export const roberta: Architecture<RobertaConfig> = {
 
   info: (c) => ({ layers: c.layers, hidden: c.hidden, heads: c.heads, kvHeads: c.heads, vocab: c.vocab, context: c.context }),
 
-  heads: (c, { kind }) => (kind === 'sequence-classification' ? [{ module: 'classifier', always: true, std: c.initStd }] : []),
+  heads: (c, { kind }) => (kind.endsWith('classification') ? [{ module: 'classifier', always: true, std: c.initStd }] : []),
 
   trunk(m, c) {
     const model = m.at('roberta');

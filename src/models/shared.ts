@@ -47,4 +47,7 @@ function maskOf(m: Scope): Tensor {
 }
 
 /** The head of a task that all encoders do alike; null where it is the architecture's own. */
-export const encoderHead = (m: Scope, x: Tensor, task: Task): Tensor | null => (task.kind === 'sentence-embedding' ? matchPairs(m, embedPairs(m, x), task) : null);
+export function encoderHead(m: Scope, x: Tensor, task: Task): Tensor | null {
+  if (task.kind === 'sentence-embedding') return matchPairs(m, embedPairs(m, x), task);
+  return task.kind === 'token-classification' ? m.linear('classifier', x, task.labels.length, { bias: true }) : null;
+}

@@ -6,14 +6,14 @@ import { Graph } from '../engine/tensor/graph';
 import { free } from '../engine/tensor/memory';
 import { type Step, compile } from '../engine/tensor/step';
 import type { Tensor } from '../engine/tensor/tensor';
-import { labelsOf } from '../models/model';
+import { labelsOf, labelsRows } from '../models/model';
 import { embedPairs, matchPairs } from '../models/shared';
 import { StudioError } from '../util/errors';
 import type { BoundMethod } from './contract';
 import type { LoadedModel } from './loaded';
 import type { RowInsight } from './events';
-import { classInsights, pairInsights } from './insights';
-import { type Pairs, addPairs, confusion, metricsOf } from './metrics';
+import { classInsights, pairInsights, tagInsights } from './insights';
+import { type Pairs, type Tagged, addPairs, addTagged, confusion, metricsOf } from './metrics';
 import { type BatchTensors, type TokenBatch, batchTensors, callOf, hostInputs } from './task';
 import { type Call, bothWays, callModel, lossOf, taskLoss } from './task-loss';
 import type { Metrics } from './tasks';
@@ -69,7 +69,7 @@ export interface Evaluation {
   readonly tokens: number;
   /** Those of the task; none where nothing carried loss. */
   readonly metrics: Metrics;
-  /** Of classification: every row with a label. */
+  /** Of classification, words and pairs: every row with a label. */
   readonly rows: readonly RowInsight[];
   /** Of classification: counts [wanted, given]. */
   readonly counts: Float64Array | null;
@@ -104,6 +104,7 @@ export class Evaluator {
     const names = labelsOf(task);
     const counts = names && new Float64Array(names.length ** 2);
     const rows: RowInsight[] = [];
+    const tagged: Tagged[] = [];
     const pairs: Pairs = { first: [], second: [], scored: [] };
     let [sum, tokens, first] = [0, 0, 0];
     for (const batch of batches) {
@@ -113,7 +114,12 @@ export class Evaluator {
       if (names && counts) {
         const logits = await this.step.read(this.logits as Tensor);
         confusion(logits, batch.labels, names.length).forEach((n, i) => { counts[i] = (counts[i] as number) + n; });
-        rows.push(...classInsights(logits, batch.labels, names, first));
+        if (labelsRows(task)) rows.push(...classInsights(logits, batch.labels, names, first));
+        else {
+          const time = batch.labels.length / (this.inputs.labels.shape[0] as number);
+          rows.push(...tagInsights(logits, batch.labels, names, time, first / time));
+          addTagged(tagged, logits, batch.labels, names, time);
+        }
       }
       if (this.pair) {
         const [left, right, logits] = await Promise.all([this.pair.first, this.pair.second, this.logits as Tensor].map((t) => this.step.read(t)));
@@ -124,7 +130,7 @@ export class Evaluator {
       first += batch.labels.length;
     }
     const loss = sum / Math.max(tokens, 1);
-    const found = { counts, pairs: this.pair ? pairs : null };
+    const found = { counts, pairs: this.pair ? pairs : null, tagged };
     return { loss, tokens, rows, counts, metrics: tokens > 0 ? metricsOf(task, loss, found) : {} };
   }
 
@@ -146,7 +152,7 @@ export class Evaluator {
     };
   }
 
-  /** [batch, time, vocab] of language models, which want `logits` at creation; [batch, classes] of classification. */
+  /** [batch, time, vocab] of language models, which want `logits` at creation; [batch, classes] of classification, [batch, time, classes] of words. */
   async logitsOf(batch: TokenBatch): Promise<Float32Array> {
     if (!this.logits) throw new StudioError('Evaluator.logitsOf: it was created without logits', 'Pass { logits: true } to create.');
     this.submit(batch);

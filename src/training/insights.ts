@@ -29,6 +29,16 @@ export function classInsights(logits: Float32Array, labels: Int32Array, names: r
   });
 }
 
+/** The mean loss of each row's words, of logits [rows, time, classes]. */
+export function tagInsights(logits: Float32Array, labels: Int32Array, names: readonly string[], time: number, first: number): RowInsight[] {
+  const byRow = new Map<number, number[]>();
+  for (const { row, loss } of classInsights(logits, labels, names, 0)) {
+    const number = Math.floor(row / time);
+    byRow.set(number, [...(byRow.get(number) ?? []), loss]);
+  }
+  return [...byRow].map(([row, losses]) => ({ row: first + row, loss: losses.reduce((a, b) => a + b) / losses.length }));
+}
+
 /** The loss of each labelled pair among logits [batch, batch]; `both`: the mean of both directions. */
 export function pairInsights(logits: Float32Array, labels: Int32Array, first: number, both: boolean): RowInsight[] {
   const size = labels.length;

@@ -66,6 +66,17 @@ test('the likeliest words for a hidden one; a text without one is refused', asyn
   await expect(judge(device, loaded, null, { text: 'an animal' })).rejects.toMatchObject({ message: 'no word of the text is hidden', hint: 'Write [MASK] where one is to be filled in.' });
 });
 
+test('the tag of each word, in the order of the text', async () => {
+  await load('gloss-1m', { kind: 'token-classification', labels: ['O', 'B-X', 'I-X'] });
+  const got = await judge(device, loaded, null, { text: ' a  small unbelievable animal' });
+  const logits = await padded([['a small unbelievable animal']], TIME);
+  const lengths = ['a', 'small', 'unbelievable', 'animal'].map((word) => (loaded.tokenizer as Tokenizer).encode(word, { addSpecial: false }).length);
+  const places = lengths.map((_, i) => 1 + lengths.slice(0, i).reduce((a, b) => a + b, 0));
+  const best = places.map((t) => shares(logits.subarray(3 * t, 3 * t + 3))).map((row) => ({ tag: ['O', 'B-X', 'I-X'][row.indexOf(Math.max(...row))], share: Math.max(...row) }));
+  expect(got).toMatchObject({ labels: best.map(({ tag }, i) => `${['a', 'small', 'unbelievable', 'animal'][i]}: ${tag}`), inOrder: true });
+  close(got.shares, best.map(({ share }) => share));
+});
+
 test('which of some lines belongs to a text; one line alone is refused', async () => {
   await load('gloss-1m', { ...EMBEDDING, scale: 5 });
   const lines = ['it lives in the woods', 'a coin of silver', 'a tree'];

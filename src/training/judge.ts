@@ -1,6 +1,7 @@
 // What an encoder makes of one text of the user's, or of two: the probability of each class, of the likeliest words for the first hidden one,
-// or of each line of the second text to belong to the first one.
-import { textRow } from '../data/encoder';
+// of the tag of each of its words, or of each line of the second text to belong to the first one.
+import { textRow, wordsRow } from '../data/encoder';
+import type { Tokenizer } from '../data/tokenizer';
 import type { Device } from '../engine/gpu/device';
 import { noAdapters } from '../engine/nn/site';
 import { labelsOf } from '../models/model';
@@ -10,7 +11,12 @@ import type { Attached } from './import';
 import type { LoadedModel } from './loaded';
 import { softmax } from './softmax';
 
-export interface Judged { readonly labels: string[]; readonly shares: number[] }
+export interface Judged {
+  readonly labels: string[];
+  readonly shares: number[];
+  /** They stand in an order of their own, all of them to be shown. */
+  readonly inOrder?: boolean;
+}
 
 /** Words shown for a hidden one. */
 const MOST = 10;
@@ -19,6 +25,7 @@ export async function judge(device: Device, model: LoadedModel, attached: Attach
   const { task, info, tokenizer, name } = model;
   const labels = labelsOf(task);
   const hidden = task.kind === 'masked-lm';
+  if (task.kind === 'token-classification') return tag(device, model, attached, text);
   if (task.kind === 'sentence-embedding') return match(device, model, attached, text, (second ?? '').split('\n').map((line) => line.trim()).filter((line) => line !== ''));
   if (model.model.kind !== 'encoder' || !tokenizer || (!labels && !hidden)) throw new ConfigError(`${name}: it neither sorts texts nor fills in words`, 'Choose an encoder, and data for it.');
   const row = textRow(text, second, tokenizer, info.context);
@@ -41,10 +48,35 @@ export async function judge(device: Device, model: LoadedModel, attached: Attach
 const evaluatorFor = (device: Device, model: LoadedModel, attached: Attached | null, shape: readonly [number, number]): Promise<Evaluator> =>
   Evaluator.create(device, model, attached?.attachment.adapters ?? noAdapters, shape, { logits: true, ...(attached ? { heads: attached.attachment.heads } : {}), ...(attached?.bound ? { bound: attached.bound } : {}) });
 
+/** The tag of each word that the model reads, at its first token. */
+async function tag(device: Device, model: LoadedModel, attached: Attached | null, text: string): Promise<Judged> {
+  const { info, task } = model;
+  const [labels, words] = [labelsOf(task) as readonly string[], text.trim().split(/\s+/)];
+  const { row, begins } = wordsRow(words, tokenizerOf(model), info.context);
+  const evaluator = await evaluatorFor(device, model, attached, [1, begins.length]);
+  try {
+    const logits = await evaluator.logitsOf({ ...row, labels: new Int32Array(begins.length).fill(-100) });
+    const tagged = begins.flatMap((word, t) => {
+      if (word < 0) return [];
+      const shares = softmax(logits.subarray(t * labels.length, (t + 1) * labels.length));
+      const share = Math.max(...shares);
+      return [{ label: `${words[word]}: ${labels[shares.indexOf(share)]}`, share }];
+    });
+    return { labels: tagged.map(({ label }) => label), shares: tagged.map(({ share }) => share), inOrder: true };
+  } finally {
+    evaluator.dispose();
+  }
+}
+
+function tokenizerOf({ tokenizer, name }: LoadedModel): Tokenizer {
+  if (!tokenizer) throw new ConfigError(`${name}: tokenizer.json is missing`, 'Add the tokenizer of this model to its folder.');
+  return tokenizer;
+}
+
 /** Which of some texts belongs to one. */
 async function match(device: Device, model: LoadedModel, attached: Attached | null, text: string, others: readonly string[]): Promise<Judged> {
-  const { info, tokenizer, name } = model;
-  if (!tokenizer) throw new ConfigError(`${name}: tokenizer.json is missing`, 'Add the tokenizer of this model to its folder.');
+  const { info } = model;
+  const tokenizer = tokenizerOf(model);
   if (others.length < 2) throw new ConfigError('there is nothing to tell apart', 'Write two or more texts to choose from, each on a line.');
   const rows = [...others.map(() => text), ...others].map((one) => textRow(one, undefined, tokenizer, info.context).input_ids);
   const time = Math.max(...rows.map((ids) => ids.length));

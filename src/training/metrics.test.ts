@@ -1,5 +1,5 @@
-import { expect, test } from 'vitest';
-import { classMetrics, confusion } from './metrics';
+import { describe, expect, test } from 'vitest';
+import { type Tagged, addTagged, classMetrics, confusion, entitiesOf, metricsOf } from './metrics';
 
 /** [wanted, given] pairs as logits that favour the given class. */
 function counted(pairs: readonly (readonly [wanted: number, given: number])[], classes: number): Float64Array {
@@ -40,4 +40,41 @@ test('all right is 1, one answer for everything has no correlation, unlabelled r
   expect(counted([[-100, 1], [0, 0]], 2)).toEqual(Float64Array.of(1, 0, 0, 0));
   // A class that nobody wants and nobody gives does not pull the mean down.
   expect(classMetrics(counted([[0, 0], [1, 1]], 3)).macro_f1).toBe(1);
+});
+
+describe('entities', () => {
+  test('begin at B-, and at I- where none of the kind goes on', () => {
+    expect(entitiesOf(['B-PER', 'I-PER', 'O', 'B-LOC'])).toEqual(['0 1 PER', '3 3 LOC']);
+    expect(entitiesOf(['B-PER', 'B-PER', 'I-LOC', 'I-LOC', 'I-PER'])).toEqual(['0 0 PER', '1 1 PER', '2 3 LOC', '4 4 PER']);
+    expect(entitiesOf(['O', 'I-PER', 'O', 'I-PER', 'I-PER'])).toEqual(['1 1 PER', '3 4 PER']);
+    expect(entitiesOf(['O', 'O'])).toEqual([]);
+  });
+
+  const NAMES = ['O', 'B-PER', 'I-PER', 'B-LOC'];
+  const scored = (labels: readonly string[], tagged: readonly Tagged[]) => metricsOf({ kind: 'token-classification', labels }, 1, { counts: null, pairs: null, tagged });
+
+  test('F1 wants both borders and the kind', () => {
+    // Wanted: 0-1 PER, 3 LOC | 0 PER. Given: 0 PER, 1 PER, 3 LOC | 0 PER, 1 LOC. Two of them right.
+    const tagged = [
+      { wanted: ['B-PER', 'I-PER', 'O', 'B-LOC'], given: ['B-PER', 'B-PER', 'O', 'B-LOC'] },
+      { wanted: ['B-PER', 'O'], given: ['I-PER', 'B-LOC'] },
+    ];
+    expect(scored(NAMES, tagged).entity_f1).toBeCloseTo((2 * 2) / (3 + 5), 12);
+    // Across the border of two rows no entity goes on.
+    expect(scored(NAMES, [{ wanted: ['B-PER'], given: ['B-PER'] }, { wanted: ['I-PER'], given: ['I-PER'] }]).entity_f1).toBe(1);
+    expect(scored(NAMES, [{ wanted: ['O'], given: ['O'] }]).entity_f1).toBe(0);
+  });
+
+  test('there is none where tags are not BIO', () => {
+    expect(scored(['NOUN', 'VERB'], [{ wanted: ['NOUN'], given: ['VERB'] }])).toEqual({});
+    expect(scored(['O', 'B-PER', 'X'], [{ wanted: ['B-PER'], given: ['B-PER'] }])).toEqual({});
+  });
+
+  test('words are the labelled tokens of a row, their tags the likeliest', () => {
+    const tagged: Tagged[] = [];
+    const given = [0, 2, 0, 1, 1, 0, 2, 2, 2];
+    const logits = Float32Array.from({ length: 27 }, (_, i) => (i % 3 === given[Math.floor(i / 3)] ? 2 : i % 2));
+    addTagged(tagged, logits, Int32Array.of(-100, 1, 0, -100, 2, -100, -100, -100, -100), ['a', 'b', 'c'], 3);
+    expect(tagged).toEqual([{ wanted: ['b', 'a'], given: ['c', 'a'] }, { wanted: ['c'], given: ['b'] }]);
+  });
 });

@@ -1,13 +1,13 @@
 // How good answers are: from the loss, and from counts of (wanted, given) class.
-import type { Task } from '../models/model';
+import { type Task, labelsOf } from '../models/model';
 import type { TokenBatch } from './task';
 import { type Metrics, taskCard } from './tasks';
 
-/** What the task names, of the mean loss in nats, of counts [classes, classes] where there are classes, of pairs where they are matched. */
-export function metricsOf({ kind }: Task, loss: number, { counts, pairs }: { readonly counts: Float64Array | null; readonly pairs: Pairs | null }): Metrics {
+/** What the task names, of the mean loss in nats, of counts [classes, classes] where there are classes, of pairs where they are matched, of words where they are tagged. */
+export function metricsOf(task: Task, loss: number, { counts, pairs, tagged }: { readonly counts: Float64Array | null; readonly pairs: Pairs | null; readonly tagged: readonly Tagged[] }): Metrics {
   const rank = pairs && spearman(pairs.scored.map(({ cosine }) => cosine), pairs.scored.map(({ score }) => score));
-  const found: Metrics = { perplexity: Math.exp(loss), ...(counts ? classMetrics(counts) : {}), ...(pairs ? recallsOf(pairs) : {}), ...(rank === null || rank === undefined ? {} : { spearman: rank }) };
-  return Object.fromEntries(taskCard(kind).metrics.filter((name) => found[name] !== undefined).map((name) => [name, found[name]]));
+  const found: Metrics = { perplexity: Math.exp(loss), ...(counts ? classMetrics(counts) : {}), ...(pairs ? recallsOf(pairs) : {}), ...(rank === null || rank === undefined ? {} : { spearman: rank }), ...entityF1(tagged, labelsOf(task) ?? []) };
+  return Object.fromEntries(taskCard(task.kind).metrics.filter((name) => found[name] !== undefined).map((name) => [name, found[name]]));
 }
 
 /** Counts by [wanted, given] class, of logits [rows, classes]; rows with a negative label do not count. */
@@ -48,6 +48,48 @@ export function classMetrics(counts: Float64Array): ClassMetrics {
   const spread = (totals: readonly number[]) => all * all - sum(totals.map((x) => x * x));
   const scale = Math.sqrt(spread(wanted) * spread(given));
   return { accuracy: hits / all, macro_f1: sum(f1) / f1.length, mcc: scale === 0 ? 0 : (hits * all - both) / scale };
+}
+
+/** The tags of a row's words: those wanted, and those given. */
+export interface Tagged { readonly wanted: readonly string[]; readonly given: readonly string[] }
+
+/** Adds the rows of logits [rows, time, classes]; tokens with a negative label are no words. */
+export function addTagged(tagged: Tagged[], logits: Float32Array, labels: Int32Array, names: readonly string[], time: number): void {
+  const classes = names.length;
+  const best = (token: number) => Array.from(names.keys()).reduce((top, c) => ((logits[token * classes + c] as number) > (logits[token * classes + top] as number) ? c : top), 0);
+  for (let row = 0; row < labels.length / time; row++) {
+    const words = Array.from({ length: time }, (_, t) => row * time + t).filter((token) => (labels[token] as number) >= 0);
+    if (words.length > 0) tagged.push({ wanted: words.map((token) => names[labels[token] as number] as string), given: words.map((token) => names[best(token)] as string) });
+  }
+}
+
+/**
+ * Entities of BIO tags, each as its kind and the numbers of its first and last word. As in conlleval and seqeval, one begins at B-, and at
+ * I- where no entity of that kind goes on.
+ */
+export function entitiesOf(tags: readonly string[]): string[] {
+  const found: { kind: string; from: number; to: number }[] = [];
+  tags.forEach((tag, i) => {
+    if (!BIO.test(tag)) return;
+    const [kind, open] = [tag.slice(2), found.at(-1)];
+    if (tag.startsWith('I') && open?.to === i - 1 && open.kind === kind) open.to = i;
+    else found.push({ kind, from: i, to: i });
+  });
+  return found.map(({ kind, from, to }) => `${from} ${to} ${kind}`);
+}
+
+const BIO = /^[BI]-./;
+
+/** 2 · right / (wanted + given) over the entities of all rows, 0 where there are none; nothing where tags are not BIO. */
+function entityF1(tagged: readonly Tagged[], names: readonly string[]): { entity_f1?: number } {
+  if (!names.some((name) => BIO.test(name)) || !names.every((name) => name === 'O' || BIO.test(name))) return {};
+  let [right, all] = [0, 0];
+  for (const row of tagged) {
+    const [wanted, given] = [entitiesOf(row.wanted), entitiesOf(row.given)];
+    right += given.filter((entity) => wanted.includes(entity)).length;
+    all += wanted.length + given.length;
+  }
+  return { entity_f1: all === 0 ? 0 : (2 * right) / all };
 }
 
 /** What belongs together by number, pictures and their texts or first and second texts, each of length one in the space that they share. */

@@ -1,4 +1,5 @@
 // The task that a model learns on some data: by name, or as its checkpoint was made for; its classes are those of the data.
+import { readTagged } from '../data/annotated';
 import { classesOf, readExamples } from '../data/encoder';
 import type { Columns } from '../data/rows';
 import type { DataFile } from '../data/table';
@@ -30,7 +31,7 @@ export async function taskFor(config: unknown, data: readonly DataFile[], { name
     const before = made.kind === kind ? made : EMBEDDING;
     return { kind, scale: scale ?? before.scale, symmetric: symmetric ?? before.symmetric };
   }
-  if (kind !== 'sequence-classification' && kind !== 'image-classification' && kind !== 'image-text') return { kind };
+  if (kind !== 'sequence-classification' && kind !== 'token-classification' && kind !== 'image-classification' && kind !== 'image-text') return { kind };
   const own = kind === 'image-text' && template !== undefined ? { template } : {};
   if (data.length === 0) {
     if (made.kind === kind) return { ...made, ...own };
@@ -39,6 +40,7 @@ export async function taskFor(config: unknown, data: readonly DataFile[], { name
   const known = made.kind === kind ? made.labels : [];
   const labels = kind === 'sequence-classification'
     ? classesOf((data[0] as DataFile).name, (await Promise.all(data.map((file) => readExamples(file, columns)))).flat(), known)
+    : kind === 'token-classification' ? classesOf((data[0] as DataFile).name, (await Promise.all(data.map((file) => readTagged(file, columns)))).flatMap(({ rows }) => rows.flatMap(({ tags }) => tags.map((label) => ({ label })))), known)
     : [...new Set((await Promise.all(data.map((file) => pictureClasses(file, columns, known)))).flat())];
   return { ...(made.kind === kind ? made : {}), ...own, kind, labels } as Task;
 }

@@ -12,7 +12,7 @@ import type { LoadedModel } from './loaded';
 export type Call = Omit<ModelCall, 'adapters'>;
 type Callable = Pick<LoadedModel, 'model' | 'config' | 'network' | 'task'>;
 
-/** Logits of one recorded call: [batch, time, vocab], [batch, classes] of classification, or [batch, batch] of pairs. */
+/** Logits of one recorded call: [batch, time, vocab], [batch, classes] of classification, [batch, time, classes] of words, or [batch, batch] of pairs. */
 export function callModel({ model, config, network, task }: Callable, adapters: Adapters, call: Call, bound?: BoundMethod): Tensor {
   const next = (chosen: Adapters) => forward(model, network.scope({ ...call, adapters: chosen }), config, task);
   const options: CallOptions = { training: call.training };

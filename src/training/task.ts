@@ -1,6 +1,6 @@
 // The batches of a task: on the host, and the tensors that a recorded step reads.
 import { type HostData, type Tensor, tensor } from '../engine/tensor/tensor';
-import { type Task, labelsOf } from '../models/model';
+import { type Task, labelsOf, labelsRows } from '../models/model';
 import { DataError } from '../util/errors';
 import type { LoadedModel } from './loaded';
 import { taskCard } from './tasks';
@@ -10,7 +10,7 @@ import type { Call } from './task-loss';
 export interface TokenBatch {
   /** [batch, time]; [2 batch, time] of pairs of texts; [texts, time] of models that read texts beside pictures, empty where pictures are all. */
   readonly input_ids: Uint32Array;
-  /** [batch, time] of language models, −100 = no loss, not shifted; [batch] of classification and pairs, the number of the class or of the second text, −100 = an empty row. */
+  /** [batch, time] of language models, −100 = no loss, not shifted; of words the number of the tag at their first tokens; [batch] of classification and pairs, the number of the class or of the second text, −100 = an empty row. */
   readonly labels: Int32Array;
   /** [batch, channels, size, size], as the model's preprocessor leaves them. */
   readonly pixel_values?: Float32Array | undefined;
@@ -59,7 +59,7 @@ export function batchTensors({ model, info, task }: Pick<LoadedModel, 'model' | 
   const encoder = model.kind === 'encoder';
   return {
     ids: u32('input_ids'),
-    labels: tensor('labels', labelsOf(task) || task.kind === 'sentence-embedding' ? [batch] : shape, 'input', 'i32'),
+    labels: tensor('labels', labelsRows(task) ? [batch] : shape, 'input', 'i32'),
     ...(encoder || withMask ? { mask: u32('attention_mask') } : {}),
     ...(encoder ? { types: u32('token_type_ids') } : {}),
   };

@@ -2,7 +2,7 @@
 // models, which say what they can do (`classes`), and the readers of data.
 
 /** What a column of a table may be for; src/data/rows.ts finds them. */
-export const ROLES = ['text', 'second', 'label', 'prompt', 'context', 'completion', 'system', 'messages', 'image', 'caption', 'score'] as const;
+export const ROLES = ['text', 'second', 'label', 'prompt', 'context', 'completion', 'system', 'messages', 'image', 'caption', 'score', 'tokens', 'tags'] as const;
 export type Role = (typeof ROLES)[number];
 
 /** What is measured on held-out data beside the loss. */
@@ -17,6 +17,7 @@ export const METRICS = {
   picture_recall_5: { title: 'picture recall@5', better: 'more' },
   recall_1: { title: 'recall@1', better: 'more' },
   recall_5: { title: 'recall@5', better: 'more' },
+  entity_f1: { title: 'entity F1', better: 'more' },
   spearman: { title: 'Spearman', better: 'more' },
 } as const;
 export type Metric = keyof typeof METRICS;
@@ -25,7 +26,7 @@ export type Metrics = Readonly<Partial<Record<Metric, number>>>;
 export interface TaskCard {
   title: string;
   /** How the model is called; tasks of one kind differ in what they read. */
-  kind: 'causal-lm' | 'masked-lm' | 'sequence-classification' | 'sentence-embedding' | 'image-classification' | 'image-text' | 'image-caption';
+  kind: 'causal-lm' | 'masked-lm' | 'sequence-classification' | 'token-classification' | 'sentence-embedding' | 'image-classification' | 'image-text' | 'image-caption';
   /** Kinds of model that can learn it. */
   models: readonly ('decoder' | 'encoder' | 'vit' | 'clip')[];
   /** The columns it wants, each list one way to give them; a running text is a text. */
@@ -37,7 +38,7 @@ export interface TaskCard {
   /** The model writes on from a prompt. */
   writes: boolean;
   /** `task_type` of adapter_config.json; PEFT has none for masked language models and pictures. */
-  peft: 'CAUSAL_LM' | 'SEQ_CLS' | 'FEATURE_EXTRACTION' | null;
+  peft: 'CAUSAL_LM' | 'SEQ_CLS' | 'TOKEN_CLS' | 'FEATURE_EXTRACTION' | null;
 }
 
 const TEXTS = [['prompt', 'completion'], ['messages'], ['text', 'label']] as const;
@@ -47,6 +48,7 @@ export const tasks = {
   instruction: { title: 'Follow instructions', kind: 'causal-lm', models: ['decoder'], columns: TEXTS, metrics: ['perplexity'], unit: 'token', writes: true, peft: 'CAUSAL_LM' },
   'masked-lm': { title: 'Fill in hidden words', kind: 'masked-lm', models: ['encoder'], columns: [['text'], ...TEXTS], metrics: ['perplexity'], unit: 'token', writes: false, peft: null },
   'sequence-classification': { title: 'Sort texts into classes', kind: 'sequence-classification', models: ['encoder'], columns: [['text', 'label'], ['text', 'second', 'label']], metrics: ['accuracy', 'macro_f1', 'mcc'], unit: 'row', writes: false, peft: 'SEQ_CLS' },
+  'token-classification': { title: 'Tag the words of texts', kind: 'token-classification', models: ['encoder'], columns: [['tokens', 'tags']], metrics: ['accuracy', 'macro_f1', 'entity_f1'], unit: 'token', writes: false, peft: 'TOKEN_CLS' },
   'sentence-embedding': { title: 'Match texts that belong together', kind: 'sentence-embedding', models: ['encoder'], columns: [['text', 'second']], metrics: ['recall_1', 'recall_5', 'spearman'], unit: 'row', writes: false, peft: 'FEATURE_EXTRACTION' },
   'image-classification': { title: 'Sort pictures into classes', kind: 'image-classification', models: ['vit'], columns: [['image', 'label']], metrics: ['accuracy', 'macro_f1', 'mcc'], unit: 'picture', writes: false, peft: null },
   'image-text': { title: 'Sort pictures by texts for the classes', kind: 'image-text', models: ['clip'], columns: [['image', 'label']], metrics: ['accuracy', 'macro_f1', 'mcc'], unit: 'picture', writes: false, peft: null },

@@ -13,6 +13,7 @@ export const tryoutStrings = {
     action: 'Fill in', second: 'Second text', placeholder: 'Type a text with [MASK] (RoBERTa: <mask>) where a word is to be filled in',
     waiting: 'Type a text with a hidden word, then fill it in.', hint: 'probabilities of words for the first hidden one',
   },
+  tagging: { action: 'Tag', second: '', placeholder: 'Type a text whose words are to be tagged', waiting: 'Type a text, then tag it.', hint: 'the likeliest tag of each word' },
   matching: {
     action: 'Match', second: 'Texts to choose from, each on a line', placeholder: 'Type a text to be matched',
     waiting: 'Type a text and some to choose from, then match it.', hint: 'probabilities of the texts to belong to it',

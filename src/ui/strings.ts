@@ -312,11 +312,11 @@ export const strings = {
     columnsChosen: 'as you chose',
     columnsReset: 'Back to the usual names',
     roles: {
-      none: 'not used', text: 'text', second: 'second text', label: 'label', prompt: 'prompt, no loss', context: 'more of the prompt', completion: 'answer, loss counts', system: 'system prompt', messages: 'conversation', image: 'picture', caption: 'caption', score: 'score of the pair',
+      none: 'not used', text: 'text', second: 'second text', label: 'label', prompt: 'prompt, no loss', context: 'more of the prompt', completion: 'answer, loss counts', system: 'system prompt', messages: 'conversation', image: 'picture', caption: 'caption', score: 'score of the pair', tokens: 'words', tags: 'tag of each word',
     },
     columnsMissing: (role: string) => `Choose the column of the ${role} too.`,
     rows: 'As the file has them',
-    forms: { text: 'texts', pair: 'prompts and answers', chat: 'conversations, loss on the assistant’s turns', label: 'texts with labels', 'pair-label': 'pairs of texts with labels', 'picture-label': 'pictures with labels', 'picture-caption': 'pictures with captions', 'text-pair': 'pairs of texts that belong together' },
+    forms: { text: 'texts', pair: 'prompts and answers', chat: 'conversations, loss on the assistant’s turns', label: 'texts with labels', 'pair-label': 'pairs of texts with labels', 'picture-label': 'pictures with labels', 'picture-caption': 'pictures with captions', 'text-pair': 'pairs of texts that belong together', 'tagged-words': 'words with tags' },
     test: 'Kept for a test',
     testHelp: 'Share of the rows that neither training nor validation sees, for a last measurement on the command line.',
     split: (train: number, held: number, test: number) => `${count(train)} train, ${count(held)} held out${test > 0 ? `, ${count(test)} for a test` : ''}`,

@@ -83,7 +83,7 @@ export interface ModelCard {
 
 /** One row as the model sees it. */
 export interface TokenRow { tokens: string[]; /** true where the token carries loss */ loss: boolean[]; total: number; cut: number }
-export type DataForm = 'text' | 'pair' | 'chat' | 'label' | 'pair-label' | 'picture-label' | 'picture-caption' | 'text-pair';
+export type DataForm = 'text' | 'pair' | 'chat' | 'label' | 'pair-label' | 'picture-label' | 'picture-caption' | 'text-pair' | 'tagged-words';
 export type Columns = NonNullable<RunConfig['columns']>;
 /** What src/data/dataset.ts says of a data set. */
 export interface DataCard {
@@ -190,7 +190,7 @@ export interface WriteRequest {
 }
 /** The probability of each class, or of each of the texts given, and the picture as the model reads it. */
 /** Probabilities of classes, or of words. */
-export interface Judged { labels: string[]; shares: number[] }
+export interface Judged { labels: string[]; shares: number[]; inOrder?: boolean }
 export interface Looked extends Judged { picture: Picture }
 export interface Written { text: string; tokens: number; seconds: number; /** The whole request was ended by the user. */ stopped: boolean }
 

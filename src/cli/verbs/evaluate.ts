@@ -1,7 +1,7 @@
 // lowrank eval: mean loss over a file or over given tokens; logits to a file.
 import { writeFile } from 'node:fs/promises';
 import { writeSafetensors } from '../../formats/safetensors';
-import { labelsOf } from '../../models/model';
+import { labelsOf, labelsRows } from '../../models/model';
 import { type Evaluation, Evaluator } from '../../training/evaluate';
 import { detach } from '../../training/attach';
 import { VALIDATION_BATCHES, defaultTraining } from '../../training/config';
@@ -41,7 +41,7 @@ export async function evaluate(args: readonly string[]): Promise<number> {
       if (v.logits) {
         const data = await evaluator.logitsOf(batch);
         const classes = labelsOf(loaded.task);
-        const shape = classes ? [batch.shape[0], classes.length] : [...batch.shape, loaded.info.vocab];
+        const shape = labelsRows(loaded.task) ? [batch.shape[0], classes?.length ?? 0] : [...batch.shape, classes?.length ?? loaded.info.vocab];
         await writeFile(v.logits, writeSafetensors([{ name: 'logits', dtype: 'F32', shape, data }], { format: 'pt' }));
       }
     } else {

@@ -170,17 +170,19 @@ export const robertaHost: Host = (c, w, ids, length, task) => {
   const embedded = ids.map((id, t) => w.layerNorm(plus(plus(w.row(`${at}.word_embeddings`, vocab, width, id), w.row(`${at}.token_type_embeddings`, 1, width, 0)), w.row(`${at}.position_embeddings`, c.max_position_embeddings as number, width, t < length ? t + pad + 1 : pad)), `${at}.LayerNorm`, eps));
   const x = encode(w, embedded, length, c.num_hidden_layers as number, H, c.intermediate_size as number, eps, { ...BERT_NAMES, block: (i) => `roberta.encoder.layer.${i}` });
   if (task === 'sentence-embedding') return [x[0] as Row].map((row) => row.map((_, j) => x.slice(0, length).reduce((sum, one) => sum + (one[j] as number), 0) / length));
+  if (task === 'token-classification') return x.map((row) => w.linear(row, 'classifier', 3, true));
   if (task === 'sequence-classification') return [w.linear(w.linear(x[0] as Row, 'classifier.dense', width, true).map(Math.tanh), 'classifier.out_proj', 3, true)];
   return x.map((row) => tied(w, w.layerNorm(w.linear(row, 'lm_head.dense', width, true).map(gelu), 'lm_head.layer_norm', eps), `${at}.word_embeddings`, 'lm_head.bias', vocab));
 };
 
-export const distilbertHost: Host = (c, w, ids, length) => {
+export const distilbertHost: Host = (c, w, ids, length, task) => {
   const [H, width, vocab] = [c.n_heads, c.dim, c.vocab_size] as [number, number, number];
   const at = 'distilbert.embeddings';
   const embedded = ids.map((id, t) => w.layerNorm(plus(w.row(`${at}.word_embeddings`, vocab, width, id), w.row(`${at}.position_embeddings`, c.max_position_embeddings as number, width, t)), `${at}.LayerNorm`, 1e-12));
   const x = encode(w, embedded, length, c.n_layers as number, H, c.hidden_dim as number, 1e-12, {
     block: (i) => `distilbert.transformer.layer.${i}`, q: 'attention.q_lin', k: 'attention.k_lin', v: 'attention.v_lin', out: 'attention.out_lin', norm1: 'sa_layer_norm', up: 'ffn.lin1', down: 'ffn.lin2', norm2: 'output_layer_norm',
   });
+  if (task === 'token-classification') return x.map((row) => w.linear(row, 'classifier', 3, true));
   return x.map((row) => tied(w, w.layerNorm(w.linear(row, 'vocab_transform', width, true).map(gelu), 'vocab_layer_norm', 1e-12), `${at}.word_embeddings`, 'vocab_projector.bias', vocab));
 };
 

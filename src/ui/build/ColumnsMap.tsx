@@ -9,7 +9,7 @@ import { strings } from '../strings';
 import { missingRole, type Role, withRole } from './columns';
 
 const words = strings.sources;
-const TEXT_ROLES = ['none', 'text', 'second', 'label', 'prompt', 'context', 'completion', 'system', 'messages', 'score'] as const;
+const TEXT_ROLES = ['none', 'text', 'second', 'label', 'prompt', 'context', 'completion', 'system', 'messages', 'score', 'tokens', 'tags'] as const;
 const PICTURE_ROLES = ['none', 'image', 'label', 'caption'] as const;
 /** A table may have hundreds of columns; those in use are always among the ones shown. */
 const SHOWN = 12;
@@ -39,7 +39,7 @@ export function ColumnsMap({ columns, used }: { columns: readonly string[]; used
         {shown.map((column) => {
           const role = roleOf(column);
           return (
-            <div key={column} className={role === 'completion' || role === 'label' || role === 'text' || role === 'messages' ? 'learned' : role === 'none' ? 'unused' : ''}>
+            <div key={column} className={role === 'completion' || role === 'label' || role === 'tags' || role === 'text' || role === 'messages' ? 'learned' : role === 'none' ? 'unused' : ''}>
               <span className="mono ell" title={column}>{column}</span>
               <Icon of={ArrowRight} size={13} />
               <SelectBox label={column} value={role} options={roles.map((value) => ({ value, label: words.roles[value] }))} testid={`column-${column}`} onChange={(next) => choose(column, next)} />

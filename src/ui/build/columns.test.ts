@@ -15,6 +15,7 @@ it('what is missing is named', () => {
   expect(missingRole({ label: 'a' })).toBe('text');
   expect(missingRole({ text: 'a', second: 'b' })).toBe('label');
   expect(missingRole({ text: 'a', second: 'b' }, true)).toBe(null);
+  expect(missingRole({ tags: 'a' })).toBe('tokens');
   expect(missingRole({ text: 'a' }, true)).toBe('second');
   expect(missingRole({ text: 'a', score: 'c' })).toBe('second');
   expect(missingRole({})).toBe('text');

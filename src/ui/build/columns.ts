@@ -2,7 +2,7 @@
 import type { Columns } from '../../store/contract';
 
 export type Role = keyof Columns;
-const FORMS: readonly (readonly Role[])[] = [['messages'], ['prompt', 'context', 'completion', 'system'], ['text', 'second', 'label'], ['text', 'second', 'score'], ['image', 'label'], ['image', 'caption']];
+const FORMS: readonly (readonly Role[])[] = [['messages'], ['prompt', 'context', 'completion', 'system'], ['text', 'second', 'label'], ['text', 'second', 'score'], ['tokens', 'tags'], ['image', 'label'], ['image', 'caption']];
 
 /** The mapping with this column in this role; roles of another form make way. */
 export function withRole(columns: Columns, column: string, role: Role | null): Columns {
@@ -19,6 +19,7 @@ export function withRole(columns: Columns, column: string, role: Role | null): C
 export function missingRole(columns: Columns, pairs = false): Role | null {
   const has = (role: Role) => columns[role] !== undefined;
   if (has('messages')) return null;
+  if (has('tokens') || has('tags')) return has('tokens') ? (has('tags') ? null : 'tags') : 'tokens';
   if (has('image') || has('caption')) return has('image') ? (has('label') || has('caption') ? null : 'label') : 'image';
   if (has('prompt') || has('completion') || has('system') || has('context')) return has('prompt') ? (has('completion') ? null : 'completion') : 'prompt';
   if (!has('text')) return 'text';

@@ -1,4 +1,4 @@
-// Trying an encoder out on one's own text: its class, the likeliest words for a hidden one, or which of some lines belongs to it.
+// Trying an encoder out on one's own text: its class, the likeliest words for a hidden one, the tags of its words, or which of some lines belongs to it.
 import { useState } from 'react';
 import { useApp, useStudio } from '../context';
 import { tryoutStrings as words } from '../strings-tryout';
@@ -7,7 +7,7 @@ import { Tryout } from './Tryout';
 export function TextTry() {
   const { ask } = useApp();
   const task = useStudio((state) => state.project.draft.task);
-  const said = task === 'sequence-classification' ? words.sorting : task === 'sentence-embedding' ? words.matching : words.filling;
+  const said = task === 'sequence-classification' ? words.sorting : task === 'token-classification' ? words.tagging : task === 'sentence-embedding' ? words.matching : words.filling;
   const pairs = useStudio((state) => state.project.data.card?.used.second !== undefined);
   const [text, setText] = useState('');
   const [second, setSecond] = useState('');

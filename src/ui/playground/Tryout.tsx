@@ -80,11 +80,12 @@ export function Tryout<T extends Judged>({ title, action, acting, waiting, answe
   );
 }
 
-function Shares({ answer: { labels, shares }, tone }: { answer: Judged; tone: Tone }) {
-  const sorted = labels.map((label, i) => ({ label, share: shares[i] ?? 0 })).sort((a, b) => b.share - a.share).slice(0, MOST);
+function Shares({ answer: { labels, shares, inOrder }, tone }: { answer: Judged; tone: Tone }) {
+  const all = labels.map((label, place) => ({ place, label, share: shares[place] ?? 0 }));
+  const shown = inOrder ? all : all.sort((a, b) => b.share - a.share).slice(0, MOST);
   return (
     <table className="tbl classes"><tbody>
-      {sorted.map(({ label, share }) => <tr key={label}><td className="ell" title={label}>{label}</td><td className="bar-cell"><i className={tone === 'was' ? 'plain' : ''} style={{ width: `${100 * share}%` }} /></td><td className="r num">{percent(share)}</td></tr>)}
+      {shown.map(({ place, label, share }) => <tr key={place}><td className="ell" title={label}>{label}</td><td className="bar-cell"><i className={tone === 'was' ? 'plain' : ''} style={{ width: `${100 * share}%` }} /></td><td className="r num">{percent(share)}</td></tr>)}
     </tbody></table>
   );
 }
