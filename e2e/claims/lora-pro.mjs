@@ -1,5 +1,5 @@
-// LoRA-Pro: better than LoRA with each at its own best rate, at a rank of a quarter of the width and at a low one? There is no arm of
-// full fine-tuning here, so the share of the gap that is closed stays open; every rate of both is printed, since equal rates flatter it.
+// LoRA-Pro: better than LoRA with each at its own best rate, at a rank of a quarter of the width and at a low one? Full
+// fine-tuning says how much of the gap is closed; every rate of all is printed, since equal rates flatter LoRA-Pro.
 export const claim = {
   model: 'public/models/tale-1m',
   data: 'public/data/king-james/data.txt',
