@@ -37,7 +37,6 @@ interface Held {
   opened: Map<Backend, Promise<NodeGpu>>;
   instances: GPU[];
   devices: Set<WeakRef<GPUDevice>>;
-  lookingLess?: true;
 }
 const holder = globalThis as { __lowrankNodeGpu?: Held };
 holder.__lowrankNodeGpu ??= { opened: new Map(), instances: [], devices: new Set() };
@@ -110,11 +109,7 @@ async function attempt(drivers: Drivers, tried: string[]): Promise<NodeGpu | nul
   try {
     const gpu = await createInstance();
     const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
-    if (adapter) {
-      const backend = backendOf(adapter);
-      if (backend !== 'gpu') lookLessOften();
-      return { gpu, backend, description: describe(adapter.info) };
-    }
+    if (adapter) return { gpu, backend: backendOf(adapter), description: describe(adapter.info) };
     tried.push(`${drivers ?? 'the installed drivers'}: no adapter that Dawn accepts`);
   } catch (error) {
     tried.push(`${drivers ?? 'the installed drivers'}: ${error instanceof Error ? error.message.split('\n')[0] : String(error)}`);
@@ -136,19 +131,6 @@ async function createInstance(): Promise<GPU> {
   held.instances.push(gpu);
   rememberDevices(gpu);
   return gpu;
-}
-
-/**
- * While a promise is pending, Dawn looks by setImmediate whether it is done: at every turn of the event loop, on a core that a software
- * driver has work for (two fifths of the tests' time). Here every fourth look comes a millisecond later.
- */
-function lookLessOften(): void {
-  if (held.lookingLess) return;
-  held.lookingLess = true;
-  const soon = globalThis.setImmediate;
-  let looks = 0;
-  const patient = (look: (...args: unknown[]) => void, ...args: unknown[]) => (++looks % 4 === 0 ? soon(() => setTimeout(look, 1, ...args)) : soon(look, ...args));
-  globalThis.setImmediate = patient as typeof setImmediate;
 }
 
 /** Notes each device made through this GPU, weakly, so that closeNodeGpu can destroy them. */
