@@ -1,7 +1,7 @@
 // Tables of which an encoder learns something else than a class a row: two texts that belong together, or a tag for each word.
 import { ColumnsError, DataError } from '../util/errors';
 import { BlankRow, type Columns, type Role, checkNamed, leavingBlanks, textCell } from './rows';
-import { type Cells, type DataFile, type Table, kindOf, list, readTable } from './table';
+import { type Cells, type DataFile, type Table, kindOf, list, readTable, usualColumn } from './table';
 
 /** What stands in a table, and what of it is used. */
 export interface Annotated<R, F extends string> {
@@ -91,7 +91,7 @@ function usedOf(name: string, { columns }: Table, { needed, also, columns: chose
   const used: Columns = { ...chosen };
   if (Object.keys(chosen).length === 0) {
     for (const role of roles) {
-      const found = USUAL[role]?.map((usual) => columns.find((column) => column.toLowerCase() === usual && !Object.values(used).includes(column))).find((column) => column !== undefined);
+      const found = usualColumn(columns, USUAL[role] ?? [], Object.values(used));
       if (found !== undefined) used[role] = found;
     }
   }

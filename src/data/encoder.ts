@@ -75,10 +75,15 @@ export async function classificationDataset(file: DataFile, validation: DataFile
   const encode = (name: string, examples: readonly LabelRow[]) => examples.map((row) => encodeRow(name, row, labels, tokenizer, options.seq));
   const { parsed, rows: examples } = await labelled(file, columns);
   const all = encode(file.name, examples);
-  const side = validation ? new Uint8Array(all.length) : sidesOf(file.name, examples.map(({ text, second }) => JSON.stringify([text, second])), options);
-  const part = (mark: number) => all.filter((_, i) => side[i] === mark);
+  const part = partsOf(file.name, all, examples.map(({ text, second }) => JSON.stringify([text, second])), validation, options);
   const train = part(0), held = validation ? encode(validation.name, await readExamples(validation, columns)) : part(1);
   return assemble(file, validation, parsed, { train, validation: held, test: part(2) }, absentFrom(train, labels), { kind: 'sequence-classification', labels }, tokenizer, options);
+}
+
+/** The rows of a part (0 training, 1 validation, 2 test), where rows of one key stand in one part; all train where others are held out. */
+function partsOf(name: string, rows: readonly Row[], keys: readonly string[], validation: DataFile | null, options: DatasetOptions): (part: number) => Row[] {
+  const sides = validation ? new Uint8Array(rows.length) : sidesOf(name, keys, options);
+  return (part) => rows.filter((_, i) => sides[i] === part);
 }
 
 function absentFrom(train: readonly Row[], labels: readonly string[]): string[] {
@@ -93,8 +98,7 @@ async function taggedDataset(file: DataFile, validation: DataFile | null, labels
   const encode = (name: string, all: readonly TaggedWords[]) => all.map((row) => encodeTagged(name, row, labels, tokenizer, options.seq));
   const { rows: tagged, ...read } = await readTagged(file, columns);
   const rows = encode(file.name, tagged);
-  const side = validation ? new Uint8Array(rows.length) : sidesOf(file.name, tagged.map(({ words }) => JSON.stringify(words)), options);
-  const part = (mark: number) => rows.filter((_, i) => side[i] === mark);
+  const part = partsOf(file.name, rows, tagged.map(({ words }) => JSON.stringify(words)), validation, options);
   const [train, held] = [part(0), validation ? encode(validation.name, (await readTagged(validation, columns)).rows) : part(1)];
   return assemble(file, validation, { format: 'rows', ...read }, { train, validation: held, test: part(2) }, absentFrom(train, labels), { kind: 'token-classification', labels }, tokenizer, options);
 }
@@ -133,8 +137,7 @@ async function embeddingDataset(file: DataFile, validation: DataFile | null, tok
   checkOptions(options);
   const { rows: pairs, ...read } = await readPairs(file, columns);
   const { rows, low } = encodePairs(file.name, pairs, tokenizer, options.seq);
-  const side = validation ? new Uint8Array(rows.length) : sidesOf(file.name, pairs.map(({ text }) => text), options);
-  const part = (mark: number) => rows.filter((_, i) => side[i] === mark);
+  const part = partsOf(file.name, rows, pairs.map(({ text }) => text), validation, options);
   const train = part(0).filter(belongs);
   if (train.length === 0) throw new DataError(`${file.name}: no pair that belongs together is left to train on`, 'Hold less out, or give more pairs with a score in the upper half.');
   const held = validation ? encodePairs(validation.name, (await readPairs(validation, columns)).rows, tokenizer, options.seq) : null;

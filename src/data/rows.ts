@@ -1,7 +1,7 @@
 // What each row of a table is for: which column is the text, the prompt, the talk, the label. Columns are found by their usual
 // names, or named by the user.
 import { ColumnsError, DataError } from '../util/errors';
-import { type Cells, isObject, kindOf, list, ROW_FORMS, type RunningText, type Table } from './table';
+import { type Cells, isObject, kindOf, list, ROW_FORMS, type RunningText, type Table, usualColumn } from './table';
 
 export const ROLES = ['text', 'second', 'label', 'prompt', 'context', 'completion', 'system', 'messages', 'image', 'caption', 'score', 'tokens', 'tags'] as const;
 export type Role = (typeof ROLES)[number];
@@ -112,13 +112,7 @@ function checked(name: string, columns: readonly string[], wanted: Columns): Col
 }
 
 function guessed(name: string, { columns, rows, place }: Table): Columns {
-  const find = (role: TextRole, taken: readonly (string | undefined)[] = []) => {
-    for (const usual of USUAL[role]) {
-      const found = columns.find((column) => column.toLowerCase() === usual && !taken.includes(column));
-      if (found !== undefined) return found;
-    }
-    return undefined;
-  };
+  const find = (role: TextRole, taken: readonly (string | undefined)[] = []) => usualColumn(columns, USUAL[role], taken);
   const messages = find('messages');
   const prompt = find('prompt'), completion = find('completion', [prompt]);
   const text = find('text'), second = find('second', [text]), label = find('label', [text, second]);

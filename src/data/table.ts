@@ -175,6 +175,11 @@ export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
+/** The first of these lower-case names, most usual first, that a column not `taken` has. */
+export function usualColumn(columns: readonly string[], names: readonly string[], taken: readonly (string | undefined)[] = []): string | undefined {
+  return names.map((usual) => columns.find((column) => column.toLowerCase() === usual && !taken.includes(column))).find((column) => column !== undefined);
+}
+
 export function list(keys: readonly string[]): string {
   const shown = keys.slice(0, 6).map((key) => JSON.stringify(key)).join(', ');
   return keys.length > 6 ? `${shown} and ${keys.length - 6} more` : shown;

@@ -15,12 +15,17 @@ export function confusion(logits: Float32Array, labels: Int32Array, classes: num
   const counts = new Float64Array(classes * classes);
   labels.forEach((label, row) => {
     if (label < 0) return;
-    let best = 0;
-    for (let c = 1; c < classes; c++) if ((logits[row * classes + c] as number) > (logits[row * classes + best] as number)) best = c;
-    const at = label * classes + best;
+    const at = label * classes + likeliest(logits, row, classes);
     counts[at] = (counts[at] as number) + 1;
   });
   return counts;
+}
+
+/** The class of a row's largest logit, the first of equals. */
+function likeliest(logits: Float32Array, row: number, classes: number): number {
+  let best = 0;
+  for (let c = 1; c < classes; c++) if ((logits[row * classes + c] as number) > (logits[row * classes + best] as number)) best = c;
+  return best;
 }
 
 export interface ClassMetrics {
@@ -55,11 +60,9 @@ export interface Tagged { readonly wanted: readonly string[]; readonly given: re
 
 /** Adds the rows of logits [rows, time, classes]; tokens with a negative label are no words. */
 export function addTagged(tagged: Tagged[], logits: Float32Array, labels: Int32Array, names: readonly string[], time: number): void {
-  const classes = names.length;
-  const best = (token: number) => Array.from(names.keys()).reduce((top, c) => ((logits[token * classes + c] as number) > (logits[token * classes + top] as number) ? c : top), 0);
   for (let row = 0; row < labels.length / time; row++) {
     const words = Array.from({ length: time }, (_, t) => row * time + t).filter((token) => (labels[token] as number) >= 0);
-    if (words.length > 0) tagged.push({ wanted: words.map((token) => names[labels[token] as number] as string), given: words.map((token) => names[best(token)] as string) });
+    if (words.length > 0) tagged.push({ wanted: words.map((token) => names[labels[token] as number] as string), given: words.map((token) => names[likeliest(logits, token, names.length)] as string) });
   }
 }
 

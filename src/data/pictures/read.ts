@@ -3,7 +3,7 @@
 import { DataError, ColumnsError } from '../../util/errors';
 import type { Watch } from '../../util/pace';
 import type { Columns } from '../rows';
-import { type Cells, type DataFile, type Table, isObject, kindOf, list, readTable } from '../table';
+import { type Cells, type DataFile, type Table, isObject, kindOf, list, readTable, usualColumn } from '../table';
 import { PICTURE_NAME } from './decode';
 
 export interface PictureRow {
@@ -149,7 +149,7 @@ function columnsFor(where: string, { columns: all }: Pick<Table, 'columns'>, wan
   for (const [role, column] of Object.entries(columns)) {
     if (!all.includes(column)) throw new ColumnsError(`${where}: there is no column ${JSON.stringify(column)} for the ${role}: the columns are ${list(all)}`, 'Say which column is what.', all);
   }
-  const find = (role: keyof typeof USUAL, taken?: string) => columns[role] ?? USUAL[role].map((usual) => all.find((column) => column.toLowerCase() === usual && column !== taken)).find((column) => column !== undefined);
+  const find = (role: keyof typeof USUAL, taken?: string) => columns[role] ?? usualColumn(all, USUAL[role], [taken]);
   const image = find('image');
   const say = 'Say which column is what, such as image=file,label=kind.';
   if (image === undefined) throw new ColumnsError(`${where}: no column with pictures: the columns are ${list(all)}`, say, all);
