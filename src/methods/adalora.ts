@@ -2,10 +2,12 @@
 // importance lose their singular value (Zhang et al. 2023, arXiv 2303.10512). Follows PEFT 0.21: A is Q, B is P, E is Λ.
 import { countNonzero } from '../engine/optim/count-nonzero';
 import { allocateRanks } from '../engine/optim/importance';
-import { add, matmul, offIdentity, scale as scaled } from '../engine/ops';
+import { fill } from '../engine/ops';
 import { defineMethod } from '../training/contract';
 import { ConfigError } from '../util/errors';
+import { gatedJoint, gatedName } from './shared/gated';
 import { alphaField, branchApply, branchWeight, checkRank, dropoutField, rankField } from './shared/low-rank';
+import { orthogonalFactors } from './shared/orthogonal';
 import { numberOf, tensorsBySite, uniformRank } from './shared/peft-config';
 import { magnitudes } from './shared/views';
 
@@ -54,16 +56,17 @@ export const adalora = defineMethod({
     const B = site.param('lora_B', [out, rank], { kind: 'normal', std: 0.02 });
     const E = site.param('lora_E', [rank], { kind: 'zeros' }, { group: GROUP_E });
     context.input('schedule', [2], 0);
-    const branch = { A, B, gate: E.tensor, scale: scaleFor(config), dropout: config.dropout, stream: context.stream(site.name) };
+    const joint = { B: context.joint(gatedName(site.name), [out, rank]) };
+    const branch = { A, B, gate: E.tensor, joint, scale: scaleFor(config), dropout: config.dropout, stream: context.stream(site.name) };
     return { params: { A, B, E }, weight: () => branchWeight(site, branch), apply: (x, call) => branchApply(site, x, call, branch) };
   },
 
+  joint: gatedJoint('E'),
+
   groups: (_, { weightDecay }) => ({ [GROUP_E]: { lrScale: 1, weightDecay } }),
 
-  loss(task, { adapters }, { orthogonality }) {
-    if (orthogonality === 0) return task;
-    const parts = [...adapters.values()].flatMap(({ params: { A, B } }) => (A && B ? [offIdentity(matmul(A.tensor, A.tensor, { tb: true })), offIdentity(matmul(B.tensor, B.tensor, { ta: true }))] : []));
-    return add(task, scaled(parts.reduce(add), orthogonality / parts.length));
+  penalty(arenas, { rank, orthogonality: weight }) {
+    return weight === 0 ? undefined : orthogonalFactors(arenas, weight, fill([2 * arenas.sites.length], rank));
   },
 
   beforeStep(host, config, { steps }) {
@@ -73,10 +76,10 @@ export const adalora = defineMethod({
     host.set('budget', total - budgetAt(config, host.step, first, last, host.sites.length));
   },
 
-  afterUpdate({ params, gradients, blocks, control, sites, group, input, at, lasting, report }, { rank, beta1, beta2 }) {
+  afterUpdate({ params, gradients, blocks, control, sites, group, input, at, lasting, report, table }, { rank, beta1, beta2 }) {
     const layers = sites.flatMap(({ site: { shape: [rows, columns] }, params: { A, B, E } }) => (A && B && E ? [{ rank, rows, columns, atA: at(A), atB: at(B), atE: at(E) }] : []));
     const [sensitivity, uncertainty] = [lasting('sensitivity', params.shape), lasting('uncertainty', params.shape)];
-    allocateRanks({ params, gradients, control, schedule: input('schedule'), sensitivity, uncertainty }, layers, beta1, beta2);
+    allocateRanks({ params, gradients, control, schedule: input('schedule'), sensitivity, uncertainty, table }, layers, beta1, beta2);
     report('ranks', countNonzero(params, blocks, group(GROUP_E)));
     report('budget', input('budget'));
   },

@@ -1,10 +1,11 @@
 // SoRA: a gate on every rank of a LoRA, trained by Adam and then soft-thresholded, so that single ranks become exactly zero and
 // may come back (Ding et al. 2023, arXiv 2311.11696). Follows the paper: one proximal step, a true soft threshold.
+import { groupL1 } from '../engine/joint/l1';
 import { softThreshold } from '../engine/optim/soft-threshold';
 import { countNonzero } from '../engine/optim/count-nonzero';
-import { add, l1Norm, scale as scaled } from '../engine/ops';
 import { defineMethod } from '../training/contract';
 import { ConfigError } from '../util/errors';
+import { gatedJoint, gatedName } from './shared/gated';
 import { alphaField, branchApply, branchWeight, checkRank, dropoutField, rankField, scaleOf } from './shared/low-rank';
 import { magnitudes } from './shared/views';
 
@@ -74,7 +75,8 @@ export const sora = defineMethod({
     const A = site.param('lora_A', [rank, inn], { kind: 'kaimingUniform', fanIn: inn });
     const B = site.param('lora_B', [out, rank], { kind: 'zeros' });
     const gate = site.param('lora_gate', [rank], config.gateInit === 'ones' ? { kind: 'ones' } : { kind: 'normal', std: 1 }, { group: GATE, trainable: config.trainGates });
-    const branch = { A, B, gate: gate.tensor, scale, dropout: config.dropout, stream: context.stream(site.name) };
+    const joint = config.trainGates ? { B: context.joint(gatedName(site.name), [out, rank]) } : undefined;
+    const branch = { A, B, gate: gate.tensor, joint, scale, dropout: config.dropout, stream: context.stream(site.name) };
     return {
       params: { A, B, gate },
       weight: () => branchWeight(site, branch),
@@ -85,11 +87,10 @@ export const sora = defineMethod({
 
   groups: (config, training) => ({ [GATE]: { lrScale: config.gateLr * stretch(config, training.steps), weightDecay: 0 } }),
 
-  loss(task, { adapters }, config) {
-    if (config.lambda === 0) return task;
-    const gates = [...adapters.values()].flatMap(({ params }) => (params.gate ? [params.gate.tensor] : []));
-    const count = gates.length * config.rank;
-    return gates.map((g) => scaled(l1Norm(g), config.lambda / count)).reduce(add, task);
+  joint: gatedJoint('gate'),
+
+  penalty(arenas, { lambda, trainGates, rank }) {
+    return lambda === 0 || !trainGates ? undefined : groupL1(arenas, arenas.blocks, arenas.group(GATE), lambda / (arenas.sites.length * rank));
   },
 
   beforeStep(host, config, training) {

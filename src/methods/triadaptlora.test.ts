@@ -16,7 +16,7 @@ import { recordLoss } from '../training/step';
 import { batchTensors, hostInputs } from '../training/task';
 import { assembled, growingLayers, overThreshold, triadaptlora } from './triadaptlora';
 import { logitsOf, share, weightOf } from './testing/logits';
-import { type RunSetup, SHAPE, createRun, numbersOf, randomBatch, startOf, trained, unlabelled } from './testing/runs';
+import { type RunSetup, SHAPE, createRun, liveOf, numbersOf, randomBatch, startOf, trained, unlabelled } from './testing/runs';
 import { loadTiny } from './testing/tiny';
 
 const SITE = 'model.layers.0.self_attn.q_proj';
@@ -281,7 +281,7 @@ test('the loss has w · mean of ‖A Aᵀ − I‖ and ‖BᵀB − I‖ over wh
     const { run } = await createRun(at);
     const inputs = batchTensors(loaded, SHAPE);
     const graph = new Graph();
-    const sum = graph.record(() => recordLoss(loaded, bind(triadaptlora as unknown as Method, at.fields!), run.attachment, inputs).total);
+    const sum = graph.record(() => recordLoss(loaded, bind(triadaptlora as unknown as Method, at.fields!), run.attachment, inputs, liveOf(run).adamw).total);
     const step = await compile(device, graph, { keep: [sum] });
     step.run(hostInputs(inputs, unlabelled.batch(0)));
     const [value] = await step.read(sum);

@@ -23,6 +23,8 @@ export interface Attachment {
   readonly weights: readonly NamedWeight[];
   /** What the host writes between steps, by name. Recorded hooks may add to it. */
   readonly inputs: Map<string, HostInput>;
+  /** What the method makes of parameters at the head of a step, by name. */
+  readonly joint: ReadonlyMap<string, Tensor>;
 }
 
 export interface HostInput {
@@ -61,6 +63,7 @@ export function attach(network: Network, { method, config }: BoundMethod, target
   const adapters = new Map<string, Adapter>();
   const common = new Map<string, Param>();
   const inputs = new Map<string, HostInput>();
+  const joint = new Map<string, Tensor>();
   let streams = 0;
   const chosen = selectSites(network, targets);
   const context = {
@@ -72,6 +75,11 @@ export function attach(network: Network, { method, config }: BoundMethod, target
       return found;
     },
     input: (name: string, shape: readonly number[], start: number | Float32Array) => inputOf(inputs, name, shape, start),
+    joint(name: string, shape: readonly number[]) {
+      const made = tensor(name, shape, 'param');
+      joint.set(name, made);
+      return made;
+    },
   };
   const sites = chosen.filter((site) => {
     const adapter = method.attach(site, config, context);
@@ -85,7 +93,7 @@ export function attach(network: Network, { method, config }: BoundMethod, target
   }) : [];
   const whole = network.trainedWhole.map((name) => headParam(network, name));
   const params = [...new Set([...adapters.values()].flatMap((adapter) => Object.values(adapter.params))), ...whole];
-  return { adapters, heads: new Map(whole.map((p) => [p.name, p.tensor])), params, sites, weights, inputs };
+  return { adapters, heads: new Map(whole.map((p) => [p.name, p.tensor])), params, sites, weights, inputs, joint };
 }
 
 /** A copy of a head's weight for one run to train. A head that the checkpoint has starts as it is there, others from the run's seed. */
@@ -117,7 +125,7 @@ export function writeInput(device: Device, t: Tensor, values: number | Float32Ar
 
 /** An adapter file attached as it is: nothing is trained. Several may be given; their updates add up. */
 export function attachFiles(device: Device, network: Network, files: readonly Pick<PeftAdapter, 'modules' | 'saved'>[]): Attachment {
-  if (files.length === 0) return { adapters: noAdapters, heads: new Map(), params: [], sites: [], weights: [], inputs: new Map() };
+  if (files.length === 0) return { adapters: noAdapters, heads: new Map(), params: [], sites: [], weights: [], inputs: new Map(), joint: new Map() };
   // All is checked before anything is allocated.
   const found = files.map((file) => file.modules.map((module) => ({ module, site: siteOf(network, module) })));
   const whole = wholeOf(network, files).map(({ name, shape, data }) => {
@@ -149,7 +157,7 @@ export function attachFiles(device: Device, network: Network, files: readonly Pi
     });
   }
   return {
-    adapters, heads: new Map(whole.map((p) => [p.name, p.tensor])), inputs: new Map(),
+    adapters, heads: new Map(whole.map((p) => [p.name, p.tensor])), inputs: new Map(), joint: new Map(),
     params: [...[...adapters.values()].flatMap((a) => Object.values(a.params)), ...whole], sites: [...branches.values()].map((b) => b.site), weights: [],
   };
 }

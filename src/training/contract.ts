@@ -2,6 +2,7 @@
 // Recorded hooks call ops and become part of the step that is replayed; host hooks run between steps.
 import type { Adapter, Adapters, CallOptions, LinearSite, NamedWeight, Param, ParamOptions } from '../engine/nn/site';
 import type { Init } from '../engine/nn/init';
+import type { Flat } from '../engine/joint/table';
 import type { GroupSettings } from '../engine/optim/adamw';
 import type { Shape, Tensor } from '../engine/tensor/tensor';
 import type { MethodCard } from './card';
@@ -25,6 +26,10 @@ export interface Method<F extends Fields = Fields, S = unknown> {
   call?(next: (adapters: Adapters) => Tensor, adapters: Adapters, options: CallOptions, config: ConfigOf<F>): Tensor;
   /** Recorded: what is minimised, from the task's loss [1]; default the task's loss itself. */
   loss?(task: Tensor, forward: Forward, config: ConfigOf<F>): Tensor;
+  /** Recorded: what training reads in place of single parameters, made for all layers in a few dispatches, and the way back. */
+  readonly joint?: Joint<F>;
+  /** Recorded: what is minimised beside the task, made for all layers in a few dispatches: a penalty on the parameters. */
+  penalty?(recorded: Arenas, config: ConfigOf<F>): Penalty | undefined;
   /** Recorded, between gradients and update: what is stepped along instead of some gradients; undefined where nothing is. */
   optimizer?(recorded: RecordedGradients, config: ConfigOf<F>): Directions | undefined;
   /** Recorded once, after the optimiser's update: prox, projection, reported series. */
@@ -70,6 +75,23 @@ export interface AttachContext<S = unknown> {
   param(name: string, shape: Shape, init: Init, options?: ParamOptions): Param;
   /** f32 numbers that the host writes between steps, shared by name; `start` is what they are until then. */
   input(name: string, shape: Shape, start: number | Float32Array): Tensor;
+  /** A tensor that the method's joint hook makes of parameters; only where a call says `joint` may it be read. */
+  joint(name: string, shape: Shape): Tensor;
+}
+
+/** How joint tensors come of parameters, and the chain rule back. */
+export interface Joint<F extends Fields = Fields> {
+  /** At the head of a step: `params` and `frozen` to `joint`. */
+  make(arenas: Arenas, config: ConfigOf<F>): void;
+  /** Behind the reverse walk: `jointGradients` to `gradients` of the parameters it returns, whose slices it writes whole. */
+  back(arenas: Arenas, config: ConfigOf<F>): ReadonlySet<Param>;
+}
+
+export interface Penalty {
+  /** [1], added to the loss. */
+  readonly value: Tensor;
+  /** Adds its gradient to `gradients`, where those of the loss stand by then. */
+  back(): void;
 }
 
 /** What a loss may look at beside the task's own. */
@@ -83,21 +105,25 @@ export interface Forward {
   again(adapters: Adapters): Tensor;
 }
 
-/** What recorded hooks may touch: every trainable tensor is a slice of `params`; blocks[i / 64] says to which group element i belongs. */
-export interface Recorded {
-  readonly params: Tensor;
+/** Flat tensors that hold those of all layers, for kernels that walk over them at once; `gradients` are those before clipping. */
+export interface Arenas extends Flat {
+  /** blocks[i / 64] says to which optimiser group, by its number, element i of `params` belongs. */
   readonly blocks: Tensor;
-  /** Of the task and the method's loss, before clipping, laid out as `params`. Read it in `afterUpdate`. */
-  readonly gradients: Tensor;
-  /** (norm, clip factor, go, halted): an update must do nothing where go is 0. */
-  readonly control: Tensor;
+  group(name: string): number;
   /** Adapted sites with their parameters, in order. */
   readonly sites: readonly SiteParams[];
-  group(name: string): number;
-  /** Where a trainable parameter begins in `params`. */
+  /** Where a parameter begins in `params`, or in `frozen` where it does not train. */
   at(param: Param): number;
+  /** Where a joint tensor begins in `joint`. */
+  atJoint(name: string): number;
   /** An input by the name it was attached under; made here if it was not. */
   input(name: string): Tensor;
+}
+
+/** What recorded hooks may touch beside. */
+export interface Recorded extends Arenas {
+  /** (norm, clip factor, go, halted): an update must do nothing where go is 0. */
+  readonly control: Tensor;
   /** Reports x[0] as this step's value of one of the card's series. */
   report(series: string, x: Tensor): void;
   /** A tensor that lasts from step to step and stands in checkpoints; zero at the start. */

@@ -57,7 +57,7 @@ export async function goLive(options: LiveOptions, { shared, state, from, adapte
     initialise(device, { ...attachment, params: attachment.params.filter((p) => from?.checkpoint.file.byName.get(`param.${p.name}`)?.shape.join() !== p.tensor.shape.join()) }, training.seed);
     if (adapter) startFrom(device, attachment, adapter);
     if (from) await loadCheckpoint(device, { attachment, adamw, lasting }, from.checkpoint, from.carry);
-    const compiled = await compile(device, recorded.graph, { place: adamw.places(device, recorded.gradients, recorded.directions), ...(progress ? { progress } : {}) });
+    const compiled = await compile(device, recorded.graph, { place: adamw.places(device, recorded.gradients, recorded.directions, recorded.jointGradients), ...(progress ? { progress } : {}) });
     const evaluator = await Evaluator.create(device, loaded, attachment.adapters, shapeOf(loaded, training), { bound, heads: attachment.heads });
     return { ...recorded, attachment, compiled, evaluator, vectors: new Vectors(device, loaded, bound, attachment, adamw, training) };
   } catch (error) {

@@ -1,16 +1,15 @@
 // One training step as one recording: forward, loss, gradients, update, the method's own hooks, metrics.
 import type { Adapters } from '../engine/nn/site';
-import { copy } from '../engine/ops';
+import { add, copy, fill } from '../engine/ops';
 import { AdamW, type GroupSettings } from '../engine/optim/adamw';
 import { MetricRing } from '../engine/optim/ring';
 import { keep } from '../engine/optim/vectors';
 import { Graph } from '../engine/tensor/graph';
-import { layout } from '../engine/tensor/memory';
 import { type Shape, type Tensor, rootOf, sameShape, tensor } from '../engine/tensor/tensor';
-import { ShapeError } from '../util/errors';
+import { ShapeError, StudioError } from '../util/errors';
 import { type Attachment, inputOf } from './attach';
 import type { TrainingConfig } from './config';
-import type { BoundMethod, Recorded } from './contract';
+import type { Arenas, BoundMethod, Recorded } from './contract';
 import type { LoadedModel } from './loaded';
 import { type BatchTensors, batchTensors, callOf, shapeOf } from './task';
 import { callModel, taskLoss } from './task-loss';
@@ -20,7 +19,10 @@ export interface TrainingStep {
   readonly inputs: BatchTensors;
   readonly adamw: AdamW;
   readonly ring: MetricRing;
-  readonly gradients: readonly Tensor[];
+  /** Of the trained parameters, in order; undefined where the method's joint hook writes it. */
+  readonly gradients: readonly (Tensor | undefined)[];
+  /** Of joint tensors. */
+  readonly jointGradients: readonly Tensor[];
   /** What is stepped along instead, where the method has an optimiser hook; empty otherwise. */
   readonly directions: readonly Tensor[];
   /** What the method's recorded hooks keep from step to step, by name. */
@@ -34,47 +36,85 @@ export const groupSettings = ({ method, config }: BoundMethod, training: Trainin
   ...method.groups?.(config, training),
 });
 
+/** The arenas of a run, for the hooks that record kernels over all layers. */
+export function arenasOf({ sites, adapters, inputs, joint }: Attachment, adamw: AdamW): Arenas {
+  return {
+    params: adamw.params, gradients: adamw.gradients, joint: adamw.joint, jointGradients: adamw.jointGradients, frozen: adamw.frozen, blocks: adamw.blocks,
+    group: (name) => adamw.groups.indexOf(name),
+    sites: sites.map((site) => ({ site, params: adapters.get(site.name)?.params ?? {} })),
+    at: (param) => adamw.at(param.tensor),
+    atJoint: (name) => adamw.at(joint.get(name) as Tensor),
+    table: (name, words) => adamw.table(name, words),
+    input: (name) => inputNamed(inputs, name),
+  };
+}
+
+/** The optimiser of an attachment, with all its arenas. */
+export function optimiserOf({ params, joint }: Attachment, training: TrainingConfig): AdamW {
+  const frozen = joint.size > 0 ? params.filter((p) => !p.trainable).map((p) => p.tensor) : [];
+  return new AdamW(params.filter((p) => p.trainable), training, { joint: [...joint.values()], frozen });
+}
+
 /** The loss [1] that is minimised on a batch, the task's own, and how many labels carry it. Recorded. */
-export function recordLoss(loaded: LoadedModel, bound: BoundMethod, { adapters, heads, inputs: written }: Pick<Attachment, 'adapters' | 'heads' | 'inputs'>, inputs: BatchTensors) {
-  const call = callOf(inputs, { training: true, heads });
+export function recordLoss(loaded: LoadedModel, bound: BoundMethod, attachment: Attachment, inputs: BatchTensors, adamw: AdamW) {
+  const { method, config } = bound;
+  const { adapters, heads, inputs: written } = attachment;
+  const arenas = arenasOf(attachment, adamw);
+  method.joint?.make(arenas, config);
+  const call = callOf(inputs, { training: true, joint: true, heads });
   const { loss, count, logits } = taskLoss(loaded, adapters, call, inputs.labels, bound);
   const forward = { adapters, logits, input: (name: string) => inputNamed(written, name), again: (others: Adapters) => callModel(loaded, others, call) };
-  return { total: bound.method.loss?.(loss, forward, bound.config) ?? loss, loss, count };
+  const own = method.loss?.(loss, forward, config) ?? loss;
+  const penalty = method.penalty?.(arenas, config);
+  return { total: penalty ? add(own, penalty.value) : own, loss, count, penalty };
+}
+
+/** The same with the gradients of all trained parameters: `gradients` and `joint` are to be placed in their arenas. Recorded. */
+export function recordGradients(graph: Graph, loaded: LoadedModel, bound: BoundMethod, attachment: Attachment, inputs: BatchTensors, adamw: AdamW) {
+  const { total, loss, count, penalty } = recordLoss(loaded, bound, attachment, inputs, adamw);
+  const trained = attachment.params.filter((p) => p.trainable);
+  const found = graph.gradients(total, [...trained.map((p) => p.tensor), ...attachment.joint.values()]);
+  const written = bound.method.joint?.back(arenasOf(attachment, adamw), bound.config);
+  const wanted = trained.map((p, i) => {
+    if (!written?.has(p)) return found[i] ?? fill(p.tensor.shape, 0);
+    if (found[i]) throw new StudioError(`${p.name}: the method's joint hook writes a gradient that the loss has as well`, 'Let the model read its joint tensor alone.');
+    return undefined;
+  });
+  const own = ownTensors([...wanted, ...[...attachment.joint.values()].map((t, i) => found[trained.length + i] ?? fill(t.shape, 0))]);
+  penalty?.back();
+  return { total, loss, count, gradients: own.slice(0, trained.length), joint: own.slice(trained.length) as Tensor[] };
 }
 
 /** Allocates nothing: the plan records the same step on no device at all. */
 export function recordTraining(loaded: LoadedModel, bound: BoundMethod, attachment: Attachment, training: TrainingConfig): TrainingStep {
   const inputs = batchTensors(loaded, shapeOf(loaded, training));
-  const trained = attachment.params.filter((p) => p.trainable);
-  const adamw = new AdamW(trained, training);
+  const adamw = optimiserOf(attachment, training);
   const ring = new MetricRing(RING_LENGTH);
   const lasting = new Map<string, Tensor>();
-  const { starts } = layout(trained.map((p) => p.tensor));
   const recorded: Recorded = {
-    params: adamw.params, blocks: adamw.blocks, gradients: adamw.gradients, control: adamw.control,
-    sites: attachment.sites.map((site) => ({ site, params: attachment.adapters.get(site.name)?.params ?? {} })),
-    group: (name) => adamw.groups.indexOf(name),
-    at: (param) => starts[trained.indexOf(param)] as number,
-    input: (name) => inputNamed(attachment.inputs, name),
+    ...arenasOf(attachment, adamw), control: adamw.control,
     report: (series, x) => ring.record(series, x),
     lasting: (name, size) => lastingTensor(lasting, name, size),
     keep: (target, value) => keep(target, value, adamw.control),
   };
   const graph = new Graph();
   return graph.record(() => {
-    const { total, loss, count } = recordLoss(loaded, bound, attachment, inputs);
-    const gradients = ownTensors(graph.grad(total, trained.map((p) => p.tensor)));
+    const { total, loss, count, gradients, joint: jointGradients } = recordGradients(graph, loaded, bound, attachment, inputs, adamw);
     adamw.guard(total);
     ring.record('loss', loss);
     ring.record('grad_norm', adamw.control, 0);
     ring.record('tokens', count);
-    const byTensor = new Map(trained.map((p, i) => [p.tensor, gradients[i] as Tensor]));
-    const gradient = (p: { tensor: Tensor }) => byTensor.get(p.tensor) as Tensor;
+    const trained = attachment.params.filter((p) => p.trainable);
+    const gradient = (p: { name: string; tensor: Tensor }) => {
+      const found = gradients[trained.findIndex((t) => t.tensor === p.tensor)];
+      if (!found) throw new StudioError(`the gradient of ${p.name} is no tensor of its own`, 'A method with a joint hook reads the arena of gradients.');
+      return found;
+    };
     const instead = bound.method.optimizer?.({ ...recorded, gradient }, bound.config);
     const directions = instead ? ownTensors(trained.map((p) => instead.gradients?.get(p) ?? instead.steps?.get(p) ?? gradient(p)), gradients) : [];
     adamw.update(instead !== undefined, new Set([...(instead?.steps?.keys() ?? [])].map((p) => p.tensor)));
     bound.method.afterUpdate?.(recorded, bound.config);
-    return { graph, inputs, adamw, ring, gradients, directions, lasting };
+    return { graph, inputs, adamw, ring, gradients, jointGradients, directions, lasting };
   });
 }
 
@@ -91,8 +131,8 @@ function lastingTensor(all: Map<string, Tensor>, name: string, shape: Shape): Te
  * Gradients are computed right into their arena, so each must be a tensor of this step that is nothing else's. Where two parameters
  * have the same one, both get a copy: no kernel may read and write one arena.
  */
-export function ownTensors(gradients: readonly Tensor[], taken: readonly Tensor[] = []): Tensor[] {
+export function ownTensors<T extends Tensor | undefined>(gradients: readonly T[], taken: readonly (Tensor | undefined)[] = []): T[] {
   const uses = new Map<number, number>();
-  for (const t of [...gradients, ...taken]) uses.set(rootOf(t).id, (uses.get(rootOf(t).id) ?? 0) + 1);
-  return gradients.map((g) => (rootOf(g).life === 'step' && uses.get(rootOf(g).id) === 1 ? g : copy(g)));
+  for (const t of [...gradients, ...taken]) if (t) uses.set(rootOf(t).id, (uses.get(rootOf(t).id) ?? 0) + 1);
+  return gradients.map((g) => (g && !(rootOf(g).life === 'step' && uses.get(rootOf(g).id) === 1) ? (copy(g) as T) : g));
 }

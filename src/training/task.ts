@@ -92,4 +92,4 @@ export function textEnds(ids: Uint32Array, time: number, end: number | 'largest'
 }
 
 /** A call of the model on these tensors. */
-export const callOf = ({ ids, pixels, ends, mask, types }: BatchTensors, more: Pick<Call, 'training' | 'heads'>): Call => ({ ...(ids ? { ids } : {}), ...(pixels ? { pixels } : {}), ...(ends ? { ends } : {}), ...(mask ? { mask } : {}), ...(types ? { types } : {}), ...more });
+export const callOf = ({ ids, pixels, ends, mask, types }: BatchTensors, more: Pick<Call, 'training' | 'joint' | 'heads'>): Call => ({ ...(ids ? { ids } : {}), ...(pixels ? { pixels } : {}), ...(ends ? { ends } : {}), ...(mask ? { mask } : {}), ...(types ? { types } : {}), ...more });

@@ -12,7 +12,7 @@ import type { TrainingConfig } from './config';
 import type { BoundMethod } from './contract';
 import type { Vector } from './host';
 import type { LoadedModel } from './loaded';
-import { ownTensors, recordLoss } from './step';
+import { recordGradients } from './step';
 import { type BatchTensors, type TokenBatch, batchTensors, hostInputs, shapeOf } from './task';
 
 export class Vectors {
@@ -93,10 +93,7 @@ export class Vectors {
     const { loaded, bound, attachment, adamw, training } = this;
     const inputs = batchTensors(loaded, shapeOf(loaded, training));
     const graph = new Graph();
-    const gradients = graph.record(() => {
-      const { total } = recordLoss(loaded, bound, attachment, inputs);
-      return ownTensors(graph.grad(total, attachment.params.filter((p) => p.trainable).map((p) => p.tensor)));
-    });
-    return { step: await compile(this.device, graph, { place: adamw.places(this.device, gradients) }), inputs };
+    const { gradients, joint } = graph.record(() => recordGradients(graph, loaded, bound, attachment, inputs, adamw));
+    return { step: await compile(this.device, graph, { place: adamw.places(this.device, gradients, [], joint) }), inputs };
   }
 }

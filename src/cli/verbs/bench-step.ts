@@ -111,7 +111,7 @@ export async function prepareStep(device: Device, spec: StepSpec, settings: Part
   recorded.adamw.allocate(device, groupSettings(bound, training));
   recorded.ring.allocate(device);
   initialise(device, attachment, 1);
-  const step = await compile(device, recorded.graph, { place: recorded.adamw.places(device, recorded.gradients), ...(progress ? { progress } : {}) });
+  const step = await compile(device, recorded.graph, { place: recorded.adamw.places(device, recorded.gradients, recorded.directions, recorded.jointGradients), ...(progress ? { progress } : {}) });
   const compileMs = performance.now() - start;
   // What choosing kernels took is gone again, and is no part of a step.
   device.peakBytes = device.bytes;

@@ -70,6 +70,8 @@ export interface NamedWeight {
 export interface CallOptions {
   /** Dropout and other noise act only in training. */
   readonly training: boolean;
+  /** Whether what adapters read jointly made (engine/joint) has been made at the head of this recording. */
+  readonly joint?: boolean;
 }
 
 /** A plain LoRA at one site, on the host: what a file holds. ΔW = scale·B·A. */

@@ -1,6 +1,8 @@
 // AdamW over all trainable tensors in one kernel, with gradient clipping and a guard that keeps the last good state.
 // Parameters, gradients and moments each stand in one arena (engine/tensor/memory.ts). Masks freeze rows, columns or elements:
 // what is frozen is left out of the gradient norm, and its numbers, moments and count of steps stay as they are.
+// Methods that make factors of their parameters for all layers at once (engine/joint) have these and their gradients in two more arenas,
+// and what of the adapter does not train in another.
 import adamwSource from '../../../shaders/optim/adamw.wgsl?raw';
 import advanceSource from '../../../shaders/optim/advance.wgsl?raw';
 import controlSource from '../../../shaders/optim/control.wgsl?raw';
@@ -43,6 +45,14 @@ export interface Trained {
   readonly mask?: { readonly name: string; readonly axis: 'rows' | 'columns' | 'elements' };
 }
 
+/** Tensors beside the trained ones that kernels over all layers read and write. */
+export interface Aside {
+  /** Made of parameters at the head of a step, each with a gradient. */
+  readonly joint: readonly Tensor[];
+  /** Of the adapter, but not trained. */
+  readonly frozen: readonly Tensor[];
+}
+
 /** Where a mask's entries stand, in `masks` [2, entries]. */
 interface MaskRange {
   readonly first: number;
@@ -61,6 +71,10 @@ export class AdamW {
   readonly gradients: Tensor;
   /** What is stepped along instead of the gradients, where a method makes that of them. */
   readonly directions: Tensor;
+  /** Joint tensors, their gradients, and what is frozen, as words. */
+  readonly joint: Tensor;
+  readonly jointGradients: Tensor;
+  readonly frozen: Tensor;
   /** (norm, clip factor, go, halted) of the last step: shaders/optim/control.wgsl. */
   readonly control = tensor('control', [4], 'param');
   readonly blocks: Tensor;
@@ -71,13 +85,16 @@ export class AdamW {
   private readonly slots: Tensor;
   private readonly settings: Tensor;
   private readonly arenas: Arena[] = [];
+  private readonly tables = new Map<string, { tensor: Tensor; words: Uint32Array }>();
   private readonly entries: number;
   private readonly written = new Map<string, Uint32Array>();
   private plainSteps: ReadonlySet<Tensor> = new Set();
   private redirected = false;
 
-  constructor(private readonly trained: readonly Trained[], readonly options: AdamSettings) {
+  constructor(private readonly trained: readonly Trained[], readonly options: AdamSettings, private readonly aside: Aside = { joint: [], frozen: [] }) {
     const { length } = layout(trained.map((t) => t.tensor));
+    const beside = (name: string, tensors: readonly Tensor[]) => tensor(name, [layout(tensors).length], 'param');
+    [this.joint, this.jointGradients, this.frozen] = [beside('joint', aside.joint), beside('joint gradients', aside.joint), beside('frozen', aside.frozen)];
     const flat = (name: string) => tensor(name, [length], 'param');
     [this.params, this.m, this.v, this.gradients, this.directions] = [flat('parameters'), flat('adam.m'), flat('adam.v'), flat('gradients'), flat('directions')];
     this.groups = [...new Set(trained.map((t) => t.group))];
@@ -91,14 +108,18 @@ export class AdamW {
 
   /** Bytes on the device: parameters, gradients, moments, tables. */
   get bytes(): { params: number; gradients: number; moments: number } {
-    const tables = [this.blocks, this.slots, this.masks].reduce((sum, t) => sum + byteLength(t), 0);
-    return { params: byteLength(this.params), gradients: byteLength(this.gradients) * (this.redirected ? 2 : 1) + tables, moments: byteLength(this.m) + byteLength(this.v) };
+    const tables = [this.blocks, this.slots, this.masks, ...[...this.tables.values()].map((t) => t.tensor)].reduce((sum, t) => sum + byteLength(t), 0);
+    const joint = this.aside.joint.length > 0 ? byteLength(this.joint) : 0;
+    return { params: byteLength(this.params) + joint, gradients: byteLength(this.gradients) * (this.redirected ? 2 : 1) + joint + tables, moments: byteLength(this.m) + byteLength(this.v) };
   }
 
   /** Allocates everything zeroed, all masks open, and writes the tables. The trained tensors get their slices of the parameter arena. */
   allocate(device: Device, settings: Readonly<Record<string, GroupSettings>>): void {
     this.arenas.push(allocateArena(device, this.params, this.trained.map((t) => t.tensor)));
     for (const flat of [this.m, this.v, this.gradients, ...(this.redirected ? [this.directions] : [])]) this.arenas.push(allocateArena(device, flat, []));
+    if (this.aside.joint.length > 0) this.arenas.push(allocateArena(device, this.joint, this.aside.joint), allocateArena(device, this.jointGradients, []));
+    if (this.aside.frozen.length > 0) this.arenas.push(allocateArena(device, this.frozen, this.aside.frozen));
+    for (const { tensor: t, words } of this.tables.values()) write(device, t, words);
     const { starts } = layout(this.trained.map((t) => t.tensor));
     const [blocks, slots] = [new Uint32Array(elements(this.blocks)), new Uint32Array(elements(this.slots))];
     this.trained.forEach(({ tensor: t, group, mask }, i) => {
@@ -124,15 +145,38 @@ export class AdamW {
     write(device, this.masks, new Uint32Array(elements(this.masks)).fill(1, 0, this.entries));
   }
 
-  /** Where each gradient is to be computed: `place` of compile(). Recorded gradients must be tensors of their own. */
-  places(device: Device, gradients: readonly Tensor[], directions: readonly Tensor[] = []): Map<Tensor, Place> {
-    const { starts } = layout(this.trained.map((t) => t.tensor));
-    const into = (flat: Tensor, tensors: readonly Tensor[]) => tensors.map((g, i): [Tensor, Place] => {
-      const whole = device.slices.get(flat.id);
-      if (!whole) throw new Error('AdamW.places before allocate');
-      return [g, { buffer: whole.buffer, offset: 4 * (starts[i] as number), size: Math.ceil(byteLength(g) / 16) * 16 }];
-    });
-    return new Map([...into(this.gradients, gradients), ...into(this.directions, directions)]);
+  /** A table of words for a kernel over all layers, by name; made once. */
+  table(name: string, words: () => Uint32Array): Tensor {
+    const found = this.tables.get(name);
+    if (found) return found.tensor;
+    const made = words();
+    const t = tensor(name, [made.length], 'param', 'u32');
+    this.tables.set(name, { tensor: t, words: made });
+    return t;
+  }
+
+  /** First element of a trained, a joint or a frozen tensor in its arena. */
+  at(t: Tensor): number {
+    for (const tensors of [this.trained.map((one) => one.tensor), this.aside.joint, this.aside.frozen]) {
+      const i = tensors.indexOf(t);
+      if (i >= 0) return layout(tensors).starts[i] as number;
+    }
+    throw new StudioError(`${t.label} stands in no arena`);
+  }
+
+  /** Where each gradient is to be computed: `place` of compile(). Recorded gradients must be tensors of their own; one that is left out is written otherwise. */
+  places(device: Device, gradients: readonly (Tensor | undefined)[], directions: readonly Tensor[] = [], joint: readonly Tensor[] = []): Map<Tensor, Place> {
+    const into = (flat: Tensor, gradients: readonly (Tensor | undefined)[], laidOut: readonly Tensor[]) => {
+      const { starts } = layout(laidOut);
+      return gradients.flatMap((g, i): [Tensor, Place][] => {
+        if (!g) return [];
+        const whole = device.slices.get(flat.id);
+        if (!whole) throw new Error('AdamW.places before allocate');
+        return [[g, { buffer: whole.buffer, offset: 4 * (starts[i] as number), size: Math.ceil(byteLength(g) / 16) * 16 }]];
+      });
+    };
+    const trained = this.trained.map((t) => t.tensor);
+    return new Map([...into(this.gradients, gradients, trained), ...into(this.directions, directions, trained), ...into(this.jointGradients, joint, this.aside.joint)]);
   }
 
   /** Records freezing, norm, clipping and guard. `loss` [1] is watched for infinities. */
@@ -178,7 +222,7 @@ export class AdamW {
 
   dispose(device: Device): void {
     for (const arena of this.arenas) freeArena(device, arena);
-    for (const t of [this.blocks, this.slots, this.settings, this.masks, this.control]) free(device, t);
+    for (const t of [this.blocks, this.slots, this.settings, this.masks, this.control, ...[...this.tables.values()].map((one) => one.tensor)]) free(device, t);
   }
 }
 

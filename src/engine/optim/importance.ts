@@ -4,14 +4,15 @@ import dropSource from '../../../shaders/lowrank/drop_ranks.wgsl?raw';
 import sensitivitySource from '../../../shaders/lowrank/sensitivity.wgsl?raw';
 import scoresSource from '../../../shaders/lowrank/triplet_scores.wgsl?raw';
 import { ceilDiv, grid1d, kernel } from '../gpu/kernel';
+import { byUnits } from '../joint/table';
 import { elementwise } from '../ops/elementwise';
 import { rowFamily } from '../tensor/family';
 import { dispatch, output } from '../tensor/graph';
 import { type Tensor, elements } from '../tensor/tensor';
 
 const sensitivityKernel = elementwise('lowrank/sensitivity', sensitivitySource, 'n');
-const scoresKernel = rowFamily((LANES, ROWS) => kernel('lowrank/triplet_scores', scoresSource, (p) => grid1d(ceilDiv(p.rank as number, ROWS)), { overrides: { LANES, ROWS } }));
-const dropKernel = elementwise('lowrank/drop_ranks', dropSource, 'rank');
+const scoresKernel = rowFamily((LANES, ROWS) => kernel('lowrank/triplet_scores', scoresSource, (p) => grid1d(ceilDiv(p.total as number, ROWS)), { overrides: { LANES, ROWS } }));
+const dropKernel = elementwise('lowrank/drop_ranks', dropSource, 'total');
 
 /** Flat arenas [n] of all trainable numbers, and what guards and steers a step. */
 export interface Measured {
@@ -23,6 +24,8 @@ export interface Measured {
   /** Smoothed sensitivity and uncertainty [n], which last. */
   readonly sensitivity: Tensor;
   readonly uncertainty: Tensor;
+  /** A table of words on the device, by name. */
+  table(name: string, words: () => Uint32Array): Tensor;
 }
 
 /** Where one layer's triplets stand in the arenas: A [rank, columns], B [rows, rank], E [rank]. */
@@ -36,12 +39,13 @@ export interface Triplets {
 }
 
 /** Measures, scores all triplets, and zeroes E of those that the schedule drops. */
-export function allocateRanks({ params, gradients, control, schedule, sensitivity: s, uncertainty: u }: Measured, layers: readonly Triplets[], beta1: number, beta2: number): void {
+export function allocateRanks({ params, gradients, control, schedule, sensitivity: s, uncertainty: u, table }: Measured, layers: readonly Triplets[], beta1: number, beta2: number): void {
   const n = elements(params);
   dispatch(sensitivityKernel, { p: params, g: gradients, control, schedule, s, u }, { n, beta1, beta2 }, 9 * n);
   const total = layers.reduce((sum, { rank }) => sum + rank, 0);
   const score = output('triplet scores', [total]);
-  const firsts = layers.map((_, i) => layers.slice(0, i).reduce((sum, { rank }) => sum + rank, 0));
-  layers.forEach(({ rank, rows, columns, atA, atB, atE }, i) => dispatch(scoresKernel, { s, u, score }, { rank, rows, columns, at_e: atE, at_a: atA, at_b: atB, first: firsts[i] as number }, 2 * rank * (rows + columns)));
-  layers.forEach(({ rank, atE }, i) => dispatch(dropKernel, { score, schedule, control, p: params }, { rank, total, at_e: atE, first: firsts[i] as number }));
+  const { words } = byUnits(layers.map(({ rank, rows, columns, atA, atB, atE }) => ({ size: rank, words: [rank, rows, columns, atE, atA, atB] })));
+  const triplets = table('triplets', () => words);
+  dispatch(scoresKernel, { table: triplets, s, u, score }, { total }, 2 * layers.reduce((sum, { rank, rows, columns }) => sum + rank * (rows + columns), 0));
+  dispatch(dropKernel, { table: triplets, score, schedule, control, p: params }, { total }, total * total);
 }

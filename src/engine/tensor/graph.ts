@@ -111,7 +111,7 @@ export class Graph {
     const made = new Set(nodes.flatMap((node) => node.outputs.map((t) => t.id)));
     const read = new Map(nodes.flatMap((node) => Object.values(node.inputs)).filter((t) => !made.has(t.id)).map((t) => [t.id, t]));
     const inputs = [...read.values()].filter((t) => t.dtype === 'f32' || isPacked(t.dtype));
-    const gradients = this.walk(nodes, () => ops.fill([1], 1), loss, inputs);
+    const gradients = this.walk(nodes, () => ops.fill([1], 1), loss, inputs).map((g, i) => g ?? ops.fill((inputs[i] as Tensor).shape, 0));
     this.tape.splice(mark);
     node(name, Object.fromEntries(inputs.map((t, i) => [String(i), t])), [loss], ([dy], needs) =>
       Object.fromEntries(inputs.flatMap((_, i) => (dy && needs(String(i)) ? [[String(i), dy === this.seed ? gradients[i] : ops.scaleBy(gradients[i] as Tensor, dy)]] : []))));
@@ -123,6 +123,11 @@ export class Graph {
    * Only what lies between `wrt` and `loss` is differentiated, so a frozen weight costs nothing unless it is asked for.
    */
   grad(loss: Tensor, wrt: readonly Tensor[]): Tensor[] {
+    return this.gradients(loss, wrt).map((g, i) => g ?? ownOps().fill((wrt[i] as Tensor).shape, 0));
+  }
+
+  /** The same, undefined where nothing flows. */
+  gradients(loss: Tensor, wrt: readonly Tensor[]): (Tensor | undefined)[] {
     if (elements(loss) !== 1) throw new StudioError(`grad: the loss must have one element, got ${describe(loss)}`);
     const outer = [this.walking, this.currentSegment] as const;
     [this.walking, this.currentSegment] = [true, undefined];
@@ -135,7 +140,7 @@ export class Graph {
   /** The one that the last reverse walk began with. */
   private seed: Tensor | null = null;
 
-  private walk(nodes: Node[], seed: () => Tensor, loss: Tensor, wrt: readonly Tensor[]): Tensor[] {
+  private walk(nodes: Node[], seed: () => Tensor, loss: Tensor, wrt: readonly Tensor[]): (Tensor | undefined)[] {
     const ops = ownOps();
     const activeIds = new Set(wrt.map((t) => t.id));
     for (const node of nodes) {
@@ -157,7 +162,7 @@ export class Graph {
         cotangents.set(input.id, before ? ops.add(before, gradient) : gradient);
       }
     }
-    return wrt.map((t) => cotangents.get(t.id) ?? ops.fill(t.shape, 0));
+    return wrt.map((t) => cotangents.get(t.id));
   }
 }
 

@@ -17,6 +17,8 @@ export interface Branch {
   readonly core?: Tensor | undefined;
   /** Frozen copies of the start, where the branch does not start at zero: A₀ [rank, in], B₀ [out, rank]. */
   readonly start?: { readonly A: Param; readonly B: Param } | undefined;
+  /** What stands for A, or for B with gate and core, where a call says that it has been made: [rank', in], [out, rank']. */
+  readonly joint?: { readonly A?: Tensor; readonly B?: Tensor } | undefined;
   readonly scale: number;
   /** Share of the branch's input that is dropped in training, and the stream its choice is drawn from. */
   readonly dropout: number;
@@ -31,8 +33,9 @@ export function branchWeight(site: LinearSite, { A, B, gate, core, start, scale 
 }
 
 /** base(x) + s·(((drop(x) Aᵀ) ⊙ g) Cᵀ) Bᵀ (− s·(x A₀ᵀ) B₀ᵀ) without ever making the [out, in] product. */
-export function branchApply(site: LinearSite, x: Tensor, call: CallOptions, { A, B, gate, core, start, scale, dropout: p, stream }: Branch): Tensor {
+export function branchApply(site: LinearSite, x: Tensor, call: CallOptions, { A, B, gate, core, start, joint, scale, dropout: p, stream }: Branch): Tensor {
   const input = call.training ? dropout(x, p, stream) : x;
+  if (call.joint && joint) return matmul(matmul(input, joint.A ?? A.tensor, { tb: true }), joint.B ?? B.tensor, { tb: true, alpha: scale, c: site.base(x) });
   const low = matmul(input, A.tensor, { tb: true });
   const gated = gate ? scaleColumns(low, gate) : low;
   const mixed = core ? matmul(gated, core, { tb: true }) : gated;

@@ -13,17 +13,15 @@ import { type Method, bind } from '../../training/contract';
 import { Evaluator, type TokenBatch } from '../../training/evaluate';
 import { exportValues, mergedWeights } from '../../training/export';
 import { attachFolder } from '../../training/import';
-import type { LiveRun } from '../../training/live';
 import { type LoadedModel, freeWeights } from '../../training/loaded';
 import { planRun } from '../../training/plan';
-import type { Run } from '../../training/run';
 import { recordLoss } from '../../training/step';
 import { batchTensors, hostInputs } from '../../training/task';
 import { taskCard } from '../../training/tasks';
 import { ConfigError, NonFiniteError } from '../../util/errors';
 import { length, logitsOf, share, weightsOf } from './logits';
 import { normals, tokens } from './random';
-import { type RunSetup, SHAPE, type TestData, configOf, createRun, edited, numbersOf, parametersOf, randomBatch, sameBytes, startOf, trained } from './runs';
+import { type RunSetup, SHAPE, type TestData, configOf, createRun, edited, liveOf, numbersOf, parametersOf, randomBatch, sameBytes, startOf, trained } from './runs';
 import { type TextConfig, folderOf, loadFolder, tinyTensors } from './tiny';
 
 /** A model that methods are tried on. */
@@ -61,7 +59,6 @@ export type Check = (subject: Subject, one: Case) => Promise<void>;
 const setupOf = ({ device, loaded }: Subject, { method, fields = {} }: Case) => (more: Partial<RunSetup> = {}): RunSetup => ({ device, loaded, method, fields, ...more });
 /** A checkpoint at step 0 whose parameters are all moved off their start, so that no factor is zero. */
 const genericOf = (subject: Subject, one: Case) => startOf(setupOf(subject, one)(), (name, was) => normals(was.length, `generic ${name}`, one.spread ?? 0.2).map((x, i) => x + (was[i] as number)));
-const liveOf = (run: Run) => (run as unknown as { live: LiveRun }).live;
 const hasDropout = ({ method }: Case) => 'dropout' in method.info.fields;
 const withDropout = (one: Case): Case => (hasDropout(one) ? { ...one, fields: { ...one.fields, dropout: 0.3 } } : one);
 const isLora = ({ method: { info } }: Case) => info.exports === 'lora-exact' || info.exports === 'lora-svd';
@@ -239,7 +236,7 @@ export const checks: Readonly<Record<string, Check>> = {
       // The loss as training computes it, on the batch of step 1, with what the host wrote for that step.
       const inputs = batchTensors(loaded, SHAPE);
       const graph = new Graph();
-      const { total, loss } = graph.record(() => recordLoss(loaded, bind(one.method, one.fields ?? {}), attachment, inputs));
+      const { total, loss } = graph.record(() => recordLoss(loaded, bind(one.method, one.fields ?? {}), attachment, inputs, adamw));
       const step = await compile(device, graph, { keep: [total, loss] });
       const batch = randomBatch('batch 0');
       /** At the start moved by h along a direction. */

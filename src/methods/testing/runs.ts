@@ -7,6 +7,7 @@ import { type Method, bind } from '../../training/contract';
 import type { TokenBatch } from '../../training/evaluate';
 import type { RunEvent } from '../../training/events';
 import type { LoadedModel } from '../../training/loaded';
+import type { LiveRun } from '../../training/live';
 import { Run } from '../../training/run';
 import { methodFor } from '../registry';
 import { tokens } from './random';
@@ -98,6 +99,9 @@ export async function createRun(setup: RunSetup): Promise<TestRun> {
 }
 
 /** What is left of a run that was trained to its end. */
+/** What a run has on the device. */
+export const liveOf = (run: Run): LiveRun => (run as unknown as { live: LiveRun }).live;
+
 export interface Trained extends TestRun {
   readonly reason: string;
   readonly checkpoint: Uint8Array;
