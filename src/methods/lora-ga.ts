@@ -10,6 +10,7 @@ import type { ConfigOf } from '../training/fields';
 import type { Preparation } from '../training/host';
 import { ConfigError, DataError } from '../util/errors';
 import { watchedBy } from './shared/decompose';
+import { deltaFactors, deltaJoint } from './shared/delta';
 import { alphaField, branchApply, branchWeight, concatenated, dropoutField, rankField, scaleOf, scalingField, shortestSide } from './shared/low-rank';
 import { rowsBySite } from './shared/views';
 
@@ -93,7 +94,7 @@ export const loraGa = defineMethod({
     const [A0, B0] = [site.param('start_A', [rank, inn], of('A'), frozen), site.param('start_B', [out, rank], of('B'), frozen)];
     const spectrum = site.param('spectrum', [2 * rank], of('spectrum'), frozen);
     const cosines = site.param('cosines', [2], of('cosines'), frozen);
-    const branch = { A, B, start: { A: A0, B: B0 }, scale, dropout: config.dropout, stream: context.stream(site.name) };
+    const branch = { A, B, start: { A: A0, B: B0 }, joint: deltaFactors(site, config, context), scale, dropout: config.dropout, stream: context.stream(site.name) };
     return {
       params: { A, B, A0, B0, spectrum, cosines },
       weight: () => branchWeight(site, branch),
@@ -103,6 +104,8 @@ export const loraGa = defineMethod({
   },
 
   views: (sites) => ({ spectrum: rowsBySite(sites, ({ spectrum }) => spectrum as Float32Array), cosines: rowsBySite(sites, ({ cosines }) => cosines as Float32Array) }),
+
+  joint: deltaJoint,
 
   trainable: ([out, inn], { rank }) => rank * (out + inn),
 });

@@ -1,6 +1,7 @@
 // PiSSA: a LoRA that starts from the weight's own strongest directions and trains those (Meng, Wang, Zhang 2024, arXiv 2404.02948).
 import { svd } from '../engine/linalg/svd';
 import { defineMethod } from '../training/contract';
+import { deltaFactors, deltaJoint } from './shared/delta';
 import { alphaField, branchApply, branchWeight, checkRank, concatenated, dropoutField, rankField, scaleOf, scalingField } from './shared/low-rank';
 
 interface Start {
@@ -56,7 +57,7 @@ export const pissa = defineMethod({
     const of = (part: keyof Start) => ({ kind: 'values', values: () => context.shared?.get(site.name)?.[part] as Float32Array }) as const;
     const [A, B] = [site.param('lora_A', [rank, inn], of('A')), site.param('lora_B', [out, rank], of('B'))];
     const start = { A: site.param('start_A', [rank, inn], of('A'), { trainable: false }), B: site.param('start_B', [out, rank], of('B'), { trainable: false }) };
-    const branch = { A, B, start, scale, dropout: config.dropout, stream: context.stream(site.name) };
+    const branch = { A, B, start, joint: deltaFactors(site, config, context), scale, dropout: config.dropout, stream: context.stream(site.name) };
     return {
       params: { A, B, A0: start.A, B0: start.B },
       weight: () => branchWeight(site, branch),
@@ -64,6 +65,8 @@ export const pissa = defineMethod({
       lora: (v) => concatenated(scale, rank, { A: v.A as Float32Array, B: v.B as Float32Array }, { A: v.A0 as Float32Array, B: v.B0 as Float32Array }),
     };
   },
+
+  joint: deltaJoint,
 
   trainable: ([out, inn], { rank }) => rank * (out + inn),
 });

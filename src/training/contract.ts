@@ -114,8 +114,8 @@ export interface Arenas extends Flat {
   readonly sites: readonly SiteParams[];
   /** Where a parameter begins in `params`, or in `frozen` where it does not train. */
   at(param: Param): number;
-  /** Where a joint tensor begins in `joint`. */
-  atJoint(name: string): number;
+  /** Where a joint tensor begins in `joint`; undefined where none of this name was attached. */
+  atJoint(name: string): number | undefined;
   /** An input by the name it was attached under; made here if it was not. */
   input(name: string): Tensor;
 }

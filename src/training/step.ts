@@ -43,7 +43,10 @@ export function arenasOf({ sites, adapters, inputs, joint }: Attachment, adamw: 
     group: (name) => adamw.groups.indexOf(name),
     sites: sites.map((site) => ({ site, params: adapters.get(site.name)?.params ?? {} })),
     at: (param) => adamw.at(param.tensor),
-    atJoint: (name) => adamw.at(joint.get(name) as Tensor),
+    atJoint(name) {
+      const found = joint.get(name);
+      return found && adamw.at(found);
+    },
     table: (name, words) => adamw.table(name, words),
     input: (name) => inputNamed(inputs, name),
   };

@@ -8,8 +8,10 @@ export const gatedName = (site: string): string => `${site}.gated_B`;
 
 /** The joint hook of a method whose adapters have A, B and the gate under the name `gate`. */
 export function gatedJoint(gate: string): Joint<never> {
-  const layersOf = ({ sites, at, atJoint }: Arenas) => sites.flatMap(({ site: { name, shape: [rows] }, params: { B, [gate]: g } }) =>
-    (B && g?.trainable ? [{ B, g, layer: { atB: at(B), atY: atJoint(gatedName(name)), atGate: at(g), rows, columns: g.tensor.shape[0] as number } }] : []));
+  const layersOf = ({ sites, at, atJoint }: Arenas) => sites.flatMap(({ site: { name, shape: [rows] }, params: { B, [gate]: g } }) => {
+    const atY = atJoint(gatedName(name));
+    return B && g && atY !== undefined ? [{ B, g, layer: { atB: at(B), atY, atGate: at(g), rows, columns: g.tensor.shape[0] as number } }] : [];
+  });
   return {
     make(arenas) {
       const layers = layersOf(arenas);
