@@ -1,9 +1,11 @@
 // MoS: every layer's A and B are glued together from shards of pools that all layers of a kind share, by index lists drawn once at
 // random (Wang et al. 2024, arXiv 2410.00938). Follows the authors' code, where nothing routes: the lists are fixed.
+import { type Pool, pickRows, pickRowsBack } from '../engine/joint/pools';
 import { streamOf } from '../engine/nn/init';
-import type { LinearSite } from '../engine/nn/site';
+import type { LinearSite, Param } from '../engine/nn/site';
 import { NO_SLOT, dropout, gatherRows, matmul, reshape } from '../engine/ops';
-import { type AttachContext, type SiteValues, defineMethod } from '../training/contract';
+import { elements } from '../engine/tensor/tensor';
+import { type Arenas, type AttachContext, type SiteValues, defineMethod } from '../training/contract';
 import type { HeatmapData } from '../training/card';
 import { ConfigError } from '../util/errors';
 import { shuffle } from '../util/random';
@@ -77,15 +79,25 @@ export const mos = defineMethod({
     const builtA = () => reshape(gatherRows(poolA.tensor, a.ids.tensor, a.slots.tensor), [rank, inn]);
     const builtB = () => reshape(gatherRows(poolB.tensor, b.ids.tensor, b.slots.tensor), [rank, out]);
     const stream = context.stream(site.name);
+    const [jointA, jointB] = [context.joint(`${site.name}.A`, [rank, inn]), context.joint(`${site.name}.B`, [rank, out])];
     return {
       params: { poolA, poolB, indexA: a.ids, indexB: b.ids, slotsA: a.slots, slotsB: b.slots },
       weight: () => matmul(builtB(), builtA(), { ta: true, alpha: scale, c: site.weight }),
-      apply(x, { training }) {
-        const low = matmul(training ? dropout(x, config.dropout, stream) : x, builtA(), { tb: true });
-        return matmul(low, builtB(), { alpha: scale, c: site.base(x) });
+      apply(x, { training, joint }) {
+        const low = matmul(training ? dropout(x, config.dropout, stream) : x, joint ? jointA : builtA(), { tb: true });
+        return matmul(low, joint ? jointB : builtB(), { alpha: scale, c: site.base(x) });
       },
       lora: (v) => ({ rank, scale, A: joined(v.poolA as Float32Array, v.indexA as Float32Array, inn / l), B: turned(joined(v.poolB as Float32Array, v.indexB as Float32Array, out / l), rank, out) }),
     };
+  },
+
+  joint: {
+    make: (arenas) => pickRows(arenas, poolsOf(arenas).map(({ pool }) => pool)),
+    back(arenas) {
+      const pools = poolsOf(arenas);
+      pickRowsBack(arenas, pools.map(({ pool }) => pool));
+      return new Set(pools.map(({ param }) => param));
+    },
   },
 
   views: (sites, config) => ({ shards: shardMap(sites, config) }),
@@ -93,6 +105,19 @@ export const mos = defineMethod({
   trainable: () => 0,
   shared: (sites, { equivalentRank: e }) => sites.reduce((sum, { shape: [out, inn] }) => sum + e * (out + inn), 0),
 });
+
+/** Every pool once, with the layers that draw from it in order. */
+function poolsOf({ sites, at, atJoint }: Arenas): { param: Param; pool: Pool }[] {
+  const found = new Map<Param, Pool['draws'][number][]>();
+  for (const { site: { name }, params } of sites) {
+    for (const which of ['A', 'B'] as const) {
+      const [pool, ids, slots] = [params[`pool${which}`], params[`index${which}`], params[`slots${which}`]] as [Param, Param, Param];
+      const draw = { atY: atJoint(`${name}.${which}`) as number, ids: elements(ids.tensor), atIds: at(ids), atSlots: at(slots) };
+      found.set(pool, [...(found.get(pool) ?? []), draw]);
+    }
+  }
+  return [...found].map(([param, draws]) => ({ param, pool: { at: at(param), rows: param.tensor.shape[0] as number, width: param.tensor.shape[1] as number, draws } }));
+}
 
 interface Budget { readonly equivalentRank: number; readonly privateRank: number; readonly rank: number; readonly shards: number }
 

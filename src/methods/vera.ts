@@ -1,8 +1,10 @@
 // VeRA: one pair of random frozen matrices for the whole model; every layer trains two vectors that scale them (Kopiczko et al. 2024,
 // arXiv 2310.11454). As PEFT has it: the pair is as large as the largest layers, smaller ones take its first columns and rows.
+import { type Gated, gatedBack, makeGated } from '../engine/joint/gates';
+import type { Param } from '../engine/nn/site';
 import { add, dropout, matmul, scaleColumns, scaleRows } from '../engine/ops';
 import { firstRows } from '../engine/tensor/tensor';
-import { defineMethod } from '../training/contract';
+import { type Arenas, defineMethod } from '../training/contract';
 import { ConfigError } from '../util/errors';
 import { dropoutField, rankField } from './shared/low-rank';
 import { numberOf, tensorsBySite, uniformRank } from './shared/peft-config';
@@ -40,14 +42,26 @@ export const vera = defineMethod({
     const d = site.param('vera_lambda_d', [rank], { kind: 'values', values: () => new Float32Array(rank).fill(config.dInitial) });
     const b = site.param('vera_lambda_b', [out], { kind: 'zeros' });
     const stream = context.stream(site.name);
+    const scaled = context.joint(scaledName(site.name), [out, rank]);
     return {
       params: { A, B, d, b },
       weight: () => matmul(scaleRows(up, b.tensor), scaleColumns(a, d.tensor), { tb: true, c: site.weight }),
       apply(x, call) {
-        const low = scaleColumns(matmul(call.training ? dropout(x, config.dropout, stream) : x, a), d.tensor);
+        const plain = matmul(call.training ? dropout(x, config.dropout, stream) : x, a);
+        if (call.joint) return matmul(plain, scaled, { tb: true, c: site.base(x) });
+        const low = scaleColumns(plain, d.tensor);
         return add(site.base(x), scaleColumns(matmul(low, up, { tb: true }), b.tensor));
       },
     };
+  },
+
+  // Λ_b B Λ_d of every layer, and from its gradient those of both vectors.
+  joint: {
+    make: (arenas) => makeGated(arenas, layersOf(arenas), false),
+    back(arenas) {
+      gatedBack(arenas, layersOf(arenas), false);
+      return new Set(arenas.sites.flatMap(({ params: { d, b } }) => [d as Param, b as Param]));
+    },
   },
 
   peft: {
@@ -74,6 +88,12 @@ export const vera = defineMethod({
   },
 
   trainable: ([out], { rank }) => rank + out,
+});
+
+const scaledName = (site: string) => `${site}.scaled_B`;
+const layersOf = ({ sites, at, atJoint }: Arenas): Gated[] => sites.map(({ site: { name, shape: [rows] }, params }) => {
+  const { B, d, b } = params as Record<'B' | 'd' | 'b', Param>;
+  return { atB: at(B), atY: atJoint(scaledName(name)) as number, atGate: at(d), atRows: at(b), rows, columns: d.tensor.shape[0] as number };
 });
 
 /** x [rows, columns] turned. */
