@@ -5,7 +5,7 @@ import { allocateRanks } from '../engine/optim/importance';
 import { fill } from '../engine/ops';
 import { defineMethod } from '../training/contract';
 import { ConfigError } from '../util/errors';
-import { gatedJoint, gatedName } from './shared/gated';
+import { gatedFactors, gatedName } from './shared/gated';
 import { alphaField, branchApply, branchWeight, checkRank, dropoutField, rankField } from './shared/low-rank';
 import { orthogonalFactors } from './shared/orthogonal';
 import { numberOf, tensorsBySite, uniformRank } from './shared/peft-config';
@@ -61,7 +61,7 @@ export const adalora = defineMethod({
     return { params: { A, B, E }, weight: () => branchWeight(site, branch), apply: (x, call) => branchApply(site, x, call, branch) };
   },
 
-  joint: gatedJoint('E'),
+  joint: (arenas) => gatedFactors(arenas, 'E'),
 
   groups: (_, { weightDecay }) => ({ [GROUP_E]: { lrScale: 1, weightDecay } }),
 

@@ -91,13 +91,15 @@ export const mos = defineMethod({
     };
   },
 
-  joint: {
-    make: (arenas) => pickRows(arenas, poolsOf(arenas).map(({ pool }) => pool)),
-    back(arenas) {
-      const pools = poolsOf(arenas);
-      pickRowsBack(arenas, pools.map(({ pool }) => pool));
-      return new Set(pools.map(({ param }) => param));
-    },
+  joint(arenas) {
+    const pools = poolsOf(arenas);
+    pickRows(arenas, pools.map(({ pool }) => pool));
+    return {
+      back() {
+        pickRowsBack(arenas, pools.map(({ pool }) => pool));
+        return new Set(pools.map(({ param }) => param));
+      },
+    };
   },
 
   views: (sites, config) => ({ shards: shardMap(sites, config) }),

@@ -5,7 +5,7 @@ import { softThreshold } from '../engine/optim/soft-threshold';
 import { countNonzero } from '../engine/optim/count-nonzero';
 import { defineMethod } from '../training/contract';
 import { ConfigError } from '../util/errors';
-import { gatedJoint, gatedName } from './shared/gated';
+import { gatedFactors, gatedName } from './shared/gated';
 import { alphaField, branchApply, branchWeight, checkRank, dropoutField, rankField, scaleOf } from './shared/low-rank';
 import { magnitudes } from './shared/views';
 
@@ -87,7 +87,7 @@ export const sora = defineMethod({
 
   groups: (config, training) => ({ [GATE]: { lrScale: config.gateLr * stretch(config, training.steps), weightDecay: 0 } }),
 
-  joint: gatedJoint('gate'),
+  joint: (arenas) => gatedFactors(arenas, 'gate'),
 
   penalty(arenas, { lambda, trainGates, rank }) {
     return lambda === 0 || !trainGates ? undefined : groupL1(arenas, arenas.blocks, arenas.group(GATE), lambda / (arenas.sites.length * rank));

@@ -1,13 +1,15 @@
 // TriAdaptLoRA: ΔW = α/(n + 10⁻⁵) B C A with a square core C kept as strips; at intervals the layers whose core grew most get wider
 // strips, until a budget of ranks for the whole model is spent (Liang et al. 2025, arXiv 2501.08008).
+import { makeCored } from '../engine/joint/cores';
 import type { Init } from '../engine/nn/init';
 import type { Param } from '../engine/nn/site';
-import { add, coreFromStrips, matmul, offIdentity, scale as scaled, stripsSize } from '../engine/ops';
+import { coreFromStrips, stripsSize } from '../engine/ops';
 import { type SiteParams, defineMethod } from '../training/contract';
 import type { AfterStep, Random, RunState } from '../training/host';
 import { randomOf } from '../training/prepare';
 import { ConfigError } from '../util/errors';
 import { alphaField, branchApply, branchWeight, checkRank, dropoutField, rankField } from './shared/low-rank';
+import { orthogonalFactors } from './shared/orthogonal';
 import { rowsBySite } from './shared/views';
 
 const CORE = 'core';
@@ -88,17 +90,20 @@ export const triadaptlora = defineMethod({
     const A = site.param('lora_A', [most, inn], start(() => drawnRows(new Float32Array(most * inn), inn, site.name, 0, first, random)), { mask: { ...rows, axis: 'rows' } });
     const B = site.param('lora_B', [out, most], start(() => drawnColumns(new Float32Array(out * most), most, site.name, 0, first, random)), { mask: { ...rows, axis: 'columns' } });
     const C = site.param('lora_C', [stripsSize(form)], { kind: 'zeros' }, { group: CORE, mask: { name: `core of ${site.name}`, axis: 'elements' } });
-    // α/(n + 10⁻⁵) where there is a rank, 0 beyond; and 1 on the diagonal of what is not there yet, so that its Gram matrix is the identity.
+    // α/(n + 10⁻⁵) where there is a rank, 0 beyond.
     const n = () => rankOf(context.state, site.name, config);
     const gate = context.input(gateName(site.name), [most], gateOf(most, n(), alpha));
-    if (config.orthogonality > 0) context.input(idleName(site.name), [most, most], idleOf(most, n()));
     context.input('ranks', [1], 0);
+    const ranks = context.sites.map(({ name }) => rankOf(context.state, name, config));
+    context.input(LAYER_RANKS, [2 * ranks.length], byFactor(ranks));
+    context.input(LAYER_SCALES, [ranks.length], scalesOf(ranks, alpha));
     const stream = context.stream(site.name);
+    const joint = { B: context.joint(coredName(site.name), [out, most]) };
     const branch = () => ({ A, B, core: coreFromStrips(C.tensor, gate, form), scale: 1, dropout, stream });
     return {
       params: { A, B, C },
       weight: () => branchWeight(site, branch()),
-      apply: (x, call) => branchApply(site, x, call, branch()),
+      apply: (x, call) => branchApply(site, x, call, call.joint ? { A, B, joint, scale: 1, dropout, stream } : branch()),
       lora: (v) => ({
         rank: n(), scale: alpha / (n() + EPSILON),
         A: (v.A as Float32Array).slice(0, n() * inn), B: product(v.B as Float32Array, most, assembled(v.C as Float32Array, { n: n(), first, step }), n()),
@@ -108,26 +113,36 @@ export const triadaptlora = defineMethod({
 
   groups: (_, { weightDecay }) => ({ default: { lrScale: 1, weightDecay }, [CORE]: { lrScale: 1, weightDecay: 0 } }),
 
-  loss(task, { adapters, input }, { orthogonality }) {
-    if (orthogonality === 0) return task;
-    const parts = [...adapters].flatMap(([site, { params: { A, B } }]) => {
-      const c = input(idleName(site));
-      return A && B ? [offIdentity(matmul(A.tensor, A.tensor, { tb: true, c })), offIdentity(matmul(B.tensor, B.tensor, { ta: true, c }))] : [];
+  joint(arenas, config) {
+    const { sites, at, atJoint, input } = arenas;
+    const layers = sites.map(({ site: { name, shape: [rows] }, params }) => {
+      const { B, C } = params as Record<'B' | 'C', Param>;
+      return { atB: at(B), atStrips: at(C), atY: atJoint(coredName(name)) as number, rows };
     });
-    return add(task, scaled(parts.reduce(add), orthogonality / parts.length));
+    const form = { n: capacity(config), first: config.initRank, step: config.step };
+    const { back } = makeCored(arenas, layers, form, input(LAYER_RANKS), input(LAYER_SCALES));
+    return {
+      back() {
+        back();
+        return new Set(sites.flatMap(({ params: { B, C } }) => [B as Param, C as Param]));
+      },
+    };
   },
+
+  penalty: (arenas, { orthogonality: weight }) => (weight === 0 ? undefined : orthogonalFactors(arenas, weight, arenas.input(LAYER_RANKS))),
 
   beforeStep(host, config) {
     const form = { first: config.initRank, step: config.step };
     const all = stripsSize({ n: capacity(config), ...form });
-    let total = 0;
-    for (const site of host.sites) {
-      const n = rankOf(host.state, site, config);
-      total += n;
+    const ranks = host.sites.map((site) => rankOf(host.state, site, config));
+    for (const [i, site] of host.sites.entries()) {
+      const n = ranks[i] as number;
       host.setMask(`ranks of ${site}`, new Uint32Array(capacity(config)).fill(1, 0, n));
       host.setMask(`core of ${site}`, new Uint32Array(all).fill(1, 0, stripsSize({ n, ...form })));
     }
-    host.set('ranks', total);
+    host.set('ranks', sum(ranks));
+    host.set(LAYER_RANKS, byFactor(ranks));
+    host.set(LAYER_SCALES, scalesOf(ranks, config.alpha));
   },
 
   async afterStep(host, config) {
@@ -174,7 +189,11 @@ const capacity = ({ initRank, step, maxRank }: Sizes) => initRank + step * Math.
 const sum = (values: readonly number[]) => values.reduce((a, b) => a + b, 0);
 const rankOf = (state: Readonly<RunState>, site: string, { initRank }: { initRank: number }) => (state.ranks as Record<string, number> | undefined)?.[site] ?? initRank;
 const gateName = (site: string) => `gate of ${site}`;
-const idleName = (site: string) => `not there yet of ${site}`;
+const coredName = (site: string) => `${site}.B_C`;
+/** Ranks in use of A and B of every layer, and the layers' α/(n + 10⁻⁵). */
+const [LAYER_RANKS, LAYER_SCALES] = ['ranks by layer', 'scales by layer'];
+const byFactor = (ranks: readonly number[]) => Float32Array.from(ranks.flatMap((n) => [n, n]));
+const scalesOf = (ranks: readonly number[], alpha: number) => Float32Array.from(ranks, (n) => alpha / (n + EPSILON));
 const logOf = (state: Readonly<RunState>) => (state.log ?? []) as unknown as readonly Growth[];
 
 /** k: how many layers may grow with `budget` ranks left and a share μ of the time gone; from 1 to all of them. */
@@ -210,7 +229,7 @@ async function scoresNow(host: AfterStep, { norm, initRank: first, step }: { nor
 }
 
 /** Appends a block: rows of A and columns of B are drawn, the new strips stay zero, so that the model's output changes by the scale at most. */
-async function grow(host: AfterStep, { site, params }: SiteParams, ranks: Record<string, number>, config: Sizes & { alpha: number; preserve: boolean; orthogonality: number }): Promise<void> {
+async function grow(host: AfterStep, { site, params }: SiteParams, ranks: Record<string, number>, config: Sizes & { alpha: number; preserve: boolean }): Promise<void> {
   const { A, B, C } = params;
   if (!A || !B || !C) return;
   const [most, from] = [capacity(config), ranks[site.name] as number];
@@ -219,7 +238,6 @@ async function grow(host: AfterStep, { site, params }: SiteParams, ranks: Record
   host.write(B, drawnColumns(await host.read(B), most, site.name, from, to, host.random));
   if (config.preserve) host.write(C, (await host.read(C)).map((x) => (x * (to + EPSILON)) / (from + EPSILON)));
   host.set(gateName(site.name), gateOf(most, to, config.alpha));
-  if (config.orthogonality > 0) host.set(idleName(site.name), idleOf(most, to));
   ranks[site.name] = to;
 }
 
@@ -234,7 +252,6 @@ function drawnColumns(B: Float32Array, most: number, site: string, from: number,
   return B;
 }
 const gateOf = (most: number, n: number, alpha: number) => new Float32Array(most).fill(alpha / (n + EPSILON), 0, n);
-const idleOf = (most: number, n: number) => Float32Array.from({ length: most * most }, (_, at) => Number(at % (most + 1) === 0 && at % most >= n));
 
 /** C [n, n] of the strips that make it up; later ones are left alone. */
 export function assembled(strips: Float32Array, { n, first, step }: { n: number; first: number; step: number }): Float32Array {

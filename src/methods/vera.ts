@@ -56,12 +56,15 @@ export const vera = defineMethod({
   },
 
   // Λ_b B Λ_d of every layer, and from its gradient those of both vectors.
-  joint: {
-    make: (arenas) => makeGated(arenas, layersOf(arenas), false),
-    back(arenas) {
-      gatedBack(arenas, layersOf(arenas), false);
-      return new Set(arenas.sites.flatMap(({ params: { d, b } }) => [d as Param, b as Param]));
-    },
+  joint(arenas) {
+    const layers = layersOf(arenas);
+    makeGated(arenas, layers, false);
+    return {
+      back() {
+        gatedBack(arenas, layers, false);
+        return new Set(arenas.sites.flatMap(({ params: { d, b } }) => [d as Param, b as Param]));
+      },
+    };
   },
 
   peft: {

@@ -27,9 +27,9 @@ export interface Method<F extends Fields = Fields, S = unknown> {
   /** Recorded: what is minimised, from the task's loss [1]; default the task's loss itself. */
   loss?(task: Tensor, forward: Forward, config: ConfigOf<F>): Tensor;
   /** Recorded: what training reads in place of single parameters, made for all layers in a few dispatches, and the way back. */
-  readonly joint?: Joint<F>;
+  joint?(arenas: Arenas, config: ConfigOf<F>): Joint | undefined;
   /** Recorded: what is minimised beside the task, made for all layers in a few dispatches: a penalty on the parameters. */
-  penalty?(recorded: Arenas, config: ConfigOf<F>): Penalty | undefined;
+  penalty?(arenas: Arenas, config: ConfigOf<F>): Penalty | undefined;
   /** Recorded, between gradients and update: what is stepped along instead of some gradients; undefined where nothing is. */
   optimizer?(recorded: RecordedGradients, config: ConfigOf<F>): Directions | undefined;
   /** Recorded once, after the optimiser's update: prox, projection, reported series. */
@@ -75,16 +75,14 @@ export interface AttachContext<S = unknown> {
   param(name: string, shape: Shape, init: Init, options?: ParamOptions): Param;
   /** f32 numbers that the host writes between steps, shared by name; `start` is what they are until then. */
   input(name: string, shape: Shape, start: number | Float32Array): Tensor;
-  /** A tensor that the method's joint hook makes of parameters; only where a call says `joint` may it be read. */
+  /** A tensor that the method's joint hook makes of parameters, in the arena `joint`; only where a call says `joint` may it be read. */
   joint(name: string, shape: Shape): Tensor;
 }
 
-/** How joint tensors come of parameters, and the chain rule back. */
-export interface Joint<F extends Fields = Fields> {
-  /** At the head of a step: `params` and `frozen` to `joint`. */
-  make(arenas: Arenas, config: ConfigOf<F>): void;
+/** What was made at the head of a step, `joint` of `params` and `frozen`, and the chain rule back. */
+export interface Joint {
   /** Behind the reverse walk: `jointGradients` to `gradients` of the parameters it returns, whose slices it writes whole. */
-  back(arenas: Arenas, config: ConfigOf<F>): ReadonlySet<Param>;
+  back(): ReadonlySet<Param>;
 }
 
 export interface Penalty {

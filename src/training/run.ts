@@ -70,6 +70,7 @@ export class Run {
   private lastMetrics = { step: 0, time: performance.now(), pending: false, tokens: 0 };
   private lastViews = { time: 0, sites: [] as SiteValues[], pending: Promise.resolve() };
   private failure: unknown = null;
+  private settling: Promise<void> | null = null;
   private lastSave = performance.now();
   private stopping = unseen;
   private sampling: Promise<unknown> = Promise.resolve();
@@ -241,8 +242,14 @@ export class Run {
       random: randomOf(config.training.seed),
       set: (name, values) => writeInput(device, this.input(name), values),
       setMask: (name, open) => this.live.adamw.setMask(device, name, open),
-      values: () => readSites(device, this.attachment),
-      read: (param) => readF32(device, param.tensor),
+      values: async () => {
+        await this.settle();
+        return readSites(device, this.attachment);
+      },
+      read: async (param) => {
+        await this.settle();
+        return readF32(device, param.tensor);
+      },
       write: (param, values) => write(device, param.tensor, values),
       evaluate: async () => (data.validation().length === 0 ? null : (await this.live.evaluator.mean(data.validation())).loss),
       note: (text) => listener({ kind: 'note', step, text }),
@@ -465,6 +472,13 @@ export class Run {
     device.gpu.queue.submit([encoder.finish()]);
     await this.collect(copied, this.step);
     if (this.failure !== null) throw this.failure;
+  }
+
+  /** Ends the run here where a step up to now went bad: a method must not go by numbers that a bad step left, nor write over them. */
+  private async settle(): Promise<void> {
+    if (this.lastMetrics.step >= this.step) return;
+    this.settling ??= this.flush().finally(() => { this.settling = null; });
+    await this.settling;
   }
 
   private lookSoon(): void {

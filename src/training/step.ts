@@ -63,21 +63,21 @@ export function recordLoss(loaded: LoadedModel, bound: BoundMethod, attachment: 
   const { method, config } = bound;
   const { adapters, heads, inputs: written } = attachment;
   const arenas = arenasOf(attachment, adamw);
-  method.joint?.make(arenas, config);
+  const joint = method.joint?.(arenas, config);
   const call = callOf(inputs, { training: true, joint: true, heads });
   const { loss, count, logits } = taskLoss(loaded, adapters, call, inputs.labels, bound);
   const forward = { adapters, logits, input: (name: string) => inputNamed(written, name), again: (others: Adapters) => callModel(loaded, others, call) };
   const own = method.loss?.(loss, forward, config) ?? loss;
   const penalty = method.penalty?.(arenas, config);
-  return { total: penalty ? add(own, penalty.value) : own, loss, count, penalty };
+  return { total: penalty ? add(own, penalty.value) : own, loss, count, penalty, joint };
 }
 
 /** The same with the gradients of all trained parameters: `gradients` and `joint` are to be placed in their arenas. Recorded. */
 export function recordGradients(graph: Graph, loaded: LoadedModel, bound: BoundMethod, attachment: Attachment, inputs: BatchTensors, adamw: AdamW) {
-  const { total, loss, count, penalty } = recordLoss(loaded, bound, attachment, inputs, adamw);
+  const { total, loss, count, penalty, joint } = recordLoss(loaded, bound, attachment, inputs, adamw);
   const trained = attachment.params.filter((p) => p.trainable);
   const found = graph.gradients(total, [...trained.map((p) => p.tensor), ...attachment.joint.values()]);
-  const written = bound.method.joint?.back(arenasOf(attachment, adamw), bound.config);
+  const written = joint?.back();
   const wanted = trained.map((p, i) => {
     if (!written?.has(p)) return found[i] ?? fill(p.tensor.shape, 0);
     if (found[i]) throw new StudioError(`${p.name}: the method's joint hook writes a gradient that the loss has as well`, 'Let the model read its joint tensor alone.');

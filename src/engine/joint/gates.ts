@@ -36,12 +36,11 @@ export function makeGated(flat: Flat, layers: readonly Gated[], trains: boolean)
   dispatch(gatesKernel, { table: layersTable(flat, layers), source: trains ? flat.params : flat.frozen, p: flat.params, joint: flat.joint }, { n }, 2 * n);
 }
 
-/** Writes the gradients of gates, and of B where it trains. `gates`: whether they train. */
-export function gatedBack(flat: Flat, layers: readonly Gated[], trains: boolean, gates = true): void {
+/** Writes the gradients of gates, and of B where it trains. */
+export function gatedBack(flat: Flat, layers: readonly Gated[], trains: boolean): void {
   const { params: p, gradients: g, jointGradients: dy, joint } = flat;
   const n = elements(joint);
   if (trains) dispatch(factorKernel, { table: layersTable(flat, layers), dy, p, g }, { n }, n);
-  if (!gates) return;
   const source = trains ? p : flat.frozen;
   const { places: units, words } = byUnits(layers.flatMap(({ atY, atB, atGate, atRows, rows, columns }) => [
     { size: columns, words: [atY, atB, atGate, 1, columns, rows, atRows ?? NOWHERE] },

@@ -10,18 +10,19 @@ export function deltaFactors({ name, shape: [out, inn] }: LinearSite, { rank, dr
   return { A: context.joint(`${name}.both_A`, [2 * rank, inn]), B: context.joint(`${name}.both_B`, [out, 2 * rank]) };
 }
 
-/** The joint hook of a method whose adapters have A and B, and A0 and B0 of the same shapes, frozen. */
-export const deltaJoint: Joint<never> = {
-  make(arenas) {
-    const layers = layersOf(arenas);
-    if (layers.length > 0) makeBeside(arenas, layers.flatMap(({ pairs }) => pairs));
-  },
-  back(arenas) {
-    const layers = layersOf(arenas);
-    if (layers.length > 0) besideBack(arenas, layers.flatMap(({ pairs }) => pairs));
-    return new Set(layers.flatMap(({ params }) => params));
-  },
-};
+/** Joint factors of adapters that have A and B, and A0 and B0 of the same shapes, frozen. */
+export function deltaJoint(arenas: Arenas): Joint | undefined {
+  const layers = layersOf(arenas);
+  if (layers.length === 0) return undefined;
+  const pairs = layers.flatMap((layer) => layer.pairs);
+  makeBeside(arenas, pairs);
+  return {
+    back() {
+      besideBack(arenas, pairs);
+      return new Set(layers.flatMap(({ params }) => params));
+    },
+  };
+}
 
 function layersOf({ sites, at, atJoint }: Arenas): { params: Param[]; pairs: Beside[] }[] {
   return sites.flatMap(({ site: { name, shape: [out, inn] }, params: { A, B, A0, B0 } }) => {
