@@ -63,7 +63,7 @@ async function standing(fields: Settings, numbers: (part: string, was: Float32Ar
     const { rank, scale, A, B } = lora!(Object.fromEntries(Object.entries(params).map(([part, p]) => [part, all.get(`param.${p.name}`)!])));
     expect(scale).toBe(1);
     seen.set(site.name, {
-      U: [hostMatrix(out, r, get('U_top')), hostMatrix(out, q, get('U_rest'))], Vt: [hostMatrix(r, inn, get('Vt_top')), hostMatrix(q, inn, get('Vt_rest'))], S: [get('S_top'), get('S_rest')],
+      U: [hostMatrix(out, r, get('U_top')), hostMatrix(out, q, get('U_rest'))], Vt: [hostMatrix(r, inn, get('Vt').slice(0, r * inn)), hostMatrix(q, inn, get('Vt').slice(r * inn))], S: [get('S_top'), get('S_rest')],
       base: hostMatrix(out, inn, await readF32(device, site.weight)), now: hostMatrix(out, inn, await step.read(weights[i]!)), lora: { rank, product: multiply(hostMatrix(out, rank, B), hostMatrix(rank, inn, A)) }, numbers: get,
     });
   }
@@ -146,7 +146,7 @@ describe('gradients', () => {
         const [out, inn] = site.shape;
         const { q } = sizes(site);
         const get = (part: string) => found.get(`param.${site.name}.${part}`)!;
-        const dM = multiply(multiply(transpose(hostMatrix(out, q, get('U_rest'))), hostMatrix(out, inn, gradient)), transpose(hostMatrix(q, inn, get('Vt_rest'))));
+        const dM = multiply(multiply(transpose(hostMatrix(out, q, get('U_rest'))), hostMatrix(out, inn, gradient)), transpose(hostMatrix(q, inn, get('Vt').slice(-q * inn))));
         const seen = signed ? dM : diagonal(Float64Array.from({ length: q }, (_, i) => dM.data[i * q + i]!));
         const want = multiply(transpose(hostMatrix(q, WIDTH, get('X'))), seen);
         expect(frobenius(minus(hostMatrix(WIDTH, q, found.get(`adam.m.${site.name}.Y`)!), want)) / frobenius(want)).toBeLessThan(1e-4);

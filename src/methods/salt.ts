@@ -1,22 +1,22 @@
 // SALT: the largest singular values of each weight get a trainable scale and shift, the block of the others a trainable low-rank matrix,
 // and a rectifier keeps the middle matrix non-negative (Elsayed et al. 2025, arXiv 2503.16055). W' = U relu(M) Vᵀ in the delta form
 // W + U (relu(M) − diag(σ)) Vᵀ, which leaves the base as it is and starts at exactly zero.
+import { type Spectrum, makeLeft, spectralDistance } from '../engine/joint/spectra';
 import { type Svd, svd } from '../engine/linalg/svd';
 import type { LinearSite, LoraFactors } from '../engine/nn/site';
-import { add, addColumns, axpby, l2Norm, matmul, relu, scale, scaleColumns } from '../engine/ops';
+import { add, addColumns, axpby, matmul, placeColumns, relu, scaleColumns, sliceColumns } from '../engine/ops';
 import type { Tensor } from '../engine/tensor/tensor';
-import { type SiteValues, defineMethod } from '../training/contract';
+import { type Arenas, type SiteValues, defineMethod } from '../training/contract';
 import { watchedBy } from './shared/decompose';
 import { rowsBySite } from './shared/views';
 
 const SCALE = 'scale';
 
 interface Start {
-  /** Columns of U [out, r] and [out, q], rows of Vᵀ [r, in] and [q, in]. */
+  /** Columns of U [out, r] and [out, q]; Vᵀ [r + q, in]. */
   readonly Utop: Float32Array;
   readonly Urest: Float32Array;
-  readonly Vtop: Float32Array;
-  readonly Vrest: Float32Array;
+  readonly Vt: Float32Array;
   readonly S: Float32Array;
 }
 
@@ -57,12 +57,13 @@ export const salt = defineMethod({
     const { r, q } = sizesOf(site.shape, config.top);
     const of = (part: keyof Start, from = 0, to?: number) => ({ kind: 'values', values: () => context.shared?.get(site.name)?.[part].slice(from, to) as Float32Array }) as const;
     const frozen = { trainable: false };
+    const Vt = site.param('Vt', [r + q, inn], of('Vt'), frozen);
     const top = r === 0 ? null : {
-      U: site.param('U_top', [out, r], of('Utop'), frozen), Vt: site.param('Vt_top', [r, inn], of('Vtop'), frozen), S: site.param('S_top', [r], of('S', 0, r), frozen),
+      U: site.param('U_top', [out, r], of('Utop'), frozen), S: site.param('S_top', [r], of('S', 0, r), frozen),
       alpha: site.param('alpha', [r], { kind: 'ones' }, { group: SCALE }), beta: site.param('beta', [r], { kind: 'zeros' }),
     };
     const rest = q === 0 ? null : {
-      U: site.param('U_rest', [out, q], of('Urest'), frozen), Vt: site.param('Vt_rest', [q, inn], of('Vrest'), frozen), S: site.param('S_rest', [q], of('S', r), frozen),
+      U: site.param('U_rest', [out, q], of('Urest'), frozen), S: site.param('S_rest', [q], of('S', r), frozen),
       // torch's kaiming_uniform with the gain of a ReLU: bound √(6 / width).
       X: site.param('X', [q, config.width], { kind: 'kaimingUniform', fanIn: config.width, a: 0 }), Y: site.param('Y', [config.width, q], { kind: 'zeros' }),
     };
@@ -72,17 +73,20 @@ export const salt = defineMethod({
       // relu(diag(σ) + X Y) − diag(σ), [q, q]
       rest: rest && relu(matmul(rest.X.tensor, rest.Y.tensor), { diagonal: rest.S.tensor, keepSigns: config.signed }),
     });
+    const left = context.joint(leftName(site.name), [out, r + q]);
     return {
-      params: { ...(top ? { Utop: top.U, Vtop: top.Vt, Stop: top.S, alpha: top.alpha, beta: top.beta } : {}), ...(rest ? { Urest: rest.U, Vrest: rest.Vt, Srest: rest.S, X: rest.X, Y: rest.Y } : {}) },
+      params: { Vt, ...(top ? { Utop: top.U, Stop: top.S, alpha: top.alpha, beta: top.beta } : {}), ...(rest ? { Urest: rest.U, Srest: rest.S, X: rest.X, Y: rest.Y } : {}) },
       weight() {
         const { top: t, rest: m } = change();
-        const upper = top && t ? matmul(scaleColumns(top.U.tensor, t), top.Vt.tensor, { c: site.weight }) : site.weight;
-        return rest && m ? matmul(matmul(rest.U.tensor, m), rest.Vt.tensor, { c: upper }) : upper;
+        const parts = [top && t && placeColumns(scaleColumns(top.U.tensor, t), 0, r + q), rest && m && placeColumns(matmul(rest.U.tensor, m), r, r + q)];
+        return matmul(parts.filter((part) => part !== null).reduce(add), Vt.tensor, { c: site.weight });
       },
-      apply(x) {
+      apply(x, { joint }) {
+        if (joint) return site.base(x, matmul(left, Vt.tensor, { c: site.weight }));
         const { top: t, rest: m } = change();
-        const upper = top && t ? matmul(scaleColumns(matmul(x, top.Vt.tensor, { tb: true }), t), top.U.tensor, { tb: true, c: site.base(x) }) : site.base(x);
-        return rest && m ? matmul(matmul(matmul(x, rest.Vt.tensor, { tb: true }), m, { tb: true }), rest.U.tensor, { tb: true, c: upper }) : upper;
+        const low = matmul(x, Vt.tensor, { tb: true });
+        const upper = top && t ? matmul(scaleColumns(sliceColumns(low, 0, r), t), top.U.tensor, { tb: true, c: site.base(x) }) : site.base(x);
+        return rest && m ? matmul(matmul(sliceColumns(low, r, q), m, { tb: true }), rest.U.tensor, { tb: true, c: upper }) : upper;
       },
       lora: (values) => asLora(site, values, config),
     };
@@ -91,9 +95,18 @@ export const salt = defineMethod({
   // Decay would pull the scale to 0 instead of to where it starts.
   groups: () => ({ [SCALE]: { lrScale: 1, weightDecay: 0 } }),
 
-  loss(task, { adapters }, { lambda }) {
-    return lambda === 0 ? task : add(task, scale(distance([...adapters.values()].map(({ params }) => params)), lambda));
+  // The weight itself is made anew each step: as many products as full fine-tuning has, where factors of full rank would take twice that.
+  joint(arenas, { top, width, signed }) {
+    const { back } = makeLeft(arenas, spectraOf(arenas, top), { width, keepSigns: signed });
+    return {
+      back() {
+        back();
+        return new Set(arenas.sites.flatMap(({ params }) => Object.values(params).filter((p) => p.trainable)));
+      },
+    };
   },
+
+  penalty: (arenas, { top, width, lambda }) => (lambda === 0 ? undefined : spectralDistance(arenas, spectraOf(arenas, top), width, lambda)),
 
   views: (sites, config) => ({
     values: rowsBySite(sites, ({ alpha = none, beta = none, Stop = none }) => Stop.map((s, i) => Math.abs((alpha[i] as number) * s + (beta[i] as number) - s))),
@@ -119,19 +132,24 @@ function sizesOf(shape: readonly [number, number], top: number): { k: number; r:
 function startOf({ shape: [out, inn] }: LinearSite, { U, S, Vt }: Svd, top: number): Start {
   const { k, r, q } = sizesOf([out, inn], top);
   const columns = (from: number, width: number) => Float32Array.from({ length: out * width }, (_, at) => U[Math.floor(at / width) * k + from + (at % width)] as number);
-  return { Utop: columns(0, r), Urest: columns(r, q), Vtop: Vt.slice(0, r * inn), Vrest: Vt.slice(r * inn), S };
+  return { Utop: columns(0, r), Urest: columns(r, q), Vt, S };
 }
 
 /** α ⊙ σ + β, [r]. */
 const shifted = (alpha: Tensor, beta: Tensor, S: Tensor) => addColumns(scaleColumns(alpha, S), beta);
 
-/** Σ over layers of ‖α σ + β − σ‖ + ‖X Y‖, as [1]. */
-function distance(layers: readonly Readonly<Record<string, { readonly tensor: Tensor }>>[]): Tensor {
-  const terms = layers.flatMap(({ alpha, beta, Stop, X, Y }) => [
-    ...(alpha && beta && Stop ? [l2Norm(axpby(shifted(alpha.tensor, beta.tensor, Stop.tensor), Stop.tensor, 1, -1))] : []),
-    ...(X && Y ? [l2Norm(matmul(X.tensor, Y.tensor))] : []),
-  ]);
-  return terms.reduce(add);
+const leftName = (site: string) => `${site}.left`;
+
+/** Where each layer's parts stand in the arenas; 0 for those it does not have. */
+function spectraOf({ sites, at, atJoint }: Arenas, top: number): Spectrum[] {
+  return sites.map(({ site: { name, shape }, params }) => {
+    const where = (part: string) => (params[part] ? at(params[part]) : 0);
+    const { r, q } = sizesOf(shape, top);
+    return {
+      rows: shape[0], r, q, left: atJoint(leftName(name)) as number,
+      alpha: where('alpha'), beta: where('beta'), X: where('X'), Y: where('Y'), Stop: where('Stop'), Srest: where('Srest'), Utop: where('Utop'), Urest: where('Urest'),
+    };
+  });
 }
 
 interface Settings {
@@ -165,13 +183,14 @@ function clipped(values: SiteValues['values'], config: Settings): Float32Array {
  * full rank, and the factors go by all k = r + q values: B = [U_top diag(t), U_rest M'], A = Vᵀ.
  */
 function asLora({ shape: [out, inn] }: LinearSite, values: SiteValues['values'], config: Settings): LoraFactors {
-  const { Utop = none, Vtop = none, Stop = none, alpha = none, beta = none, Urest = none, Vrest = none, Srest = none, X = none, Y = none } = values;
+  const { Utop = none, Vt = none, Stop = none, alpha = none, beta = none, Urest = none, Srest = none, X = none, Y = none } = values;
   const [r, q] = [Stop.length, Srest.length];
   const t = Stop.map((s, i) => Math.max((alpha[i] as number) * s + (beta[i] as number), 0) - s);
   const top = Utop.map((u, at) => u * (t[at % r] as number));
   const { change, cut } = blockOf(values, config);
   const narrow = cut === 0 && config.width < q;
   const width = narrow ? config.width : q;
+  const [Vtop, Vrest] = [Vt.subarray(0, r * inn), Vt.subarray(r * inn)];
   const right = narrow ? product(Y, Vrest, width, q, inn) : Vrest;
   const left = narrow ? product(Urest, X, out, q, width) : product(Urest, change, out, q, q);
   const rank = r + width;
