@@ -1,5 +1,6 @@
 // Rows of pools by lists, of all layers:  y[i] = pool[ids[i]], rows of `width` numbers. joint holds every y, p every pool, frozen every
-// list. table by blocks of joint, 5 words an entry: where y, the pool and the list begin, width, size of y. One invocation an element of
+// list. table by blocks of joint, 7 words an entry: where y, the pool and the list begin, width, size of y; and where the rows joined one
+// behind the other are `vectors` of `length` numbers to be columns of y [length, vectors], these two, else 0. One invocation an element of
 // joint.
 #include "common/index.wgsl"
 struct Params { n: u32 }
@@ -13,9 +14,12 @@ struct Params { n: u32 }
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) local: u32) {
   let i = group_index(group, groups) * 256u + local;
   if (i >= params.n || table[i / 64u] == 0u) { return; }
-  let e = params.n / 64u + 5u * (table[i / 64u] - 1u);
+  let e = params.n / 64u + 7u * (table[i / 64u] - 1u);
   let at = i - table[e];
   if (at >= table[e + 4u]) { return; }
   let width = table[e + 3u];
-  joint[i] = p[table[e + 1u] + frozen[table[e + 2u] + at / width] * width + at % width];
+  let vectors = table[e + 5u];
+  var flat = at;
+  if (vectors > 0u) { flat = at % vectors * table[e + 6u] + at / vectors; }
+  joint[i] = p[table[e + 1u] + frozen[table[e + 2u] + flat / width] * width + flat % width];
 }

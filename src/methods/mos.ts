@@ -79,13 +79,14 @@ export const mos = defineMethod({
     const builtA = () => reshape(gatherRows(poolA.tensor, a.ids.tensor, a.slots.tensor), [rank, inn]);
     const builtB = () => reshape(gatherRows(poolB.tensor, b.ids.tensor, b.slots.tensor), [rank, out]);
     const stream = context.stream(site.name);
-    const [jointA, jointB] = [context.joint(`${site.name}.A`, [rank, inn]), context.joint(`${site.name}.B`, [rank, out])];
+    const [jointA, jointB] = [context.joint(`${site.name}.A`, [rank, inn]), context.joint(`${site.name}.B`, [out, rank])];
     return {
       params: { poolA, poolB, indexA: a.ids, indexB: b.ids, slotsA: a.slots, slotsB: b.slots },
       weight: () => matmul(builtB(), builtA(), { ta: true, alpha: scale, c: site.weight }),
       apply(x, { training, joint }) {
         const low = matmul(training ? dropout(x, config.dropout, stream) : x, joint ? jointA : builtA(), { tb: true });
-        return matmul(low, joint ? jointB : builtB(), { alpha: scale, c: site.base(x) });
+        if (joint) return matmul(low, jointB, { tb: true, alpha: scale, c: site.base(x) });
+        return matmul(low, builtB(), { alpha: scale, c: site.base(x) });
       },
       lora: (v) => ({ rank, scale, A: joined(v.poolA as Float32Array, v.indexA as Float32Array, inn / l), B: turned(joined(v.poolB as Float32Array, v.indexB as Float32Array, out / l), rank, out) }),
     };
@@ -111,10 +112,10 @@ export const mos = defineMethod({
 /** Every pool once, with the layers that draw from it in order. */
 function poolsOf({ sites, at, atJoint }: Arenas): { param: Param; pool: Pool }[] {
   const found = new Map<Param, Pool['draws'][number][]>();
-  for (const { site: { name }, params } of sites) {
+  for (const { site: { name, shape: [out] }, params } of sites) {
     for (const which of ['A', 'B'] as const) {
       const [pool, ids, slots] = [params[`pool${which}`], params[`index${which}`], params[`slots${which}`]] as [Param, Param, Param];
-      const draw = { atY: atJoint(`${name}.${which}`) as number, ids: elements(ids.tensor), atIds: at(ids), atSlots: at(slots) };
+      const draw = { atY: atJoint(`${name}.${which}`) as number, ids: elements(ids.tensor), atIds: at(ids), atSlots: at(slots), ...(which === 'B' ? { columnsOf: out } : {}) };
       found.set(pool, [...(found.get(pool) ?? []), draw]);
     }
   }
