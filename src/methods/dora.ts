@@ -1,4 +1,6 @@
 // DoRA: the length of each output's weight row trains by itself, LoRA turns its direction (Liu et al. 2024, arXiv 2402.09353).
+import { GAIN_PARTS, type Gains, makeGains } from '../engine/joint/gains';
+import type { Param } from '../engine/nn/site';
 import { addColumns, axpby, dropout, inverseRowNorms, matmul, scaleColumns, scaleRows } from '../engine/ops';
 import { defineMethod } from '../training/contract';
 import { alphaField, branchWeight, checkRank, dropoutField, rankField, scaleOf, scalingField } from './shared/low-rank';
@@ -51,6 +53,7 @@ export const dora = defineMethod({
     const B = site.param('lora_B', [out, rank], { kind: 'zeros' });
     const m = site.param('lora_magnitude_vector', [out], { kind: 'values', values: () => context.shared?.get(site.name) as Float32Array });
     const stream = context.stream(site.name);
+    const made = config.norm === 'held' ? context.joint(gainsName(site.name), [GAIN_PARTS, out]) : undefined;
     const gains = () => scaleColumns(m.tensor, inverseRowNorms(site.weight, B.tensor, A.tensor, scale, config.norm === 'held'));
     return {
       params: { A, B, m },
@@ -58,10 +61,27 @@ export const dora = defineMethod({
       apply(x, call) {
         const input = call.training ? dropout(x, config.dropout, stream) : x;
         const plain = matmul(input, site.weight, { tb: true });
-        const turned = scaleColumns(matmul(matmul(input, A.tensor, { tb: true }), B.tensor, { tb: true, alpha: scale, c: plain }), gains());
+        const turned = scaleColumns(matmul(matmul(input, A.tensor, { tb: true }), B.tensor, { tb: true, alpha: scale, c: plain }), call.joint && made ? made : gains());
         // What the adapter adds sees the input with gaps, what was there before sees all of it.
         const y = input === x ? turned : axpby(axpby(turned, plain, 1, -1), matmul(x, site.weight, { tb: true }), 1, 1);
         return site.bias ? addColumns(y, site.bias) : y;
+      },
+    };
+  },
+
+  joint(arenas, config) {
+    const { sites, at, atJoint, jointOf } = arenas;
+    const layers = sites.flatMap(({ site, params }): Gains[] => {
+      const [{ A, B, m }, name] = [params as Record<'A' | 'B' | 'm', Param>, gainsName(site.name)];
+      const [atGains, gains] = [atJoint(name), jointOf(name)];
+      return atGains === undefined || !gains ? [] : [{ W: site.weight, B: B.tensor, A: A.tensor, m: m.tensor, scale: scaleOf(config), atM: at(m), atGains, gains }];
+    });
+    if (layers.length === 0) return undefined;
+    const { back } = makeGains(arenas, layers);
+    return {
+      back() {
+        back();
+        return new Set(sites.map(({ params: { m } }) => m as Param));
       },
     };
   },
@@ -84,6 +104,8 @@ export const dora = defineMethod({
 
   trainable: ([out, inn], { rank }) => rank * (out + inn) + out,
 });
+
+const gainsName = (site: string) => `${site}.gains`;
 
 /** ‖row‖ of a weight [out, in], summed in double precision. */
 function rowLengths(weight: Float32Array, [out, inn]: readonly [number, number]): Float32Array {

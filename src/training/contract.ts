@@ -114,6 +114,8 @@ export interface Arenas extends Flat {
   at(param: Param): number;
   /** Where a joint tensor begins in `joint`; undefined where none of this name was attached. */
   atJoint(name: string): number | undefined;
+  /** The joint tensor itself. */
+  jointOf(name: string): Tensor | undefined;
   /** An input by the name it was attached under; made here if it was not. */
   input(name: string): Tensor;
 }

@@ -43,6 +43,7 @@ export function arenasOf({ sites, adapters, inputs, joint }: Attachment, adamw: 
     group: (name) => adamw.groups.indexOf(name),
     sites: sites.map((site) => ({ site, params: adapters.get(site.name)?.params ?? {} })),
     at: (param) => adamw.at(param.tensor),
+    jointOf: (name) => joint.get(name),
     atJoint(name) {
       const found = joint.get(name);
       return found && adamw.at(found);

@@ -8,7 +8,9 @@ export function columnDot(x: Host, z?: Host, s?: Host): Expected {
 }
 
 export function scaleColumns(x: Host, g: Host): Expected {
-  return expected(x.shape, (i) => sum([(x.data[i] as number) * (g.data[i % g.data.length] as number)]));
+  const { rows, columns } = matrix(x);
+  const stretch = Math.ceil(rows / (g.data.length / columns));
+  return expected(x.shape, (i) => sum([(x.data[i] as number) * (g.data[Math.floor(i / columns / stretch) * columns + (i % columns)] as number)]));
 }
 
 export function addColumns(x: Host, b: Host): Expected {

@@ -1,11 +1,12 @@
 // Ops along the columns of a matrix [rows, columns]: scaling, bias, sums, slices.
 import addSource from '../../../shaders/elementwise/add_columns.wgsl?raw';
 import scaleSource from '../../../shaders/elementwise/scale_columns.wgsl?raw';
+import scaleBackSource from '../../../shaders/elementwise/scale_columns_back.wgsl?raw';
 import sliceSource from '../../../shaders/elementwise/slice_columns.wgsl?raw';
 import dotSource from '../../../shaders/reduce/column_dot.wgsl?raw';
 import { ShapeError } from '../../util/errors';
-import { ceilDiv, grid1d, kernel } from '../gpu/kernel';
-import { rowFamily } from '../tensor/family';
+import { type ParamValues, ceilDiv, grid1d, kernel } from '../gpu/kernel';
+import { type Family, rowFamily } from '../tensor/family';
 import { dispatch, node, output } from '../tensor/graph';
 import { type Tensor, describe, elements, lastOf, rowsOf, wantShape } from '../tensor/tensor';
 import { elementwise } from './elementwise';
@@ -14,6 +15,10 @@ import { reshape } from './reshape';
 const scaleKernel = elementwise('elementwise/scale_columns', scaleSource);
 const addKernel = elementwise('elementwise/add_columns', addSource);
 const sliceKernel = elementwise('elementwise/slice_columns', sliceSource);
+const backGrid = (ROWS: number) => (p: ParamValues) => grid1d((p.parts as number) * ceilDiv(p.columns as number, ROWS));
+const scaleBack = (LANES: number, ROWS: number) => kernel('elementwise/scale_columns_back', scaleBackSource, backGrid(ROWS), { overrides: { LANES, ROWS } });
+const [scaleBackSoftware, scaleBackWide] = [scaleBack(1, 16), scaleBack(8, 32)];
+const scaleBackKernel: Family = { name: 'elementwise/scale_columns_back', reflection: scaleBackWide.reflection, candidates: ({ software }) => [software ? scaleBackSoftware : scaleBackWide] };
 const dotKernel = rowFamily((LANES, ROWS) => kernel('reduce/column_dot', dotSource, (p) => grid1d(ceilDiv(p.columns as number, ROWS)), { overrides: { LANES, ROWS } }));
 
 /** Σ over rows of x·z·s: x, z [..., c] and s [rows]; z and s may be left out. Not differentiable: it is itself a gradient. */
@@ -24,16 +29,31 @@ export function columnDot(x: Tensor, z?: Tensor, s?: Tensor): Tensor {
   return y;
 }
 
-/** x [..., c] times g [c], column by column: a gate per rank. */
+/**
+ * x [..., c] times g [c], column by column: a gate per rank. g [parts, c] has numbers for each of so many equal stretches of rows, the last
+ * being as long as what is left: the same numbers in all of them let as many workgroups sum up the gradient.
+ */
 export function scaleColumns(x: Tensor, g: Tensor): Tensor {
-  wantShape('scale_columns: g', g, [lastOf(x)]);
+  const columns = lastOf(x);
+  const parts = rowsOf(g);
+  wantShape('scale_columns: g', g, g.shape.length === 1 ? [columns] : [parts, columns]);
+  const stretch = Math.ceil(rowsOf(x) / parts);
   const z = output('scale_columns', x.shape);
-  dispatch(scaleKernel, { x, g, z }, { size: elements(x), columns: lastOf(x) }, elements(x));
-  node('scale_columns', { x, g }, [z], ([dz], needs) => ({
-    x: dz && needs('x') ? scaleColumns(dz, g) : undefined,
-    g: dz && needs('g') ? columnDot(dz, x) : undefined,
-  }));
+  dispatch(scaleKernel, { x, g, z }, { size: elements(x), columns, stretch }, elements(x));
+  node('scale_columns', { x, g }, [z], ([dz], needs) => {
+    if (!dz) return {};
+    if (parts > 1 && needs('g')) return scaleColumnsBack(x, g, dz, stretch);
+    return { x: needs('x') ? scaleColumns(dz, g) : undefined, g: needs('g') ? reshape(columnDot(dz, x), g.shape) : undefined };
+  });
   return z;
+}
+
+/** Both gradients in one pass. Not differentiable. */
+function scaleColumnsBack(x: Tensor, g: Tensor, dz: Tensor, stretch: number): { x: Tensor; g: Tensor } {
+  const [dx, dg] = [output('scale_columns.dx', x.shape), output('scale_columns.dg', g.shape)];
+  dispatch(scaleBackKernel, { x, g, dz, dx, dg }, { rows: rowsOf(x), columns: lastOf(x), stretch, parts: rowsOf(g) }, 3 * elements(x));
+  node('scale_columns_back', { x, g, dz }, [dx, dg], null);
+  return { x: dx, g: dg };
 }
 
 /** x [..., c] plus b [c]: a bias. */

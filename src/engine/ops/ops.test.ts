@@ -79,6 +79,7 @@ const extremeCases = [
 ];
 
 const columnCases = MATRICES.flatMap(([n, c]) => [
+  testCase(`scale_columns by stretches ${n}×${c}`, { x: normals([n, c]), g: normals([4, c]) }, ({ x, g }) => ops.scaleColumns(x, g), ({ x, g }) => columns.scaleColumns(x, g)),
   testCase(`scale_columns ${n}×${c}`, { x: normals([n, c]), g: normals([c]) }, ({ x, g }) => ops.scaleColumns(x, g), ({ x, g }) => columns.scaleColumns(x, g)),
   testCase(`add_columns ${n}×${c}`, { x: normals([n, c]), b: normals([c]) }, ({ x, b }) => ops.addColumns(x, b), ({ x, b }) => columns.addColumns(x, b)),
   testCase(`column_dot ${n}×${c}`, { x: normals([n, c]), z: normals([n, c]), s: normals([n]) }, ({ x, z, s }) => ops.columnDot(x, z, s), ({ x, z, s }) => columns.columnDot(x, z, s), { wrt: [] }),

@@ -16,7 +16,7 @@ const cases: Readonly<Record<string, Omit<Case, 'method'>>> = {
   // Its factors are large, and what is done to them shows more.
   pissa: { fields: { rank: 4, alpha: 8 }, start: 'close', spread: 0.05, lr: 5e-3 },
   // With the norm held the gradient is not the loss's own, by intention: golden.test.ts holds it to PEFT's.
-  dora: { fields: { rank: 4, alpha: 8, norm: 'followed' }, start: 'close' },
+  dora: { fields: { rank: 4, alpha: 8, norm: 'followed' }, jointly: { norm: 'held' }, start: 'close' },
   rslora: { fields: { rank: 4, alpha: 4 } },
   // ξ for 8,000 steps would be stretched four-hundredfold over twenty.
   sora: { fields: { rank: 4, alpha: 8, xiUnit: 'step', xi: 1e-3 } },

@@ -15,8 +15,9 @@ import { exportValues, mergedWeights } from '../../training/export';
 import { attachFolder } from '../../training/import';
 import { type LoadedModel, freeWeights } from '../../training/loaded';
 import { planRun } from '../../training/plan';
-import { recordLoss } from '../../training/step';
-import { batchTensors, hostInputs } from '../../training/task';
+import { recordGradients, recordLoss } from '../../training/step';
+import { batchTensors, callOf, hostInputs } from '../../training/task';
+import { taskLoss } from '../../training/task-loss';
 import { taskCard } from '../../training/tasks';
 import { ConfigError, NonFiniteError } from '../../util/errors';
 import { length, logitsOf, share, weightsOf } from './logits';
@@ -50,6 +51,8 @@ export interface Case {
   readonly draws?: boolean;
   /** How far parameters are moved off their start where none may be zero; 0.2. */
   readonly spread?: number;
+  /** Fields with which what is made for all layers at once is tried, where others do without. */
+  readonly jointly?: Readonly<Record<string, number | boolean | string>>;
   /** Learning rate for the planted task. */
   readonly lr?: number;
 }
@@ -274,6 +277,39 @@ export const checks: Readonly<Record<string, Check>> = {
       step.dispose();
       for (const t of Object.values(inputs) as Tensor[]) free(device, t);
     });
+  },
+
+  async 'what is made for all layers at once has the loss and the gradients of each layer by itself'(subject, given) {
+    if (!given.method.joint) return;
+    const one = { ...given, fields: { ...given.fields, ...given.jointly }, method: { ...given.method, penalty: () => undefined } };
+    const { device, loaded } = subject;
+    const { run } = await createRun(setupOf(subject, one)({ resume: await genericOf(subject, one) }));
+    const { adamw, attachment } = liveOf(run);
+    const bound = bind(one.method, one.fields);
+    const params = attachment.params.filter((p) => p.trainable);
+    const inputs = batchTensors(loaded, SHAPE);
+    const [graph, plain] = [new Graph(), new Graph()];
+    const all = graph.record(() => recordGradients(graph, loaded, bound, attachment, inputs, adamw));
+    const each = plain.record(() => {
+      const { loss } = taskLoss(loaded, attachment.adapters, callOf(inputs, { training: true, heads: attachment.heads }), inputs.labels, bound);
+      return { loss, gradients: plain.grad(loss, params.map((p) => p.tensor)) };
+    });
+    const jointly = await compile(device, graph, { keep: [all.loss], place: adamw.places(device, all.gradients, [], all.joint) });
+    const apart = await compile(device, plain, { keep: [each.loss, ...each.gradients] });
+    const batch = hostInputs(inputs, randomBatch('jointly'));
+    for (const step of [jointly, apart]) step.run(batch, { step: 1, seed: 7 });
+    expect((await jointly.read(all.loss))[0]! / (await apart.read(each.loss))[0]!).toBeCloseTo(1, 6);
+    const flat = await readF32(device, adamw.gradients);
+    // The same products in another order: a few ε of the largest number.
+    for (const [i, p] of params.entries()) {
+      const [want, from] = [await apart.read(each.gradients[i]!), adamw.at(p.tensor)];
+      const largest = Math.max(...want.map(Math.abs));
+      expect(largest, p.name).toBeGreaterThan(0);
+      expect(Math.max(...want.map((x, j) => Math.abs(x - flat[from + j]!))), p.name).toBeLessThan(2e-5 * largest);
+    }
+    for (const step of [jointly, apart]) step.dispose();
+    for (const t of Object.values(inputs) as Tensor[]) free(device, t);
+    run.dispose();
   },
 
   async 'learns a planted low-rank change, on tokens it was not trained on'(subject, one) {
