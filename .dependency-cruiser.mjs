@@ -12,6 +12,7 @@ const LAYERS = {
   'engine/ops': [['engine/tensor', 'engine/gpu', 'util', 'shaders'], '^src/engine/ops/'],
   'engine/linalg': [['engine/ops', 'engine/tensor', 'engine/gpu', 'util', 'shaders'], '^src/engine/linalg/'],
   'engine/nn': [['engine/linalg', 'engine/ops', 'engine/tensor', 'util'], '^src/engine/nn/'],
+  'engine/joint': [['engine/linalg', 'engine/ops', 'engine/tensor', 'engine/gpu', 'util', 'shaders'], '^src/engine/joint/'],
   'engine/optim': [['engine/linalg', 'engine/ops', 'engine/tensor', 'engine/gpu', 'util', 'shaders'], '^src/engine/optim/'],
   models: [['engine/nn', 'engine/ops', 'engine/tensor', 'util'], '^src/models/'],
   data: [['util'], '^src/data/'],

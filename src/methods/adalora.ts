@@ -1,7 +1,7 @@
 // AdaLoRA: ΔW = P Λ Q with near-orthonormal P and Q; a budget of ranks for the whole model falls while training, and triplets of little
 // importance lose their singular value (Zhang et al. 2023, arXiv 2303.10512). Follows PEFT 0.21: A is Q, B is P, E is Λ.
 import { countNonzero } from '../engine/optim/count-nonzero';
-import { allocateRanks } from '../engine/optim/importance';
+import { allocateRanks } from '../engine/joint/importance';
 import { fill } from '../engine/ops';
 import { defineMethod } from '../training/contract';
 import { ConfigError } from '../util/errors';

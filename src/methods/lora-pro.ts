@@ -1,9 +1,10 @@
 // LoRA-Pro: plain LoRA whose two gradients are adjusted so that the step they imply for the weight is the closest one to full
 // fine-tuning's (Wang et al. 2025, arXiv 2407.18242). In the AdamW form the moments stand on that implied gradient, in full shape.
+import { type Matrices, type ProductsOptions, asStack, ofStack, products } from '../engine/joint/products';
 import { type Eigen, divide, eigh, sylvester } from '../engine/linalg/eigen';
-import { pick, product, stack } from '../engine/linalg/products';
+import { product } from '../engine/linalg/products';
 import type { Param } from '../engine/nn/site';
-import { l2Norm, matmul } from '../engine/ops';
+import { l2Norm } from '../engine/ops';
 import { wholeAdam } from '../engine/optim/whole-adam';
 import type { Tensor } from '../engine/tensor/tensor';
 import { defineMethod } from '../training/contract';
@@ -59,65 +60,74 @@ export const loraPro = defineMethod({
     };
   },
 
-  optimizer({ sites, gradient, control, lasting, report }, config) {
+  optimizer(recorded, config) {
+    const { sites, at, params, gradients, directions, control, lasting, report } = recorded;
     const scale = scaleOf(config);
-    const params = sites.map(({ params: { A, B } }) => ({ A: A as Param, B: B as Param }));
-    const factors = params.map(({ A, B }) => ({ A: A.tensor, B: B.tensor }));
-    const grams = gramsOf(factors, config.damping);
-    const own = params.map(({ A, B }) => ({ A: gradient(A), B: gradient(B) }));
-    const followed = config.form === 'sgd' ? own : adjusted(factors, grams, own, scale, false).pairs.map((pair, i) => {
-      const { A, B } = factors[i] as Pair;
-      const g = matmul(pair.B, A, { alpha: scale, c: matmul(B, pair.A, { alpha: scale }) });
-      const name = (sites[i] as { site: { name: string } }).site.name;
-      const d = wholeAdam(g, lasting(`${name}.m`, g.shape), lasting(`${name}.v`, g.shape), control, config);
-      return { A: matmul(B, d, { ta: true, alpha: scale }), B: matmul(d, A, { tb: true, alpha: scale }) };
+    const trained = sites.map(({ params: { A, B } }) => ({ A: A as Param, B: B as Param }));
+    /** Both factors of every layer in an arena that is laid out as the parameters are. */
+    const inArena = (flat: Tensor): Pair => {
+      const of = (which: 'A' | 'B') => ({ flat, places: trained.map(({ [which]: p }) => ({ at: at(p), rows: p.tensor.shape[0] as number, columns: p.tensor.shape[1] as number })) });
+      return { A: of('A'), B: of('B') };
+    };
+    const [factors, own] = [inArena(params), inArena(gradients)];
+    const grams = gramsOf(recorded, factors, config.damping);
+    const followed = config.form === 'sgd' ? own : projected(recorded, factors, adjusted(recorded, 'own', factors, grams, own, scale, false).pair, scale, (g) => {
+      const kept = (which: string) => lasting(`weights.${which}`, g.shape);
+      return wholeAdam(g, kept('m'), kept('v'), control, config);
     });
-    const { pairs, X } = adjusted(factors, grams, followed, scale, true);
+    const { X } = adjusted(recorded, 'joined', factors, grams, followed, scale, true, inArena(directions));
     report('x_norm', l2Norm(X as Tensor));
-    return { steps: new Map(params.flatMap(({ A, B }, i) => [[A, pairs[i]?.A as Tensor], [B, pairs[i]?.B as Tensor]] as const)) };
+    return { written: new Set(trained.flatMap(({ A, B }) => [A, B])) };
   },
 
   trainable: ([out, inn], { rank }) => rank * (out + inn),
 });
 
-/** Factors or their gradients: A [r, in], B [out, r]. */
+/** Factors of every layer or their gradients: A [r, in], B [out, r]. */
 export interface Pair {
-  readonly A: Tensor;
-  readonly B: Tensor;
+  readonly A: Matrices;
+  readonly B: Matrices;
 }
+type Tables = Parameters<typeof products>[0];
 
-/** Eigenvalues and inverses of BᵀB and A Aᵀ, stacks over sites. */
+/** Eigenvalues of BᵀB and A Aᵀ, stacks over layers; (BᵀB + δI)⁻¹ and (A Aᵀ + δI)⁻¹ of each, [r, r]. */
 export interface Grams {
   readonly left: Eigen;
   readonly right: Eigen;
-  /** (BᵀB + δI)⁻¹ and (A Aᵀ + δI)⁻¹ of each site, [r, r]. */
-  readonly inverses: readonly { readonly left: Tensor; readonly right: Tensor }[];
+  readonly inverses: { readonly left: Matrices; readonly right: Matrices };
 }
 
-export function gramsOf(factors: readonly Pair[], damping: number): Grams {
-  const left = eigh(stack(factors.map(({ B }) => matmul(B, B, { ta: true }))));
-  const right = eigh(stack(factors.map(({ A }) => matmul(A, A, { tb: true }))));
-  const inverse = ({ values, vectors }: Eigen) => product(vectors, divide(vectors, values, { damping, relative: RELATIVE }), { ta: true });
-  const [leftInverses, rightInverses] = [inverse(left), inverse(right)];
-  return { left, right, inverses: factors.map((_, i) => ({ left: pick(leftInverses, i), right: pick(rightInverses, i) })) };
+export function gramsOf(tables: Tables, { A, B }: Pair, damping: number): Grams {
+  const left = eigh(asStack(products(tables, 'BᵀB', B, B, { ta: true })));
+  const right = eigh(asStack(products(tables, 'A Aᵀ', A, A, { tb: true })));
+  const inverse = ({ values, vectors }: Eigen) => ofStack(product(vectors, divide(vectors, values, { damping, relative: RELATIVE }), { ta: true }));
+  return { left, right, inverses: { left: inverse(left), right: inverse(right) } };
+}
+
+/** What autograd would give the factors for Adam's direction in place of the gradient that the pair implies for the weights. */
+function projected(tables: Tables, { A, B }: Pair, pair: Pair, scale: number, adam: (g: Tensor) => Tensor): Pair {
+  const g = products(tables, 'implied', pair.B, A, { alpha: scale, c: products(tables, 'implied by A', B, pair.A, { alpha: scale }) });
+  const d = { flat: adam(g.flat), places: g.places };
+  return { A: products(tables, 'Bᵀd', B, d, { ta: true, alpha: scale }), B: products(tables, 'd Aᵀ', d, A, { tb: true, alpha: scale }) };
 }
 
 /**
- * The adjusted pair of every site from the pair that autograd gives, or would give for another gradient of W:
+ * The adjusted pair of every layer from the pair that autograd gives, or would give for another gradient of W:
  * g_A = (BᵀB)⁻¹ g_Aᴸ / s² + X A,  g_B = (I − P_B) g_Bᴸ (A Aᵀ)⁻¹ / s² − B X. `joined`: X keeps both near their own, as the solution of
- * (BᵀB) X + X (A Aᵀ) = −(BᵀB)⁻¹ g_Aᴸ Aᵀ / s², else it is 0. With B = 0 its own g_Aᴸ is 0, and so are g_A and X. X is [sites, r, r]. Recorded.
+ * (BᵀB) X + X (A Aᵀ) = −(BᵀB)⁻¹ g_Aᴸ Aᵀ / s², else it is 0. With B = 0 its own g_Aᴸ is 0, and so are g_A and X. X is [layers, r, r].
+ * `name` tells the tables of one use from those of another; `into`: where the pair is to stand. Recorded.
  */
-export function adjusted(factors: readonly Pair[], { left, right, inverses }: Grams, own: readonly Pair[], scale: number, joined: boolean): { pairs: Pair[]; X: Tensor | null } {
+export function adjusted(tables: Tables, name: string, { A, B }: Pair, { left, right, inverses }: Grams, own: Pair, scale: number, joined: boolean, into?: Pair): { pair: Pair; X: Tensor | null } {
   const alpha = 1 / scale ** 2;
-  const gA = own.map((g, i) => matmul((inverses[i] as Grams['inverses'][number]).left, g.A, { alpha }));
-  const X = joined ? sylvester(left, right, stack(factors.map(({ A }, i) => matmul(gA[i] as Tensor, A, { tb: true, alpha: -1 })))) : null;
-  const pairs = factors.map(({ A, B }, i) => {
-    const inverse = inverses[i] as Grams['inverses'][number];
-    const x = X && pick(X, i);
-    const outer = matmul((own[i] as Pair).B, inverse.right, { alpha });
-    // (I − P_B) t − B X = t − B ((BᵀB)⁻¹ Bᵀ t + X).
-    const inner = matmul(inverse.left, matmul(B, outer, { ta: true }), x ? { c: x } : {});
-    return { A: x ? matmul(x, A, { c: gA[i] as Tensor }) : (gA[i] as Tensor), B: matmul(B, inner, { alpha: -1, c: outer }) };
-  });
-  return { pairs, X };
+  const step = (part: string, ...[a, b, options]: [Matrices, Matrices, ProductsOptions?]) => products(tables, `${name} ${part}`, a, b, options);
+  const gA = step('g_A', inverses.left, own.A, { alpha });
+  const X = joined ? sylvester(left, right, asStack(step('X', gA, A, { tb: true, alpha: -1 }))) : null;
+  const outer = step('outer', own.B, inverses.right, { alpha });
+  // (I − P_B) t − B X = t − B ((BᵀB)⁻¹ Bᵀ t + X).
+  const inner = step('inner', inverses.left, step('Bᵀ outer', B, outer, { ta: true }), X ? { c: ofStack(X) } : {});
+  const pair = {
+    A: X ? step('A', ofStack(X), A, { c: gA, ...(into ? { into: into.A } : {}) }) : gA,
+    B: step('B', B, inner, { alpha: -1, c: outer, ...(into ? { into: into.B } : {}) }),
+  };
+  return { pair, X };
 }

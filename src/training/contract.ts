@@ -135,14 +135,18 @@ export interface Recorded extends Arenas {
 export interface RecordedGradients extends Recorded {
   /** Of the loss with respect to a trainable parameter, before clipping. */
   gradient(param: Param): Tensor;
+  /** What is stepped along, laid out as `params`: for kernels over all layers, which write the slices of the parameters they say. */
+  readonly directions: Tensor;
 }
 
-/** Parameters in neither map follow their gradients. */
+/** Parameters in none of these follow their gradients. */
 export interface Directions {
   /** What AdamW, with its clipping, gets in place of the gradient. */
   readonly gradients?: ReadonlyMap<Param, Tensor>;
   /** p ← p − lr · direction: without AdamW and without clipping; decay as the group says. */
   readonly steps?: ReadonlyMap<Param, Tensor>;
+  /** As `steps`, for parameters whose slices of `directions` have been written. */
+  readonly written?: ReadonlySet<Param>;
 }
 
 export interface SiteParams {

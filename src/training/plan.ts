@@ -36,7 +36,7 @@ export function planRun(loaded: LoadedModel, bound: BoundMethod, run: RunConfig,
   checkRun(loaded, bound, run);
   const attachment = attach(loaded.network, bound, run.targets, { seed: training.seed });
   const step = recordTraining(loaded, bound, attachment, training);
-  const memory = planMemory(step.graph.commands, [], [...step.gradients.filter((g) => g !== undefined), ...step.jointGradients, ...step.directions].map(rootOf));
+  const memory = planMemory(step.graph.commands, [], [...step.gradients, ...step.jointGradients, ...step.directions].flatMap((g) => (g ? [rootOf(g)] : [])));
   const evaluation = recordEvaluation(loaded, attachment.adapters, shapeOf(loaded, training), { heads: attachment.heads });
   const held = planMemory(evaluation.graph.commands, [evaluation.loss, evaluation.count]);
 

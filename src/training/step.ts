@@ -1,5 +1,5 @@
 // One training step as one recording: forward, loss, gradients, update, the method's own hooks, metrics.
-import type { Adapters } from '../engine/nn/site';
+import type { Adapters, Param } from '../engine/nn/site';
 import { add, copy, fill } from '../engine/ops';
 import { AdamW, type GroupSettings } from '../engine/optim/adamw';
 import { MetricRing } from '../engine/optim/ring';
@@ -23,8 +23,8 @@ export interface TrainingStep {
   readonly gradients: readonly (Tensor | undefined)[];
   /** Of joint tensors. */
   readonly jointGradients: readonly Tensor[];
-  /** What is stepped along instead, where the method has an optimiser hook; empty otherwise. */
-  readonly directions: readonly Tensor[];
+  /** What is stepped along instead, where the method has an optimiser hook; empty otherwise, and undefined where the hook writes it. */
+  readonly directions: readonly (Tensor | undefined)[];
   /** What the method's recorded hooks keep from step to step, by name. */
   readonly lasting: ReadonlyMap<string, Tensor>;
 }
@@ -114,9 +114,10 @@ export function recordTraining(loaded: LoadedModel, bound: BoundMethod, attachme
       if (!found) throw new StudioError(`the gradient of ${p.name} is no tensor of its own`, 'A method with a joint hook reads the arena of gradients.');
       return found;
     };
-    const instead = bound.method.optimizer?.({ ...recorded, gradient }, bound.config);
-    const directions = instead ? ownTensors(trained.map((p) => instead.gradients?.get(p) ?? instead.steps?.get(p) ?? gradient(p)), gradients) : [];
-    adamw.update(instead !== undefined, new Set([...(instead?.steps?.keys() ?? [])].map((p) => p.tensor)));
+    const instead = bound.method.optimizer?.({ ...recorded, gradient, directions: adamw.directions }, bound.config);
+    const directionOf = (p: Param) => (instead?.written?.has(p) ? undefined : (instead?.gradients?.get(p) ?? instead?.steps?.get(p) ?? gradient(p)));
+    const directions = instead ? ownTensors(trained.map(directionOf), gradients) : [];
+    adamw.update(instead !== undefined, new Set([...(instead?.steps?.keys() ?? []), ...(instead?.written ?? [])].map((p) => p.tensor)));
     bound.method.afterUpdate?.(recorded, bound.config);
     return { graph, inputs, adamw, ring, gradients, jointGradients, directions, lasting };
   });

@@ -165,7 +165,7 @@ export class AdamW {
   }
 
   /** Where each gradient is to be computed: `place` of compile(). Recorded gradients must be tensors of their own; one that is left out is written otherwise. */
-  places(device: Device, gradients: readonly (Tensor | undefined)[], directions: readonly Tensor[] = [], joint: readonly Tensor[] = []): Map<Tensor, Place> {
+  places(device: Device, gradients: readonly (Tensor | undefined)[], directions: readonly (Tensor | undefined)[] = [], joint: readonly Tensor[] = []): Map<Tensor, Place> {
     const into = (flat: Tensor, gradients: readonly (Tensor | undefined)[], laidOut: readonly Tensor[]) => {
       const { starts } = layout(laidOut);
       return gradients.flatMap((g, i): [Tensor, Place][] => {

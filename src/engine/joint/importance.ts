@@ -4,7 +4,7 @@ import dropSource from '../../../shaders/lowrank/drop_ranks.wgsl?raw';
 import sensitivitySource from '../../../shaders/lowrank/sensitivity.wgsl?raw';
 import scoresSource from '../../../shaders/lowrank/triplet_scores.wgsl?raw';
 import { ceilDiv, grid1d, kernel } from '../gpu/kernel';
-import { byUnits } from '../joint/table';
+import { byUnits } from './table';
 import { elementwise } from '../ops/elementwise';
 import { rowFamily } from '../tensor/family';
 import { dispatch, output } from '../tensor/graph';
