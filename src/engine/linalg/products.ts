@@ -1,19 +1,18 @@
 // Products and moves of many small matrices at once: a stack [batch, rows, columns] holds the matrices of all sites of one shape.
-import pickSource from '../../../shaders/linalg/pick.wgsl?raw';
+import copySource from '../../../shaders/linalg/copy.wgsl?raw';
 import directSource from '../../../shaders/linalg/product.wgsl?raw';
 import tiledSource from '../../../shaders/linalg/product_tiled.wgsl?raw';
-import stackSource from '../../../shaders/linalg/stack.wgsl?raw';
 import turnSource from '../../../shaders/linalg/turn.wgsl?raw';
 import { ShapeError } from '../../util/errors';
 import { type ParamValues, ceilDiv, grid1d, kernel } from '../gpu/kernel';
 import { elementwise } from '../ops/elementwise';
 import type { Family } from '../tensor/family';
 import { dispatch, node, output } from '../tensor/graph';
-import { type Shape, type Tensor, describe, elements, sameShape, wantShape } from '../tensor/tensor';
+import { type Tensor, describe, elements, wantShape } from '../tensor/tensor';
 
 /** Sizes of a stack [batch, rows, columns]. Throws a ShapeError that names op and input. */
 export function stackSizes(what: string, t: Tensor): [batch: number, rows: number, columns: number] {
-  if (t.shape.length !== 3) throw new ShapeError(`${what} must be a stack [batch, rows, columns], got ${describe(t)}`, 'Join the matrices with stack().');
+  if (t.shape.length !== 3) throw new ShapeError(`${what} must be a stack [batch, rows, columns], got ${describe(t)}`, 'Products of all layers make one: asStack of engine/joint/products.ts.');
   return t.shape as unknown as [number, number, number];
 }
 
@@ -81,39 +80,8 @@ export function product(a: Tensor, b: Tensor, options: ProductOptions = {}): Ten
   return y;
 }
 
-/** Several dispatches fill one stack, so recomputing the last of them would not bring it back. */
-const stackKernel: Family = { ...elementwise('linalg/stack', stackSource, 'total'), cheap: false };
-const pickKernel = elementwise('linalg/pick', pickSource);
 const turnKernel = elementwise('linalg/turn', turnSource);
-/** Tensors that one dispatch of stack.wgsl takes: eight bindings less the result. */
-const AT_ONCE = 7;
-
-/** Tensors of one shape as a stack [count, ...shape]. Not differentiable. */
-export function stack(tensors: readonly Tensor[]): Tensor {
-  const first = tensors[0];
-  if (!first) throw new ShapeError('stack: no tensors were given');
-  const other = tensors.find((t) => !sameShape(t.shape, first.shape));
-  if (other) throw new ShapeError(`stack: shapes differ: ${describe(first)} and ${describe(other)}`, 'Group the sites by shape.');
-  const y = output('stack', [tensors.length, ...first.shape]);
-  for (let start = 0; start < tensors.length; start += AT_ONCE) {
-    const part = tensors.slice(start, start + AT_ONCE);
-    const bound = Object.fromEntries(Array.from({ length: AT_ONCE }, (_, i) => [`x${i}`, part[i] ?? first]));
-    dispatch(stackKernel, { ...bound, y }, { total: part.length * elements(first), size: elements(first), first: start });
-  }
-  node('stack', Object.fromEntries(tensors.map((t, i) => [`x${i}`, t])), [y], null);
-  return y;
-}
-
-/** Matrix `index` of a stack, as a tensor of its own. Not differentiable. */
-export function pick(x: Tensor, index: number): Tensor {
-  const count = x.shape[0] ?? 0;
-  if (!Number.isInteger(index) || index < 0 || index >= count) throw new ShapeError(`pick: there is no matrix ${index} in ${describe(x)}`);
-  const shape: Shape = x.shape.slice(1);
-  const y = output('pick', shape);
-  dispatch(pickKernel, { x, y }, { size: elements(y), index });
-  node('pick', { x }, [y], null);
-  return y;
-}
+const copyKernel = elementwise('linalg/copy', copySource);
 
 /** Every matrix of x [batch, rows, columns] turned, into y [batch, columns, rows]. */
 export function turnInto(y: Tensor, x: Tensor): void {
@@ -125,5 +93,5 @@ export function turnInto(y: Tensor, x: Tensor): void {
 /** The numbers of x into y, of as many elements. */
 export function copyInto(y: Tensor, x: Tensor): void {
   wantShape('copy: y', y, x.shape);
-  dispatch(pickKernel, { x, y }, { size: elements(x), index: 0 });
+  dispatch(copyKernel, { x, y }, { size: elements(x) });
 }

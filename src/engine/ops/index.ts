@@ -5,13 +5,11 @@ export { type AttentionOptions, attention, positionsUpTo, rope, ropeBoth, ropeFr
 export { addColumns, addPositions, columnDot, placeColumns, scaleColumns, sliceColumns } from './columns';
 export { dropout } from './dropout';
 export { embedding } from './embedding';
-export { l1Norm } from './l1';
 export { l2Norm } from './l2';
 export { type Loss, crossEntropy, headLoss, positionLosses } from './loss';
 export { type MatmulOptions, halfFamily, matmul, matmulFamily } from './matmul';
 export { meanPool } from './mean-pool';
 export { layerNorm, rmsNorm } from './norms';
-export { offIdentity } from './orthogonality';
 export { patches } from './patches';
 export { relu } from './relu';
 export { reshape } from './reshape';

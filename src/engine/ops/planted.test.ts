@@ -10,7 +10,6 @@ import * as activations from './activations.reference';
 import * as sums from './add.reference';
 import * as attention from './attention.reference';
 import * as columns from './columns.reference';
-import { offIdentity } from './orthogonality.reference';
 import * as rowOps from './rows.reference';
 import * as random from './dropout.reference';
 import * as lookup from './embedding.reference';
@@ -68,7 +67,6 @@ const rowGate = testCase('scale_rows', { x: normals([9, 5]), s: normals([9]) }, 
 const norm = testCase('inverse_norms', { W: normals([9, 7]), B: normals([9, 3]), A: normals([3, 7]) }, ({ W, B, A }) => ops.inverseRowNorms(W, B, A, 0.7, false), ({ W, B, A }) => rowOps.inverseRowNorms(W, B, A, 0.7), { wrt: ['B', 'A'] });
 const form = { n: 7, first: 1, step: 2 };
 const strips = testCase('core_from_strips', { p: normals([ops.stripsSize(form)]), gate: normals([7]) }, ({ p, gate }) => ops.coreFromStrips(p, gate, form), ({ p, gate }) => coreFromStrips(p, gate, form), { wrt: ['p'] });
-const off = testCase('off_identity', { g: normals([7, 7]) }, ({ g }) => ops.offIdentity(g), ({ g }) => offIdentity(g));
 const slice = testCase('slice_columns', { x: normals([3, 9]) }, ({ x }) => ops.sliceColumns(x, 2, 4), ({ x }) => columns.sliceColumns(x, 2, 4));
 const sum = testCase('axpby', { x: normals([65]), y: normals([65]) }, ({ x, y }) => ops.axpby(x, y, 0.3, 0.7), ({ x, y }) => sums.axpby(x, y, 0.3, 0.7));
 const scalars = { seed: 3, step: 4 };
@@ -124,7 +122,6 @@ const FAULTS: [what: string, test: Case, change: Change][] = [
   ['a diagonal block of a core that one strip alone has', strips, text('lowrank/core_from_strips', 'by_row >= by_column, by_column >= by_row', 'by_row >= by_column, by_column > by_row')],
   ['a core whose columns are scaled instead of its rows', strips, text('lowrank/core_from_strips', 'gate[row], gate[column]', 'gate[column], gate[row]')],
   ['strips of a core packed without room for the block on the diagonal', strips, text('lowrank/core_from_strips', '(block - 1u) * step * step', '0u')],
-  ['a distance from zero instead of the identity', off, text('reduce/off_identity', '% (params.n + 1u) == 0u', '>= params.n * params.n')],
   ['slice backward one column off', slice, backwardParams('elementwise/slice_columns', (params) => ({ ...params, start: 3 }))],
   ['a sum with a wrong sign', sum, text('elementwise/axpby', 'v += params.beta', 'v -= params.beta')],
   ['dropout backward with a mask of its own', drop, backwardParams('random/dropout', (params) => ({ ...params, stream: 2 }))],
