@@ -1,5 +1,5 @@
-// The gradient of x through joint/beside: the left half of dy, into the arena of gradients. table and sizes as there. One invocation an
-// element of joint.
+// The gradient of x [rows, width] through joint/beside: the left half of dy [rows, 2 width], into the arena of gradients. table as there.
+// One invocation an element of joint.
 #include "common/index.wgsl"
 struct Params { n: u32 }
 @group(0) @binding(0) var<storage, read> table: array<u32>;

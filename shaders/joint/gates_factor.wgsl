@@ -1,5 +1,5 @@
-// The gradient of B through joint/gates, where B trains: dB = dy diag(gate), into the arena of gradients. table, sizes and gates as
-// there, but without a gate of rows. One invocation an element of joint.
+// The gradient of B [rows, columns] through joint/gates, where B trains: dB = dy diag(gate), into the arena of gradients. table and gates
+// as there, but without a gate of rows. One invocation an element of joint.
 #include "common/index.wgsl"
 struct Params { n: u32 }
 @group(0) @binding(0) var<storage, read> table: array<u32>;

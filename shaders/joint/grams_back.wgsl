@@ -1,4 +1,4 @@
-// The gradient of weight · Σ lengths of joint/grams is added to g:  dV += weight · 2 d V / length, 0 where the length is. table by blocks of p
+// The gradient of weight · Σ lengths [factors] of joint/grams is added to g:  dV += weight · 2 d V / length, 0 where the length is. table by blocks of p
 // and g, 7 words an entry: where V begins, its size, vectors, step from vector to vector, step along one, where d begins, number of the
 // factor. One invocation an element of p.
 #include "common/index.wgsl"

@@ -1,5 +1,5 @@
-// Products of many matrices of any sizes at once:  y = alpha op(a) op(b) (+ c), op turning its operand where ta or tb is 1. Each operand's
-// matrices stand in one flat buffer, row-major. table by units, a unit being 64 elements of a y, 8 words an entry: first unit, where a, b, c and y
+// Products of many matrices of any sizes at once:  y [m, n] = alpha op(a) op(b) (+ c), op turning its operand where ta or tb is 1. Each
+// operand's matrices stand in one flat buffer, row-major. table by units, a unit being 64 elements of a y, 8 words an entry: first unit, where a, b, c and y
 // begin, sizes m, n and k of the product. One invocation an element.
 #include "common/index.wgsl"
 struct Params { units: u32, ta: u32, tb: u32, add_c: u32, alpha: f32 }
