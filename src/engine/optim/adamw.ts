@@ -106,11 +106,11 @@ export class AdamW {
     this.masks = tensor('masks', [2, Math.max(1, this.entries)], 'param', 'u32');
   }
 
-  /** Bytes on the device: parameters, gradients, moments, tables. */
-  get bytes(): { params: number; gradients: number; moments: number } {
+  /** Bytes on the device: parameters and what is made of them, gradients and tables, moments; what does not train, where it has an arena. */
+  get bytes(): { params: number; gradients: number; moments: number; frozen: number } {
     const tables = [this.blocks, this.slots, this.masks, ...[...this.tables.values()].map((t) => t.tensor)].reduce((sum, t) => sum + byteLength(t), 0);
     const joint = this.aside.joint.length > 0 ? byteLength(this.joint) : 0;
-    return { params: byteLength(this.params) + joint, gradients: byteLength(this.gradients) * (this.redirected ? 2 : 1) + joint + tables, moments: byteLength(this.m) + byteLength(this.v) };
+    return { params: byteLength(this.params) + joint, gradients: byteLength(this.gradients) * (this.redirected ? 2 : 1) + joint + tables, moments: byteLength(this.m) + byteLength(this.v), frozen: this.aside.frozen.length > 0 ? byteLength(this.frozen) : 0 };
   }
 
   /** Allocates everything zeroed, all masks open, and writes the tables. The trained tensors get their slices of the parameter arena. */
