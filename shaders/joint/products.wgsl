@@ -28,8 +28,18 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   let step_b = select(n, 1u, params.tb == 1u);
   var from_a = table[e + 1u] + select(i * k, i, params.ta == 1u);
   var from_b = table[e + 2u] + select(j, j * k, params.tb == 1u);
-  var sum = 0.0;
-  for (var t = 0u; t < k; t++) {
+  // Four terms at a time: loads one by one would wait for each other.
+  var sums = vec4<f32>(0.0);
+  var t = 0u;
+  for (; t + 4u <= k; t += 4u) {
+    let left = vec4<f32>(a[from_a], a[from_a + step_a], a[from_a + 2u * step_a], a[from_a + 3u * step_a]);
+    let right = vec4<f32>(b[from_b], b[from_b + step_b], b[from_b + 2u * step_b], b[from_b + 3u * step_b]);
+    sums += left * right;
+    from_a += 4u * step_a;
+    from_b += 4u * step_b;
+  }
+  var sum = sums.x + sums.y + sums.z + sums.w;
+  for (; t < k; t++) {
     sum += a[from_a] * b[from_b];
     from_a += step_a;
     from_b += step_b;

@@ -21,6 +21,12 @@ fn finish(row: u32, part: f32, lane: u32, y: u32) {
   for (var p = 0u; p < params.parts; p++) { gains[p * params.rows + row] = m[row] * value; }
 }
 
+// Column j of four rows of b.
+fn b_of(at: vec4<u32>, j: u32) -> vec4<f32> {
+  let factors = at * params.rank + j;
+  return vec4<f32>(b[factors.x], b[factors.y], b[factors.z], b[factors.w]);
+}
+
 @compute @workgroup_size(LANES, ROWS)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>) {
   let row = 4u * (group_index(group, groups) * ROWS + local.y);
@@ -30,10 +36,16 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   var sums = vec4<f32>(0.0);
   for (var i = local.x; i < params.columns; i += LANES) {
     var low = vec4<f32>(0.0);
-    for (var j = 0u; j < params.rank; j++) {
-      let factors = at * params.rank + j;
-      low += vec4<f32>(b[factors.x], b[factors.y], b[factors.z], b[factors.w]) * a[j * params.columns + i];
+    // Four loads of a at a time: one by one they would wait for each other.
+    var j = 0u;
+    for (; j + 4u <= params.rank; j += 4u) {
+      let a0 = a[j * params.columns + i];
+      let a1 = a[(j + 1u) * params.columns + i];
+      let a2 = a[(j + 2u) * params.columns + i];
+      let a3 = a[(j + 3u) * params.columns + i];
+      low += b_of(at, j) * a0 + b_of(at, j + 1u) * a1 + b_of(at, j + 2u) * a2 + b_of(at, j + 3u) * a3;
     }
+    for (; j < params.rank; j++) { low += b_of(at, j) * a[j * params.columns + i]; }
     let start = at * params.columns + i;
     let v = vec4<f32>(w[start.x], w[start.y], w[start.z], w[start.w]) + params.scale * low;
     sums += v * v;

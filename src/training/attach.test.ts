@@ -65,7 +65,7 @@ describe('adapter files', () => {
   const DOWN = 'model.layers.1.mlp.down_proj';
 
   test('none at all is the base', () => {
-    expect(attachFiles(device, loaded.network, [])).toEqual({ adapters: noAdapters, heads: new Map(), params: [], sites: [], weights: [], inputs: new Map() });
+    expect(attachFiles(device, loaded.network, [])).toEqual({ adapters: noAdapters, heads: new Map(), params: [], sites: [], weights: [], inputs: new Map(), joint: new Map() });
   });
 
   test('two add up, on a layer of both and on layers of one, whatever their ranks', async () => {

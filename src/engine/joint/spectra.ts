@@ -5,15 +5,22 @@ import leftSource from '../../../shaders/joint/spectra_left.wgsl?raw';
 import middleBackSource from '../../../shaders/joint/spectra_middle_back.wgsl?raw';
 import middleSource from '../../../shaders/joint/spectra.wgsl?raw';
 import { columnDot, reshape, scale } from '../ops';
+import { ceilDiv, grid1d, kernel } from '../gpu/kernel';
 import { elementwise } from '../ops/elementwise';
+import type { Family } from '../tensor/family';
 import { dispatch, output } from '../tensor/graph';
 import { type Tensor, elements } from '../tensor/tensor';
 import { lengthsOf } from './lengths';
-import { type Flat, byBlocks, byUnits } from './table';
+import { type Flat, byUnits } from './table';
 
 const middleKernel = elementwise('joint/spectra', middleSource, 'units');
-const leftKernel = elementwise('joint/spectra_left', leftSource, 'n');
-const middleBackKernel = elementwise('joint/spectra_middle_back', middleBackSource, 'units');
+/** Four units of 64 a workgroup. */
+const byFours = (name: string, source: string): Family => {
+  const only = kernel(name, source, (p) => grid1d(ceilDiv(p.units as number, 4)));
+  return { name, reflection: only.reflection, candidates: () => [only] };
+};
+const leftKernel = byFours('joint/spectra_left', leftSource);
+const middleBackKernel = byFours('joint/spectra_middle_back', middleBackSource);
 const backKernel = elementwise('joint/spectra_back', backSource, 'units');
 
 /** One layer: r singular values are scaled and shifted, q form the block; 0 where there are none. */
@@ -53,12 +60,11 @@ function wordsOf(layers: readonly Spectrum[], of: (layer: Spectrum) => { size: n
 }
 
 /** The numbers of M before the rectifier less where they start, of all layers: [Σ r + q²]. */
-function middles({ params: p, frozen, table }: Flat, layers: readonly Spectrum[], width: number): { middle: Tensor; units: number; byMiddle: Tensor } {
+function middles({ params: p, frozen, table }: Flat, layers: readonly Spectrum[], width: number): { middle: Tensor; units: number } {
   const { places: units, words } = byUnits(wordsOf(layers, (layer) => ({ size: unitsOf(layer) })));
-  const byMiddle = table('spectra', () => words);
   const middle = output('spectra', [units]);
-  dispatch(middleKernel, { table: byMiddle, p, frozen, middle }, { units, width }, 2 * units * width);
-  return { middle, units, byMiddle };
+  dispatch(middleKernel, { table: table('spectra', () => words), p, frozen, middle }, { units, width }, 2 * units * width);
+  return { middle, units };
 }
 
 function paramsBack({ params: p, gradients: g, frozen, table }: Flat, layers: readonly Spectrum[], width: number, d: Tensor, penalty?: { lengths: Tensor; weight: number }): void {
@@ -70,18 +76,17 @@ function paramsBack({ params: p, gradients: g, frozen, table }: Flat, layers: re
 /** Makes the left factor of every layer. The way back writes the gradients of α, β, X and Y. */
 export function makeLeft(flat: Flat, layers: readonly Spectrum[], { width, keepSigns }: SpectraOptions): { back: () => void } {
   const { joint, jointGradients: dy, frozen, table } = flat;
-  const { middle, units, byMiddle } = middles(flat, layers, width);
-  const n = elements(joint);
-  const blocks = () => byBlocks(n, wordsOf(layers, ({ rows, r, q }) => ({ size: rows * (r + q) })).map(({ size, words }, i) => {
-    const at = (layers[i] as Spectrum).left;
-    return { at, size, words: [at, ...words] };
-  }));
+  const { middle, units } = middles(flat, layers, width);
+  const starts = table('spectra starts', () => Uint32Array.from(layers, ({ left }) => left));
+  // A unit is 64 invocations, each with four rows.
+  const fours = (rows: number) => ceilDiv(rows, 4);
+  const left = byUnits(wordsOf(layers, ({ rows, r, q }) => ({ size: ceilDiv(fours(rows) * (r + q), 64) })));
   const flops = 2 * layers.reduce((sum, { rows, q }) => sum + rows * q * q, 0);
-  dispatch(leftKernel, { table: table('spectra left', blocks), frozen, middle, joint }, { n, keep_signs: Number(keepSigns) }, flops);
+  dispatch(leftKernel, { table: table('spectra left', () => left.words), starts, frozen, middle, joint }, { units: left.places, keep_signs: Number(keepSigns) }, flops);
   const back = () => {
     const dmiddle = output('spectra gradients', [units]);
-    const starts = table('spectra starts', () => Uint32Array.from(layers, ({ left }) => left));
-    dispatch(middleBackKernel, { table: byMiddle, starts, frozen, middle, dy, dmiddle }, { units, keep_signs: Number(keepSigns) }, flops);
+    const backwards = byUnits(wordsOf(layers, ({ r, q }) => ({ size: ceilDiv(r + fours(q) * q, 64) })));
+    dispatch(middleBackKernel, { table: table('spectra back', () => backwards.words), starts, frozen, middle, dy, dmiddle }, { units: backwards.places, keep_signs: Number(keepSigns) }, flops);
     paramsBack(flat, layers, width, dmiddle);
   };
   return { back };

@@ -7,6 +7,7 @@ import dotSource from '../../../shaders/reduce/column_dot.wgsl?raw';
 import { ShapeError } from '../../util/errors';
 import { type ParamValues, ceilDiv, grid1d, kernel } from '../gpu/kernel';
 import { type Family, rowFamily } from '../tensor/family';
+import { bound, rebind, supplyFusion } from '../tensor/fuse';
 import { dispatch, node, output } from '../tensor/graph';
 import { type Tensor, describe, elements, lastOf, rowsOf, wantShape } from '../tensor/tensor';
 import { elementwise } from './elementwise';
@@ -39,7 +40,7 @@ export function scaleColumns(x: Tensor, g: Tensor): Tensor {
   wantShape('scale_columns: g', g, g.shape.length === 1 ? [columns] : [parts, columns]);
   const stretch = Math.ceil(rowsOf(x) / parts);
   const z = output('scale_columns', x.shape);
-  dispatch(scaleKernel, { x, g, z }, { size: elements(x), columns, stretch }, elements(x));
+  dispatch(scaleKernel, { x, g, c: x, z }, { size: elements(x), columns, stretch, add_c: 0 }, elements(x));
   node('scale_columns', { x, g }, [z], ([dz], needs) => {
     if (!dz) return {};
     if (parts > 1 && needs('g')) return scaleColumnsBack(x, g, dz, stretch);
@@ -89,3 +90,13 @@ export function placeColumns(x: Tensor, start: number, wide: number): Tensor {
   node('place_columns', { x }, [z], ([dz]) => ({ x: dz && sliceColumns(dz, start, lastOf(x)) }));
   return z;
 }
+
+/** A residual behind it: x·g + c. */
+supplyFusion({
+  consumer: 'elementwise/axpby',
+  bindings: ['y', 'x'],
+  join(sum, scaled, binding) {
+    if (scaled.family.name !== scaleKernel.name || sum.params.alpha !== 1 || sum.params.beta !== 1 || scaled.params.add_c !== 0) return null;
+    return rebind(scaled, { c: bound(sum, binding === 'x' ? 'y' : 'x'), z: bound(sum, 'z') }, { add_c: 1 });
+  },
+});

@@ -75,6 +75,7 @@ const extremeCases = [
 ];
 
 const columnCases = MATRICES.flatMap(([n, c]) => [
+  testCase(`scale_columns onto a sum ${n}×${c}`, { x: normals([n, c]), g: normals([c]), z: normals([n, c]) }, ({ x, g, z }) => ops.add(z, ops.scaleColumns(x, g)), ({ x, g, z }) => sums.add(z, { shape: z.shape, data: columns.scaleColumns(x, g).data })),
   testCase(`scale_columns by stretches ${n}×${c}`, { x: normals([n, c]), g: normals([4, c]) }, ({ x, g }) => ops.scaleColumns(x, g), ({ x, g }) => columns.scaleColumns(x, g)),
   testCase(`scale_columns ${n}×${c}`, { x: normals([n, c]), g: normals([c]) }, ({ x, g }) => ops.scaleColumns(x, g), ({ x, g }) => columns.scaleColumns(x, g)),
   testCase(`add_columns ${n}×${c}`, { x: normals([n, c]), b: normals([c]) }, ({ x, b }) => ops.addColumns(x, b), ({ x, b }) => columns.addColumns(x, b)),
