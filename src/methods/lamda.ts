@@ -8,6 +8,7 @@ import type { HeatmapData } from '../training/card';
 import type { RunState } from '../training/host';
 import { ConfigError } from '../util/errors';
 import { checkRank, dropoutField, rankField, shortestSide } from './shared/low-rank';
+import { multipliedFactors, multipliedName } from './shared/multiplied';
 
 export const lamda = defineMethod({
   info: {
@@ -82,17 +83,20 @@ export const lamda = defineMethod({
     /** s·B S − U_r Σ_r [out, r]: small, so that a step costs what LoRA's costs and keeps r numbers a token. */
     const up = () => matmul(B.tensor, S.tensor, { alpha: s, ...(start ? { c: start.tensor } : {}) });
     const stream = context.stream(site.name);
+    const made = context.joint(multipliedName(site.name), [out, r]);
     return {
       params: { A, S, B, ...(start ? { start } : {}) },
       weight: () => matmul(up(), A.tensor, { c: site.weight }),
-      apply(x, { training }) {
+      apply(x, { training, joint }) {
         const low = matmul(training ? dropout(x, config.dropout, stream) : x, A.tensor, { tb: true });
-        return matmul(low, up(), { tb: true, c: site.base(x) });
+        return matmul(low, joint ? made : up(), { tb: true, c: site.base(x) });
       },
       derived: () => ({ up: up() }),
       lora: (v) => ({ rank: r, scale: 1, A: v.A as Float32Array, B: v.up as Float32Array }),
     };
   },
+
+  joint: (arenas, config) => multipliedFactors(arenas, { core: 'S', start: 'start' }, scaleOf(config)),
 
   beforeStep(host, config) {
     if (config.freezeShare === 0 || host.state.frozen === true) return host.set('open', 0);

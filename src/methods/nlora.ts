@@ -6,6 +6,7 @@ import { axpby } from '../engine/ops';
 import { defineMethod } from '../training/contract';
 import { watchedBy } from './shared/decompose';
 import { alphaField, branchApply, branchWeight, checkRank, concatenated, dropoutField, rankField, scaleOf } from './shared/low-rank';
+import { multipliedFactors, multipliedName } from './shared/multiplied';
 import { rowsBySite } from './shared/views';
 
 const CORE = 'core';
@@ -90,7 +91,8 @@ export const nlora = defineMethod({
     const jump = zero ? {} : { jump: site.param('jump', [1], values, frozen) };
     const product = (v: Readonly<Record<string, Float32Array>>) => ({ A: v.A as Float32Array, B: times(v.B as Float32Array, v.N as Float32Array, rank) });
     if (!takesAway(config)) {
-      const branch = { ...common, core: N.tensor };
+      const joint = outer.trainable ? { B: context.joint(multipliedName(site.name), [out, rank]) } : undefined;
+      const branch = { ...common, core: N.tensor, joint };
       return {
         params: { A, N, B, ...jump },
         weight: () => branchWeight(site, branch),
@@ -120,6 +122,8 @@ export const nlora = defineMethod({
       lora: (v) => concatenated(common.scale, rank, product(v), { A: v.A0 as Float32Array, B: v.B0 as Float32Array }),
     };
   },
+
+  joint: (arenas) => multipliedFactors(arenas, { core: 'N' }),
 
   groups: ({ coreLr }, training) => ({ [CORE]: { lrScale: coreLr, weightDecay: training.weightDecay } }),
 
