@@ -1,13 +1,15 @@
 // LoLDU: each weight is factorised once by pivoted LU, W = P L D U, and only r entries of the diagonal train (Shi et al. 2024,
 // arXiv 2410.13618). y = W x + σ M ((z − z₀) ⊙ V x) with M = (P L)[:, :r] and V = U[:r]; the base stays as it is.
+import { MOST_GATED, gatedBack, makeGated } from '../engine/joint/gates';
 import { type HostLu, rowsBack, unitUpper } from '../engine/linalg/host/lu';
 import { lu } from '../engine/linalg/lu';
-import type { LinearSite, LoraFactors } from '../engine/nn/site';
+import type { LinearSite, LoraFactors, Param } from '../engine/nn/site';
 import { axpby } from '../engine/ops';
 import { defineMethod } from '../training/contract';
 import type { ConfigOf } from '../training/fields';
 import type { Random } from '../training/host';
 import { watchedBy } from './shared/decompose';
+import { gatedName } from './shared/gated';
 import { branchApply, branchWeight, dropoutField } from './shared/low-rank';
 import { rowsBySite } from './shared/views';
 
@@ -93,12 +95,30 @@ export const loldu = defineMethod({
     const growth = site.param('growth', [1], { kind: 'values', values: () => Float32Array.of(context.shared?.get(site.name)?.growth ?? 0) }, frozen);
     const stream = context.stream(site.name);
     // Recorded anew by each call: the difference belongs to the recording it is used in.
-    const branch = () => ({ A: V, B: M, gate: axpby(z.tensor, z0.tensor, 1, -1), scale: config.sigma, dropout: config.dropout, stream });
+    const joint = rank <= MOST_GATED ? { B: context.joint(gatedName(site.name), [out, rank]) } : undefined;
+    const branch = () => ({ A: V, B: M, gate: axpby(z.tensor, z0.tensor, 1, -1), joint, scale: config.sigma, dropout: config.dropout, stream });
     return {
       params: { z, z0, V, M, permutation, growth },
       weight: () => branchWeight(site, branch()),
       apply: (x, call) => branchApply(site, x, call, branch()),
       lora: (v) => asLora(v, config.sigma),
+    };
+  },
+
+  joint(arenas) {
+    const { sites, at, atJoint } = arenas;
+    const layers = sites.flatMap(({ site: { name, shape: [rows] }, params }) => {
+      const [{ M, z, z0 }, atY] = [params as Record<'M' | 'z' | 'z0', Param>, atJoint(gatedName(name))];
+      return atY === undefined ? [] : [{ z, parts: { atB: at(M), atY, atGate: at(z), atStart: at(z0), rows, columns: z.tensor.shape[0] as number } }];
+    });
+    if (layers.length === 0) return undefined;
+    const parts = layers.map((layer) => layer.parts);
+    makeGated(arenas, parts, false);
+    return {
+      back() {
+        gatedBack(arenas, parts, false);
+        return new Set(layers.map(({ z }) => z));
+      },
     };
   },
 

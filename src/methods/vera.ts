@@ -1,6 +1,6 @@
 // VeRA: one pair of random frozen matrices for the whole model; every layer trains two vectors that scale them (Kopiczko et al. 2024,
 // arXiv 2310.11454). As PEFT has it: the pair is as large as the largest layers, smaller ones take its first columns and rows.
-import { type Gated, gatedBack, makeGated } from '../engine/joint/gates';
+import { type Gated, MOST_GATED, gatedBack, makeGated } from '../engine/joint/gates';
 import type { Param } from '../engine/nn/site';
 import { add, dropout, matmul, scaleColumns, scaleRows } from '../engine/ops';
 import { firstRows } from '../engine/tensor/tensor';
@@ -42,13 +42,13 @@ export const vera = defineMethod({
     const d = site.param('vera_lambda_d', [rank], { kind: 'values', values: () => new Float32Array(rank).fill(config.dInitial) });
     const b = site.param('vera_lambda_b', [out], { kind: 'zeros' });
     const stream = context.stream(site.name);
-    const scaled = context.joint(scaledName(site.name), [out, rank]);
+    const scaled = rank <= MOST_GATED ? context.joint(scaledName(site.name), [out, rank]) : undefined;
     return {
       params: { A, B, d, b },
       weight: () => matmul(scaleRows(up, b.tensor), scaleColumns(a, d.tensor), { tb: true, c: site.weight }),
       apply(x, call) {
         const plain = matmul(call.training ? dropout(x, config.dropout, stream) : x, a);
-        if (call.joint) return matmul(plain, scaled, { tb: true, c: site.base(x) });
+        if (call.joint && scaled) return matmul(plain, scaled, { tb: true, c: site.base(x) });
         const low = scaleColumns(plain, d.tensor);
         return add(site.base(x), scaleColumns(matmul(low, up, { tb: true }), b.tensor));
       },
@@ -58,6 +58,7 @@ export const vera = defineMethod({
   // Λ_b B Λ_d of every layer, and from its gradient those of both vectors.
   joint(arenas) {
     const layers = layersOf(arenas);
+    if (layers.length === 0) return undefined;
     makeGated(arenas, layers, false);
     return {
       back() {
@@ -94,9 +95,9 @@ export const vera = defineMethod({
 });
 
 const scaledName = (site: string) => `${site}.scaled_B`;
-const layersOf = ({ sites, at, atJoint }: Arenas): Gated[] => sites.map(({ site: { name, shape: [rows] }, params }) => {
-  const { B, d, b } = params as Record<'B' | 'd' | 'b', Param>;
-  return { atB: at(B), atY: atJoint(scaledName(name)) as number, atGate: at(d), atRows: at(b), rows, columns: d.tensor.shape[0] as number };
+const layersOf = ({ sites, at, atJoint }: Arenas): Gated[] => sites.flatMap(({ site: { name, shape: [rows] }, params }) => {
+  const [{ B, d, b }, atY] = [params as Record<'B' | 'd' | 'b', Param>, atJoint(scaledName(name))];
+  return atY === undefined ? [] : [{ atB: at(B), atY, atGate: at(d), atRows: at(b), rows, columns: d.tensor.shape[0] as number }];
 });
 
 /** x [rows, columns] turned. */

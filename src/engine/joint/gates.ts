@@ -1,5 +1,5 @@
-// Factors with a gate on every rank, of all layers at once: y = diag(rows) B diag(gate), so that a gated branch is a plain LoRA to the
-// rest of the step. The gradients follow from that of y: dB = dy diag(gate), dgate = Σ over rows of dy ⊙ B (⊙ rows).
+// Factors with a gate on every rank, of all layers at once: y = diag(rows) B diag(gate − start), so that a gated branch is a plain LoRA to
+// the rest of the step. The gradients follow from that of y: dB = dy diag(gate), dgate = Σ over rows of dy ⊙ B (⊙ rows).
 import factorSource from '../../../shaders/joint/gates_factor.wgsl?raw';
 import gatesSource from '../../../shaders/joint/gates.wgsl?raw';
 import sumsSource from '../../../shaders/joint/gate_sums.wgsl?raw';
@@ -14,6 +14,9 @@ const gatesKernel = elementwise('joint/gates', gatesSource, 'n');
 const factorKernel = elementwise('joint/gates_factor', factorSource, 'n');
 const sumsKernel = rowFamily((LANES, ROWS) => kernel('joint/gate_sums', sumsSource, (p) => grid1d(ceilDiv(p.units as number, ROWS)), { overrides: { LANES, ROWS } }));
 
+/** Beyond this rank the product that a made factor's gradient takes costs more than the kernels a layer that it saves. */
+export const MOST_GATED = 256;
+
 /** One layer's factor: where its parts begin, each in its arena. */
 export interface Gated {
   /** B [rows, columns], in `params` or in `frozen`; and y of that size, in `joint`. */
@@ -23,12 +26,14 @@ export interface Gated {
   readonly atGate: number;
   /** [rows], in `params`, where rows have a gate, too. */
   readonly atRows?: number;
+  /** [columns], in `frozen`, where the gate counts from a start; then B is frozen, too. */
+  readonly atStart?: number;
   readonly rows: number;
   readonly columns: number;
 }
 
 const layersTable = ({ joint, table }: Flat, layers: readonly Gated[]) => table('joint gates', () =>
-  byBlocks(elements(joint), layers.map(({ atY, atB, atGate, atRows, rows, columns }) => ({ at: atY, size: rows * columns, words: [atY, atB, atGate, atRows ?? NOWHERE, columns, rows * columns] }))));
+  byBlocks(elements(joint), layers.map(({ atY, atB, atGate, atRows, atStart, rows, columns }) => ({ at: atY, size: rows * columns, words: [atY, atB, atGate, atRows ?? NOWHERE, atStart ?? NOWHERE, columns, rows * columns] }))));
 
 /** Makes y of all layers. `trains`: whether B stands in `params`. */
 export function makeGated(flat: Flat, layers: readonly Gated[], trains: boolean): void {
