@@ -8,6 +8,7 @@ import { readF32, write } from '../engine/tensor/memory';
 import { compile } from '../engine/tensor/step';
 import { testDevice } from '../engine/testing/device';
 import { countTrainable } from '../training/attach';
+import type { HeatmapData } from '../training/card';
 import { type Method, bind } from '../training/contract';
 import { baseGradients } from '../training/gradients';
 import { type LoadedModel, freeWeights } from '../training/loaded';
@@ -217,7 +218,7 @@ describe('what is counted and exported', () => {
       const { params } = run.attachment.adapters.get(site.name)!;
       return { site, params, values: Object.fromEntries(Object.entries(params).map(([part, p]) => [part, numbers.get(`param.${p.name}`)!])) };
     });
-    const shown = salt.views!(values, bind(salt as unknown as Method, { top: 0.5, width: WIDTH }).config as never, {});
+    const shown = salt.views!(values, bind(salt as unknown as Method, { top: 0.5, width: WIDTH }).config as never, {}) as Record<string, HeatmapData>;
     expect(Object.keys(shown).sort()).toEqual(salt.info.views.map(({ id }) => id).sort());
     run.attachment.sites.forEach((site, row) => {
       const { r, q } = sizes(site);
@@ -244,7 +245,7 @@ describe('what is counted and exported', () => {
       const S = Float32Array.from({ length: 16 }, (_, i) => 4 / (i + 1));
       const q = 16 - r;
       const site = { site: { name: K, shape: [16, 16] }, params: {}, values: { ...(r ? { alpha: new Float32Array(r).fill(1), beta: new Float32Array(r), Stop: S.slice(0, r) } : {}), ...(q ? { Srest: S.slice(r), X: normals(q * WIDTH, 'x', 1), Y: new Float32Array(WIDTH * q) } : {}) } };
-      const shown = salt.views!([site as never], bind(salt as unknown as Method, { top, width: WIDTH }).config as never, {});
+      const shown = salt.views!([site as never], bind(salt as unknown as Method, { top, width: WIDTH }).config as never, {}) as Record<string, HeatmapData>;
       expect(shown.now!.values).toEqual(shown.spectrum!.values);
       expect([...shown.alpha!.values, ...shown.beta!.values].every((x) => x === 0)).toBe(true);
     }
