@@ -8,6 +8,7 @@ import { readF32, write } from '../engine/tensor/memory';
 import { compile } from '../engine/tensor/step';
 import { testDevice } from '../engine/testing/device';
 import { countTrainable } from '../training/attach';
+import type { HeatmapData } from '../training/card';
 import { type Method, bind } from '../training/contract';
 import { baseGradients } from '../training/gradients';
 import { type LoadedModel, freeWeights } from '../training/loaded';
@@ -207,25 +208,47 @@ describe('what is counted and exported', () => {
     }
   });
 
-  test('how much is clipped is shown', async () => {
+  test('what is shown: the diagonal of relu(M) as shares of the largest value, how far α and β have moved, how much is clipped', async () => {
     const at = setup({});
-    const resume = await startOf(at, (name, was) => (/(X|Y)$/.test(name) ? normals(was.length, name, 0.5) : name.endsWith('beta') ? was.map((_, i) => (i === 0 ? -1e3 : 0)) : was));
+    const start: Record<string, (i: number) => number> = { beta: (i) => (i === 0 ? -1e3 : 0.1), alpha: (i) => 1 - 0.25 * i };
+    const resume = await startOf(at, (name, was) => (/(X|Y)$/.test(name) ? normals(was.length, name, 0.5) : was.map((x, i) => start[name.split('.').at(-1)!]?.(i) ?? x)));
     const { run } = await createRun({ ...at, resume });
     const numbers = await numbersOf(resume);
     const values = run.attachment.sites.map((site) => {
       const { params } = run.attachment.adapters.get(site.name)!;
       return { site, params, values: Object.fromEntries(Object.entries(params).map(([part, p]) => [part, numbers.get(`param.${p.name}`)!])) };
     });
-    const { clipped } = salt.views!(values, bind(salt as unknown as Method, { top: 0.5, width: WIDTH }).config as never, {}) as { clipped: { values: Float32Array } };
-    sites.forEach((site, i) => {
+    const shown = salt.views!(values, bind(salt as unknown as Method, { top: 0.5, width: WIDTH }).config as never, {}) as Record<string, HeatmapData>;
+    expect(Object.keys(shown).sort()).toEqual(salt.info.views.map(({ id }) => id).sort());
+    run.attachment.sites.forEach((site, row) => {
       const { r, q } = sizes(site);
       const get = (part: string) => numbers.get(`param.${site.name}.${part}`)!;
-      const M = plus(diagonal(get('S_rest')), multiply(hostMatrix(q, WIDTH, get('X')), hostMatrix(WIDTH, q, get('Y'))));
-      expect(clipped.values[2 * i]).toBeCloseTo(1 / r, 6);
-      expect(clipped.values[2 * i + 1]).toBeCloseTo(M.data.filter((x) => x < 0).length / q ** 2, 6);
-      expect(clipped.values[2 * i + 1]).toBeGreaterThan(0.2);
+      const rowOf = (id: string, length: number) => [...shown[id]!.values.slice(row * shown[id]!.columns, (row + 1) * shown[id]!.columns)].slice(0, length);
+      const [alpha, beta, Stop, Srest] = ['alpha', 'beta', 'S_top', 'S_rest'].map(get) as [Float32Array, Float32Array, Float32Array, Float32Array];
+      const M = plus(diagonal(Srest), multiply(hostMatrix(q, WIDTH, get('X')), hostMatrix(WIDTH, q, get('Y'))));
+      const now = [...Stop.map((s, i) => alpha[i]! * s + beta[i]!), ...Array.from({ length: q }, (_, i) => M.data[i * q + i]!)].map((x) => Math.max(0, x) / Stop[0]!);
+      rowOf('now', r + q).forEach((x, i) => expect(x).toBeCloseTo(now[i]!, 5));
+      expect(rowOf('now', 1)).toEqual([0]);
+      expect(now.slice(r).some((x) => x > 0)).toBe(true);
+      rowOf('alpha', r).forEach((x, i) => expect(x).toBeCloseTo(0.25 * i, 6));
+      rowOf('beta', r).forEach((x, i) => expect(x).toBeCloseTo(i === 0 ? 1e3 : 0.1, 6));
+      const [top, block] = rowOf('clipped', 2) as [number, number];
+      expect(top).toBeCloseTo([...Stop].filter((s, i) => alpha[i]! * s + beta[i]! < 0).length / r, 6);
+      expect(block).toBeCloseTo(M.data.filter((x) => x < 0).length / q ** 2, 6);
+      expect(block).toBeGreaterThan(0.2);
     });
     run.dispose();
+  });
+
+  test('before the first step the diagonal of relu(M) is the spectrum, and nothing has moved', async () => {
+    for (const [top, r] of [[0.5, 8], [0, 0], [1, 16]] as const) {
+      const S = Float32Array.from({ length: 16 }, (_, i) => 4 / (i + 1));
+      const q = 16 - r;
+      const site = { site: { name: K, shape: [16, 16] }, params: {}, values: { ...(r ? { alpha: new Float32Array(r).fill(1), beta: new Float32Array(r), Stop: S.slice(0, r) } : {}), ...(q ? { Srest: S.slice(r), X: normals(q * WIDTH, 'x', 1), Y: new Float32Array(WIDTH * q) } : {}) } };
+      const shown = salt.views!([site as never], bind(salt as unknown as Method, { top, width: WIDTH }).config as never, {}) as Record<string, HeatmapData>;
+      expect(shown.now!.values).toEqual(shown.spectrum!.values);
+      expect([...shown.alpha!.values, ...shown.beta!.values].every((x) => x === 0)).toBe(true);
+    }
   });
 });
 

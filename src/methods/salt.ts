@@ -8,7 +8,7 @@ import { add, addColumns, axpby, matmul, placeColumns, relu, scaleColumns, slice
 import type { Tensor } from '../engine/tensor/tensor';
 import { type Arenas, type SiteValues, defineMethod } from '../training/contract';
 import { watchedBy } from './shared/decompose';
-import { rowsBySite } from './shared/views';
+import { magnitudes, rowsBySite } from './shared/views';
 
 const SCALE = 'scale';
 
@@ -40,8 +40,10 @@ export const salt = defineMethod({
     },
     series: [],
     views: [
-      { id: 'values', kind: 'heatmap', title: 'Large singular values', rows: 'module', columns: 'value', help: '|α σ + β − σ| of every scaled and shifted value.' },
-      { id: 'spectrum', kind: 'heatmap', title: 'Spectrum', rows: 'module', columns: 'value', help: 'Singular values of each weight at the start, largest first, as shares of the largest.' },
+      { id: 'now', kind: 'heatmap', title: 'Spectrum now', rows: 'module', columns: 'value', help: 'Diagonal of relu(M), the scaled and shifted values first, then the block’s, as shares of the largest value at the start. Zero is clipped.' },
+      { id: 'spectrum', kind: 'heatmap', title: 'Spectrum at the start', rows: 'module', columns: 'value', help: 'Singular values of each weight at the start, largest first, as shares of the largest.' },
+      { id: 'alpha', kind: 'heatmap', title: 'Scale', rows: 'module', columns: 'value', help: '|α − 1| of every scaled and shifted value: how far its scale has moved.' },
+      { id: 'beta', kind: 'heatmap', title: 'Shift', rows: 'module', columns: 'value', help: '|β| of every scaled and shifted value: how far it is shifted, in units of the weight’s singular values.' },
       { id: 'clipped', kind: 'heatmap', title: 'Clipped', rows: 'module', columns: 'share', help: 'First: share of large values clipped to zero. Second: share of the block’s entries.' },
     ],
   },
@@ -109,8 +111,10 @@ export const salt = defineMethod({
   penalty: (arenas, { top, width, lambda }) => (lambda === 0 ? undefined : spectralDistance(arenas, spectraOf(arenas, top), width, lambda)),
 
   views: (sites, config) => ({
-    values: rowsBySite(sites, ({ alpha = none, beta = none, Stop = none }) => Stop.map((s, i) => Math.abs((alpha[i] as number) * s + (beta[i] as number) - s))),
+    now: rowsBySite(sites, (values) => diagonalOf(values, config.width)),
     spectrum: rowsBySite(sites, ({ Stop = none, Srest = none }) => [...Stop, ...Srest].map((s, _, all) => s / (all[0] || 1))),
+    alpha: rowsBySite(sites, ({ alpha = none }) => alpha.map((a) => Math.abs(a - 1))),
+    beta: magnitudes(sites, 'beta'),
     clipped: rowsBySite(sites, (values) => clipped(values, config)),
   }),
 
@@ -170,6 +174,15 @@ function blockOf({ X = none, Y = none, Srest = none }: SiteValues['values'], { w
     return -shift;
   });
   return { change, cut };
+}
+
+/** The diagonal of relu(M), [r + q], as shares of the largest singular value at the start. */
+function diagonalOf({ alpha = none, beta = none, Stop = none, Srest = none, X = none, Y = none }: SiteValues['values'], width: number): number[] {
+  const largest = Stop[0] || Srest[0] || 1;
+  const q = Srest.length;
+  const change = (i: number) => X.slice(i * width, (i + 1) * width).reduce((sum, x, t) => sum + x * (Y[t * q + i] as number), 0);
+  const diagonal = [...Array.from(Stop, (s, i) => (alpha[i] as number) * s + (beta[i] as number)), ...Array.from(Srest, (s, i) => s + change(i))];
+  return diagonal.map((value) => Math.max(value, 0) / largest);
 }
 
 function clipped(values: SiteValues['values'], config: Settings): Float32Array {

@@ -19,15 +19,7 @@ export function RowDetail({ run, view, data, row, top }: { run: RunRecord; view:
       <div className="ph"><h2 className="ell breaks-name" title={data.rows[row]}>{data.rows[row]}</h2></div>
       <div className="pb">
         <p className="fs12 dim">{words.siteValues} <span className="hint">{words.siteOrder}</span></p>
-        <div className="value-bars" role="img" aria-label={values.map((value, i) => `${i + 1}: ${value === 0 ? words.zero : tick(value)}`).join(', ')}>
-          {values.map((value, i) => (
-            // biome-ignore lint/suspicious/noArrayIndexKey: a bar is its place.
-            <span key={i} title={tick(value)}>
-              <i className={value === 0 ? 'zero' : ''} style={{ height: value === 0 ? '100%' : `${Math.max(2, (100 * Math.abs(value)) / (top || 1))}%` }} />
-              <b className="num">{i + 1}</b>
-            </span>
-          ))}
-        </div>
+        <ValueBars values={values} top={top} />
         {history.length > 1 && (
           <>
             <div className="sub"><h3>{words.kept(keptIn(data, row), data.columns)}</h3></div>
@@ -39,5 +31,21 @@ export function RowDetail({ run, view, data, row, top }: { run: RunRecord; view:
         )}
       </div>
     </>
+  );
+}
+
+/** A bar a value; of many, only the first and the last are numbered, and no room is lost between them. */
+export function ValueBars({ values, top }: { values: readonly number[]; top: number }) {
+  const dense = values.length > 24;
+  return (
+    <div className={dense ? 'value-bars dense' : 'value-bars'} role="img" aria-label={values.map((value, i) => `${i + 1}: ${value === 0 ? words.zero : tick(value)}`).join(', ')}>
+      {values.map((value, i) => (
+        // biome-ignore lint/suspicious/noArrayIndexKey: a bar is its place.
+        <span key={i} title={tick(value)}>
+          <i className={value === 0 ? 'zero' : ''} style={{ height: value === 0 ? '100%' : `${Math.max(2, (100 * Math.abs(value)) / (top || 1))}%` }} />
+          <b className="num">{!dense || i === 0 || i === values.length - 1 ? i + 1 : ''}</b>
+        </span>
+      ))}
+    </div>
   );
 }
