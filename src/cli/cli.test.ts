@@ -532,6 +532,24 @@ describe('tasks of an encoder', () => {
     expect(scored!.spearman).toBeCloseTo(done.spearman as number, 5);
     expect(scored!.loss).toBeCloseTo(done.val_loss as number, 5);
     expect((await lowrank([...args, '--scale', '20'])).events[0]!.loss).not.toBeCloseTo(done.val_loss as number, 2);
+
+    // Pairs as tokens: the first texts, then the second ones. The last pair is none, and its texts are wrong answers all the same.
+    const texts = [[2, 50, 60, 3], [2, 51, 61, 3], [2, 52, 3, 0], [2, 50, 70, 3], [2, 51, 71, 3], [2, 53, 3, 0]];
+    writeFileSync(at('pairs.json'), JSON.stringify({ input_ids: texts, attention_mask: texts.map((row) => row.map((id) => Number(id > 0))), labels: [[0], [1], [-100]] }));
+    const given = ['--model', GLOSS, '--adapter', at('out-pairs'), '--tokens', at('pairs.json'), '--json'];
+    const { events: [judged], stderr: why } = await lowrank(['eval', ...given, '--logits', at('pair-logits.safetensors')]);
+    const { events: [graded], stderr: whyNot } = await lowrank(['grads', ...given, '--out', at('pair-grads.safetensors')]);
+    expect(judged, why).toMatchObject({ rows: 2 });
+    const logits = await openSafetensors(await fileSource(at('pair-logits.safetensors')));
+    expect(logits.byName.get('logits')!.shape).toEqual([3, 3]);
+    const values = await logits.f32('logits');
+    const nll = (of: (j: number) => number, own: number) => Math.log([0, 1, 2].reduce((sum, j) => sum + Math.exp(of(j)), 0)) - of(own);
+    const want = [0, 1].reduce((sum, i) => sum + (nll((j) => values[3 * i + j]!, i) + nll((j) => values[3 * j + i]!, i)) / 4, 0);
+    expect(judged!.loss).toBeCloseTo(want, 5);
+    expect(graded!.loss, whyNot).toBeCloseTo(want, 5);
+    const gradients = await openSafetensors(await fileSource(at('pair-grads.safetensors')));
+    expect(gradients.entries.length - 1).toBe(graded!.tensors);
+    expect(Math.max(...(await gradients.f32(gradients.entries.find(({ name }) => name.includes('lora_B'))!.name)).map(Math.abs))).toBeGreaterThan(1e-4);
   }, LONG);
 
   test('words are tagged; the head goes with the adapter, eval finds what the run found, and a merged model knows its tags', async () => {
@@ -561,8 +579,9 @@ describe('tasks of an encoder', () => {
     ['tags that are no list', ['data', '--model', GLOSS, '--task', 'token-classification', '--data', at('pairs.csv'), '--columns', 'tokens=anchor,tags=score'], /pairs\.csv: row 1: "anchor" must be a list, a word for each word: got a string; Write/],
     ['a scale of nothing', ['finetune', '--model', GLOSS, '--task', 'sentence-embedding', '--data', at('pairs.csv'), '--method', 'lora', '--scale', '0', '--out', at('none')], /scale: .*got 0/],
     ['one column of texts', ['data', '--model', GLOSS, '--task', 'sentence-embedding', '--data', at('pairs.csv'), '--columns', 'text=anchor'], /"second" is missing: the columns are "anchor", "positive", "score"/],
-    ['tokens for pairs', ['eval', '--model', GLOSS, '--adapter', at('out-pairs'), '--tokens', at('pairs.csv')], /files of tokens have no pairs in them.*--data/],
+    ['tokens of half a pair', ['grads', '--model', GLOSS, '--adapter', at('out-pairs'), '--tokens', at('half.json'), '--out', at('none')], /half\.json: input_ids has 3 rows, and pairs of texts want an even number; Write all first texts/],
   ])('%s is refused', async (_, args, message) => {
+    writeFileSync(at('half.json'), JSON.stringify({ input_ids: [[2, 3], [2, 3], [2, 3]] }));
     const { code, errors } = await lowrank(args);
     expect(code).toBe(3);
     expect(errors.join()).toMatch(message);
