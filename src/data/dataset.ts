@@ -103,8 +103,8 @@ export interface Dataset {
   shown?(row: number): ShownRow;
 }
 
-/** A row as people see it: its text, or its picture [rgba] and the name of its file. */
-export interface ShownRow { name?: string; text?: string; picture?: { width: number; height: number; rgba: Uint8ClampedArray<ArrayBuffer> } }
+/** A row as people see it: its text, or two, its words, or its picture [rgba] and the name of its file. */
+export interface ShownRow { name?: string; text?: string; second?: string; words?: string[]; picture?: { width: number; height: number; rgba: Uint8ClampedArray<ArrayBuffer> } }
 
 export interface FileDataset extends Dataset {
   readonly summary: DataSummary;
