@@ -84,8 +84,8 @@ export interface DataSummary {
   near: { count: number; examples: { held: string; train: string; similarity: number }[] };
   lengths: { width: number; counts: number[] };
   preview: TokenRow[];
-  /** Of pictures: what the model reads, and some of the training pictures as it sees them. */
-  pictures?: { size: number; channels: number; preview: (ShownRow & { label?: string })[] };
+  /** Of pictures: what the model reads, and some of the training and of the held-out pictures as it sees them, the latter with their rows. */
+  pictures?: { size: number; channels: number; preview: (ShownRow & { label?: string })[]; held: (ShownRow & { label?: string; row: number })[] };
   warnings: string[];
 }
 
