@@ -4,7 +4,9 @@ import { copyFileSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync,
 import { homedir, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { parquetWriteBuffer } from 'hyparquet-writer';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { startHub } from '../../e2e/support/mock-hub.mjs';
 import { halves } from '../data/pictures/testing/pictures';
 import { loadTokenizer } from '../data/tokenizer';
 import { type LoraModule, readPeft, writePeft } from '../formats/peft';
@@ -476,6 +478,30 @@ describe('pictures', () => {
     expect(a).toMatchObject({ event: 'data', format: 'pictures', form: 'picture-label', rows: 24, classes: [{ label: expect.stringMatching(/above|below/) }, {}] });
     expect(a.tokensHash).toBe(b.tokensHash);
   });
+
+  test('the same rows from the Hub by id: parquet as data sets are stored there, and a zip', async () => {
+    const files = halves(12).sort((a, b) => (a.name < b.name ? -1 : 1));
+    const parquet = new Uint8Array(parquetWriteBuffer({
+      schema: [{ name: 'root', num_children: 2 }, { name: 'image', repetition_type: 'OPTIONAL', num_children: 2 }, { name: 'bytes', type: 'BYTE_ARRAY', repetition_type: 'OPTIONAL' }, { name: 'path', type: 'BYTE_ARRAY', converted_type: 'UTF8', repetition_type: 'OPTIONAL' }, { name: 'label', type: 'INT64', repetition_type: 'OPTIONAL' }],
+      columnData: [{ name: 'image', data: files.map(({ name, bytes }, i) => ({ bytes, path: i % 2 === 0 ? name : null })) }, { name: 'label', data: files.map(({ name }) => BigInt(name.startsWith('below'))) }],
+      kvMetadata: [{ key: 'huggingface', value: JSON.stringify({ info: { features: { label: { names: ['above', 'below'], _type: 'ClassLabel' } } } }) }],
+    }));
+    const hub = await startHub({ repos: {
+      'tales/light': { kind: 'dataset', commit: 'cafe', files: { 'README.md': new TextEncoder().encode('# light'), 'data/test-00000-of-00001.parquet': new Uint8Array(1), 'data/train-00000-of-00001.parquet': parquet } },
+      'tales/zipped': { kind: 'dataset', commit: 'cafe', files: { 'light.zip': zipFiles(halves(12)) } },
+    } });
+    try {
+      const told = async (data: string) => lowrank(['data', ...read().map((arg) => (arg === at('half-lit') ? data : arg))], { env: { HF_ENDPOINT: hub.url } });
+      const [folder, stored, zipped] = await Promise.all([at('half-lit'), 'hub:tales/light', 'hub:tales/zipped'].map(told)) as [Done, Done, Done];
+      expect(stored.stderr).toContain('data: data/train-00000-of-00001.parquet of tales/light');
+      expect(folder.events[0], folder.stderr).toMatchObject({ pictures: { size: 8, channels: 3 } });
+      for (const { events, stderr } of [stored, zipped]) expect(events[0]?.tokensHash, stderr).toBe(folder.events[0]?.tokensHash);
+      const { code, errors } = await told('hub:tales/light:data/test-00000-of-00001.parquet');
+      expect([code, errors.join()]).toEqual([3, expect.stringMatching(/data\/test-00000-of-00001\.parquet: not a parquet file/)]);
+    } finally {
+      await hub.close();
+    }
+  }, LONG);
 
   test('finetune makes the head, learns, and exports it; eval reads it back; a finished run resumed says no loss that was not', async () => {
     const args = ['finetune', ...read('--method', 'lora', '--set', 'rank=4', '--steps', '12', '--lr', '1e-2', '--seed', '5', '--held-out', '0.25', '--out', at('out-vit'))];

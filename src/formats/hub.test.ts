@@ -175,7 +175,7 @@ describe('what the Hub refuses', () => {
     ['pickles', async () => modelFiles(await look('model', 'tales/pickles')), 'tales/pickles: the weights are pickled, which is not read here: files seen: config.json, pytorch_model.bin; Look for a repository, or a revision, with model.safetensors.'],
     ['an adapter', async () => modelFiles(await look('model', 'tales/adapter')), 'tales/adapter: this is an adapter, not a model; Load its base model first, then add the adapter.'],
     ['several GGUF files', async () => modelFiles(await look('model', 'tales/quants')), 'tales/quants: there are several GGUF files: a.Q4_0.gguf, a.Q8_0.gguf; Name one: tales/quants:a.Q4_0.gguf'],
-    ['a data set of pictures', async () => dataFiles(await look('dataset', 'tales/pictures')), 'tales/pictures: there is no file in it that is read here: files seen: a.png; Files read here: .txt, .md, .jsonl, .json, .csv, .tsv, .parquet.'],
+    ['a data set of pictures', async () => dataFiles(await look('dataset', 'tales/pictures')), 'tales/pictures: there is no file in it that is read here: files seen: a.png; Files read here: .txt, .md, .jsonl, .json, .csv, .tsv, .parquet, and a .zip of pictures.'],
   ])('%s', async (_, work, message) => {
     expect(await refusal(work())).toBe(message);
   });
