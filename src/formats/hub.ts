@@ -97,7 +97,7 @@ export async function download(repo: HubRepo, file: HubFile, access: HubAccess, 
       try {
         await stream(repo, file, access, part, signal, () => step(part.size, file.size));
       } catch (error) {
-        if (signal?.aborted || error instanceof HubError) throw error;
+        if (signal?.aborted || error instanceof HubError || isFull(error)) throw error;
         // As long as something came, the connection is worth another try.
         failures = part.size > from ? 1 : failures + 1;
         if (failures > RETRIES) throw broken(`${hubName(repo.place)}: ${file.path}`, `${part.size} of ${file.size} bytes came`, error);
