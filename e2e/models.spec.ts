@@ -118,6 +118,10 @@ test('words with tags, then pairs of texts: both learned on the page, measured, 
   await give('words.jsonl', Array.from({ length: 48 }, (_, i) => JSON.stringify({ tokens: ['on', 'day', `${i}`, 'a', kinds[i % 8]], tags: ['O', 'O', 'O', 'O', 'B-THING'] })).join('\n'), 'Tag the words of texts');
   expect(await numberOf(page, 'score-accuracy')).toBeGreaterThan(75);
   await expect(page.getByTestId('score-entity_f1')).not.toBeEmpty();
+  // Words with their tags: one that is mistaken says what it is.
+  await expect(page.getByTestId('sheet-worst').locator('tr').first()).toContainText(/on day \d+.* a (bird|fish|tree|coin|song|boat|bread|star)/);
+  await expect(page.getByTestId('sheet-best').locator('.tagged sub').first()).toContainText('B-THING');
+  await page.screenshot({ path: join(root, 'out', 'shots', 'tags-train.png') });
   await page.getByTestId('tab-playground').click();
   await page.getByTestId('try-text').fill('on day 3 a bird');
   await page.getByTestId('try-look').click();
@@ -126,11 +130,13 @@ test('words with tags, then pairs of texts: both learned on the page, measured, 
   await page.getByTestId('tab-build').click();
   await give('pairs.csv', `anchor,positive\n${Array.from({ length: 64 }, (_, i) => `${kinds[i % 8]} of day ${i},the ${kinds[i % 8]} ${i} again`).join('\n')}\n`, 'Match texts that belong together');
   expect(await numberOf(page, 'score-recall_5')).toBeGreaterThan(50);
+  await expect(page.getByTestId('sheet-best').locator('tr').first()).toContainText(/of day \d+\s*the \w+ \d+ again\s*#\d+ · 0\.\d\d/);
+  await page.screenshot({ path: join(root, 'out', 'shots', 'pairs-train.png') });
   await page.getByTestId('tab-playground').click();
   await page.getByTestId('try-text').fill('bird of day 3');
   await page.getByTestId('try-second').fill('the coin 5 again\nBird of day 3');
   await page.getByTestId('try-look').click();
   // The same text has the cosine 1, whatever was learned.
-  await expect(page.getByTestId('look-1').locator('tr').first()).toContainText('Bird of day 3', { timeout: 60_000 });
+  await expect(page.getByTestId('look-1').locator('tbody tr').first()).toContainText(/1\s*Bird of day 3\s*.*1\.000/, { timeout: 60_000 });
   await page.screenshot({ path: join(root, 'out', 'shots', 'pairs-try.png') });
 });

@@ -54,4 +54,31 @@ test('Patch 4M learns two kinds of garments from a zip, shows what it takes them
   // Bars are as long as what they stand for.
   const bars = await page.getByTestId('look-1').locator('.bar-cell i').evaluateAll((all) => all.map((bar) => bar.getBoundingClientRect().width));
   expect(bars[0]).toBeGreaterThan(10 * (bars[1] ?? Number.POSITIVE_INFINITY));
+
+  // The same pictures for a model that matches them with texts: either way round, without and with a run's adapter.
+  await page.getByTestId('tab-build').click();
+  await page.getByTestId('model-pair-8m').click();
+  await page.getByTestId('box-steps').fill('2');
+  await page.getByTestId('box-steps').press('Enter');
+  await ready(page);
+  await train(page);
+  await status(page, /finished/);
+  await page.getByTestId('tab-playground').click();
+  await page.getByTestId('try-held').getByRole('button').first().click();
+  await page.getByTestId('try-texts').fill('a pair of trousers\na shoe\na piece of bread');
+  await page.getByTestId('try-look').click();
+  for (const voice of ['look-0', 'look-1']) {
+    await expect(page.getByTestId(voice).locator('tbody tr')).toHaveCount(3, { timeout: 60_000 });
+    const cosines = (await page.getByTestId(voice).locator('tbody tr td:last-child').allInnerTexts()).map(Number);
+    expect(cosines).toEqual([...cosines].sort((a, b) => b - a));
+    expect(Math.max(...cosines.map(Math.abs))).toBeLessThanOrEqual(1);
+  }
+  await page.screenshot({ path: join(root, 'out', 'shots', 'pair-try.png') });
+  await page.getByTestId('try-for-text').click();
+  await page.getByTestId('try-find').fill('Trouser');
+  await page.getByTestId('try-look').click();
+  await expect(page.getByTestId('look-1').locator('tbody canvas')).toHaveCount(6, { timeout: 60_000 });
+  // One of the six shows trousers.
+  await expect(page.getByTestId('look-1').locator('tbody canvas').first()).toHaveAttribute('aria-label', /Trouser/);
+  await page.screenshot({ path: join(root, 'out', 'shots', 'pair-find.png') });
 });

@@ -3,11 +3,11 @@ and PEFT on a CPU in float32. For each ID it writes ID/config.json, ID/model.saf
 every weight) and ID.lora.safetensors (a LoRA of rank 4 on all linear layers of the blocks: start, gradients, ten AdamW steps, end), 50 to 300 kB
 a model. src/training/golden.test.ts takes up every ID that is there. `node scripts/slim-goldens.mjs` behind it makes large files small.
 usage: python scripts/make_model_goldens.py [ID ...]      needs torch, transformers, peft, safetensors"""
-import json, os, sys
+import json, os, sys, types
 import peft, torch, transformers
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
-from transformers import (BertConfig, BertForSequenceClassification, DistilBertConfig, DistilBertForMaskedLM, GPTNeoXConfig, GPTNeoXForCausalLM,
+from transformers import (BertConfig, BertForSequenceClassification, BertForTokenClassification, BertModel, DistilBertConfig, DistilBertForMaskedLM, GPTNeoXConfig, GPTNeoXForCausalLM,
                           LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM, Qwen2Config, Qwen2ForCausalLM, Qwen3Config,
                           Qwen3ForCausalLM, RobertaConfig, RobertaForMaskedLM, RobertaForSequenceClassification)
 
@@ -30,6 +30,20 @@ def scaled(theta, scaling):
     return dict(rope_parameters=dict(rope_theta=theta, **(scaling or {'rope_type': 'default'})))
 
 
+class Pairs(BertModel):
+    """Which second text belongs to which first one, as MultipleNegativesRankingLoss of sentence-transformers has it: mean hidden states of
+    length one, cosines times 20, cross-entropy of each first text over all second ones. The first texts stand before the second ones."""
+    def __init__(self, config):
+        super().__init__(config, add_pooling_layer=False)
+
+    def forward(self, input_ids, attention_mask, labels, **_):
+        hidden = super().forward(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        mask = attention_mask.unsqueeze(-1).to(hidden.dtype)
+        first, second = torch.nn.functional.normalize((hidden * mask).sum(1) / mask.sum(1)).chunk(2)
+        logits = 20. * first @ second.T
+        return types.SimpleNamespace(loss=torch.nn.functional.cross_entropy(logits, labels), logits=logits)
+
+
 MODELS = {
     'llama3-tiny': (LlamaForCausalLM, lambda: LlamaConfig(**LLAMA, **scaled(5e5, LLAMA3)), CAUSAL),
     'llama-linear-tiny': (LlamaForCausalLM, lambda: LlamaConfig(**LLAMA, **scaled(1e4, dict(rope_type='linear', factor=4.))), CAUSAL),
@@ -45,6 +59,8 @@ MODELS = {
     'distilbert-tiny': (DistilBertForMaskedLM, lambda: DistilBertConfig(vocab_size=64, dim=32, hidden_dim=48, n_layers=2, n_heads=4, max_position_embeddings=64, initializer_range=.2, dropout=0., attention_dropout=0.),
                         r'.*transformer\.layer\.\d+\..*(q_lin|k_lin|v_lin|out_lin|lin1|lin2)'),
     'minilm-tiny': (BertForSequenceClassification, lambda: BertConfig(**BERT, num_labels=3), ENCODER),
+    'bert-tags-tiny': (BertForTokenClassification, lambda: BertConfig(**BERT, num_labels=3), ENCODER),
+    'bert-pairs-tiny': (Pairs, lambda: BertConfig(**BERT), ENCODER),
 }
 
 
@@ -60,21 +76,31 @@ def build(name):
             if p.dim() == 1:
                 p.data += torch.randn(p.shape) * .1
         made.save_pretrained(folder)
+        if kind is Pairs:
+            path = os.path.join(folder, 'config.json')
+            json.dump(dict(json.load(open(path)), architectures=['BertModel']), open(path, 'w'), indent=2)
         for extra in os.listdir(folder):
             if extra not in ('config.json', 'model.safetensors'):
                 os.remove(os.path.join(folder, extra))
     model = kind.from_pretrained(folder, dtype=torch.float32, attn_implementation='eager').eval()
     g = torch.Generator().manual_seed(123)
-    ids = torch.randint(3, 64, (2, 16), generator=g)
+    ids = torch.randint(3, 64, (8 if kind is Pairs else 2, 16), generator=g)
     batch = dict(input_ids=ids)
     if 'CausalLM' in kind.__name__:
         return model, dict(batch, labels=ids.clone())
     mask = torch.ones_like(ids)
     mask[1, 12:] = 0
     ids[1, 12:] = model.config.pad_token_id or 0
-    if 'Classification' in kind.__name__:
+    if kind is Pairs:
+        mask[6, 9:], ids[6, 9:] = 0, 0
+        return model, dict(batch, attention_mask=mask, labels=torch.arange(4))
+    if 'Sequence' in kind.__name__:
         return model, dict(batch, attention_mask=mask, labels=torch.tensor([2, 0]))
     labels = torch.full_like(ids, -100)
+    if 'Token' in kind.__name__:
+        for r, c, tag in ((0, 1, 2), (0, 4, 0), (0, 15, 1), (1, 3, 1), (1, 11, 0)):
+            labels[r, c] = tag
+        return model, dict(batch, attention_mask=mask, labels=labels)
     for r, c in ((0, 2), (0, 9), (1, 5)):
         labels[r, c], ids[r, c] = ids[r, c].item(), 2
     return model, dict(batch, attention_mask=mask, labels=labels)

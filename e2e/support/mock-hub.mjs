@@ -25,7 +25,9 @@ export async function startHub({ repos }) {
     if (request.headers.authorization) return answer(response, 400, { error: 'a token does not belong here' });
     const [, repo, path] = /^\/lfs\/([^/]+\/[^/]+)\/([^?]+)/.exec(decodeURIComponent(request.url)) ?? [];
     const bytes = repos[repo]?.files[path];
-    return bytes ? send(request, response, bytes, fault(request)) : answer(response, 404, {});
+    const found = fault(request);
+    if (found?.status) return answer(response, found.status, {}, found.headers);
+    return bytes ? send(request, response, bytes, found) : answer(response, 404, {});
   });
   const hub = createServer((request, response) => {
     log.push(`hub ${request.method} ${request.url.split('?')[0]}${request.headers.range ? ` ${request.headers.range}` : ''}`);

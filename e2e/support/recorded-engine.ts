@@ -236,6 +236,7 @@ export function recordedEngine({ pace, device, states }: Script): EngineApi {
     },
     stopWriting: async () => {},
     judge: async () => { throw failure('ConfigError', 'the recorded model neither sorts texts nor fills in words', ''); },
+    find: async () => { throw failure('ConfigError', 'the recorded model reads no texts beside pictures', ''); },
     look: async () => { throw failure('ConfigError', 'the recorded model reads no pictures', ''); },
     plan: async (config) => {
       const { batch, seq, steps: total } = config.training;

@@ -4,7 +4,9 @@ import { copyFileSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync,
 import { homedir, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { parquetWriteBuffer } from 'hyparquet-writer';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { startHub } from '../../e2e/support/mock-hub.mjs';
 import { halves } from '../data/pictures/testing/pictures';
 import { loadTokenizer } from '../data/tokenizer';
 import { type LoraModule, readPeft, writePeft } from '../formats/peft';
@@ -477,6 +479,30 @@ describe('pictures', () => {
     expect(a.tokensHash).toBe(b.tokensHash);
   });
 
+  test('the same rows from the Hub by id: parquet as data sets are stored there, and a zip', async () => {
+    const files = halves(12).sort((a, b) => (a.name < b.name ? -1 : 1));
+    const parquet = new Uint8Array(parquetWriteBuffer({
+      schema: [{ name: 'root', num_children: 2 }, { name: 'image', repetition_type: 'OPTIONAL', num_children: 2 }, { name: 'bytes', type: 'BYTE_ARRAY', repetition_type: 'OPTIONAL' }, { name: 'path', type: 'BYTE_ARRAY', converted_type: 'UTF8', repetition_type: 'OPTIONAL' }, { name: 'label', type: 'INT64', repetition_type: 'OPTIONAL' }],
+      columnData: [{ name: 'image', data: files.map(({ name, bytes }, i) => ({ bytes, path: i % 2 === 0 ? name : null })) }, { name: 'label', data: files.map(({ name }) => BigInt(name.startsWith('below'))) }],
+      kvMetadata: [{ key: 'huggingface', value: JSON.stringify({ info: { features: { label: { names: ['above', 'below'], _type: 'ClassLabel' } } } }) }],
+    }));
+    const hub = await startHub({ repos: {
+      'tales/light': { kind: 'dataset', commit: 'cafe', files: { 'README.md': new TextEncoder().encode('# light'), 'data/test-00000-of-00001.parquet': new Uint8Array(1), 'data/train-00000-of-00001.parquet': parquet } },
+      'tales/zipped': { kind: 'dataset', commit: 'cafe', files: { 'light.zip': zipFiles(halves(12)) } },
+    } });
+    try {
+      const told = async (data: string) => lowrank(['data', ...read().map((arg) => (arg === at('half-lit') ? data : arg))], { env: { HF_ENDPOINT: hub.url } });
+      const [folder, stored, zipped] = await Promise.all([at('half-lit'), 'hub:tales/light', 'hub:tales/zipped'].map(told)) as [Done, Done, Done];
+      expect(stored.stderr).toContain('data: data/train-00000-of-00001.parquet of tales/light');
+      expect(folder.events[0], folder.stderr).toMatchObject({ pictures: { size: 8, channels: 3 } });
+      for (const { events, stderr } of [stored, zipped]) expect(events[0]?.tokensHash, stderr).toBe(folder.events[0]?.tokensHash);
+      const { code, errors } = await told('hub:tales/light:data/test-00000-of-00001.parquet');
+      expect([code, errors.join()]).toEqual([3, expect.stringMatching(/data\/test-00000-of-00001\.parquet: not a parquet file/)]);
+    } finally {
+      await hub.close();
+    }
+  }, LONG);
+
   test('finetune makes the head, learns, and exports it; eval reads it back; a finished run resumed says no loss that was not', async () => {
     const args = ['finetune', ...read('--method', 'lora', '--set', 'rank=4', '--steps', '12', '--lr', '1e-2', '--seed', '5', '--held-out', '0.25', '--out', at('out-vit'))];
     const { code, events, stderr } = await lowrank(args);
@@ -532,6 +558,24 @@ describe('tasks of an encoder', () => {
     expect(scored!.spearman).toBeCloseTo(done.spearman as number, 5);
     expect(scored!.loss).toBeCloseTo(done.val_loss as number, 5);
     expect((await lowrank([...args, '--scale', '20'])).events[0]!.loss).not.toBeCloseTo(done.val_loss as number, 2);
+
+    // Pairs as tokens: the first texts, then the second ones. The last pair is none, and its texts are wrong answers all the same.
+    const texts = [[2, 50, 60, 3], [2, 51, 61, 3], [2, 52, 3, 0], [2, 50, 70, 3], [2, 51, 71, 3], [2, 53, 3, 0]];
+    writeFileSync(at('pairs.json'), JSON.stringify({ input_ids: texts, attention_mask: texts.map((row) => row.map((id) => Number(id > 0))), labels: [[0], [1], [-100]] }));
+    const given = ['--model', GLOSS, '--adapter', at('out-pairs'), '--tokens', at('pairs.json'), '--json'];
+    const { events: [judged], stderr: why } = await lowrank(['eval', ...given, '--logits', at('pair-logits.safetensors')]);
+    const { events: [graded], stderr: whyNot } = await lowrank(['grads', ...given, '--out', at('pair-grads.safetensors')]);
+    expect(judged, why).toMatchObject({ rows: 2 });
+    const logits = await openSafetensors(await fileSource(at('pair-logits.safetensors')));
+    expect(logits.byName.get('logits')!.shape).toEqual([3, 3]);
+    const values = await logits.f32('logits');
+    const nll = (of: (j: number) => number, own: number) => Math.log([0, 1, 2].reduce((sum, j) => sum + Math.exp(of(j)), 0)) - of(own);
+    const want = [0, 1].reduce((sum, i) => sum + (nll((j) => values[3 * i + j]!, i) + nll((j) => values[3 * j + i]!, i)) / 4, 0);
+    expect(judged!.loss).toBeCloseTo(want, 5);
+    expect(graded!.loss, whyNot).toBeCloseTo(want, 5);
+    const gradients = await openSafetensors(await fileSource(at('pair-grads.safetensors')));
+    expect(gradients.entries.length - 1).toBe(graded!.tensors);
+    expect(Math.max(...(await gradients.f32(gradients.entries.find(({ name }) => name.includes('lora_B'))!.name)).map(Math.abs))).toBeGreaterThan(1e-4);
   }, LONG);
 
   test('words are tagged; the head goes with the adapter, eval finds what the run found, and a merged model knows its tags', async () => {
@@ -561,8 +605,9 @@ describe('tasks of an encoder', () => {
     ['tags that are no list', ['data', '--model', GLOSS, '--task', 'token-classification', '--data', at('pairs.csv'), '--columns', 'tokens=anchor,tags=score'], /pairs\.csv: row 1: "anchor" must be a list, a word for each word: got a string; Write/],
     ['a scale of nothing', ['finetune', '--model', GLOSS, '--task', 'sentence-embedding', '--data', at('pairs.csv'), '--method', 'lora', '--scale', '0', '--out', at('none')], /scale: .*got 0/],
     ['one column of texts', ['data', '--model', GLOSS, '--task', 'sentence-embedding', '--data', at('pairs.csv'), '--columns', 'text=anchor'], /"second" is missing: the columns are "anchor", "positive", "score"/],
-    ['tokens for pairs', ['eval', '--model', GLOSS, '--adapter', at('out-pairs'), '--tokens', at('pairs.csv')], /files of tokens have no pairs in them.*--data/],
+    ['tokens of half a pair', ['grads', '--model', GLOSS, '--adapter', at('out-pairs'), '--tokens', at('half.json'), '--out', at('none')], /half\.json: input_ids has 3 rows, and pairs of texts want an even number; Write all first texts/],
   ])('%s is refused', async (_, args, message) => {
+    writeFileSync(at('half.json'), JSON.stringify({ input_ids: [[2, 3], [2, 3], [2, 3]] }));
     const { code, errors } = await lowrank(args);
     expect(code).toBe(3);
     expect(errors.join()).toMatch(message);

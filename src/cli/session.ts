@@ -114,10 +114,12 @@ export interface Tokens extends TokenBatch {
   readonly shape: readonly [number, number];
 }
 
-/** A --tokens file: {"input_ids": [[…]], "labels"?: [[…]], "attention_mask"?: [[…]], "token_type_ids"?: [[…]]}. Labels of causal models default to the ids, −100 where the mask is 0. */
+/**
+ * A --tokens file: {"input_ids": [[…]], "labels"?: [[…]], "attention_mask"?: [[…]], "token_type_ids"?: [[…]]}. Labels of causal models default
+ * to the ids, −100 where the mask is 0. Of pairs of texts the first ones stand before all second ones, and labels default to 0, 1, …
+ */
 export function readTokens(path: string, { info, task }: LoadedModel): Tokens {
-  if (info.image) throw new DataError(`${path}: files of tokens are for models of text, and this one reads pictures`, 'Give the pictures as --data.');
-  if (task.kind === 'sentence-embedding') throw new DataError(`${path}: files of tokens have no pairs in them, and this task wants pairs`, 'Give the pairs of texts as --data.');
+  if (info.image) throw new DataError(`${path}: files of tokens are for models of text, and this one reads pictures`, 'lowrank eval reads pictures, as --data.');
   let text: string;
   try {
     text = readFileSync(path, 'utf8');
@@ -145,7 +147,9 @@ export function readTokens(path: string, { info, task }: LoadedModel): Tokens {
   };
   const ids = matrix('input_ids', (x) => x >= 0 && x < info.vocab, `a token id below ${info.vocab}`);
   if (!ids) throw new DataError(`${path}: input_ids is missing`, 'Write {"input_ids": [[…]]}.');
-  const shape = [ids.length, ids[0]?.length ?? 0] as const;
+  const pairs = task.kind === 'sentence-embedding';
+  if (pairs && ids.length % 2 !== 0) throw new DataError(`${path}: input_ids has ${ids.length} rows, and pairs of texts want an even number`, 'Write all first texts, and behind them the second ones in the same order.');
+  const shape = [pairs ? ids.length / 2 : ids.length, ids[0]?.length ?? 0] as const;
   if (shape[1] > info.context) throw new DataError(`${path}: rows of ${shape[1]} tokens, the model takes at most ${info.context}`, 'Shorten the rows.');
   const mask = matrix('attention_mask', (x) => x === 0 || x === 1, '0 or 1');
   const classes = labelsOf(task)?.length ?? null;
@@ -153,16 +157,17 @@ export function readTokens(path: string, { info, task }: LoadedModel): Tokens {
   const types = matrix('token_type_ids', (x) => x === 0 || x === 1, '0 or 1');
   // Classification of rows has one label a row: [1, 0] is read as [[1], [0]].
   if (perRow && Array.isArray(json.labels)) json.labels = json.labels.map((label) => (Array.isArray(label) ? label : [label]));
-  const most = classes ?? info.vocab;
-  const labels = matrix('labels', (x) => (x === -100 && !perRow) || (x >= 0 && x < most), `${perRow ? '' : '−100 or '}${classes === null ? 'a token id' : 'the number of a class'} below ${most}`);
-  if (!labels && task.kind !== 'causal-lm') throw new DataError(`${path}: labels is missing`, perRow ? 'Write one class number a row.' : `Write the ${classes === null ? 'hidden tokens' : 'numbers of the tags'} as labels, −100 elsewhere.`);
+  const most = classes ?? (pairs ? shape[0] : info.vocab);
+  const labels = matrix('labels', (x) => (x === -100 && (!perRow || pairs)) || (x >= 0 && x < most), `${perRow && !pairs ? '' : '−100 or '}${pairs ? 'the number of a second text' : classes === null ? 'a token id' : 'the number of a class'} below ${most}`);
+  if (!labels && task.kind !== 'causal-lm' && !pairs) throw new DataError(`${path}: labels is missing`, perRow ? 'Write one class number a row.' : `Write the ${classes === null ? 'hidden tokens' : 'numbers of the tags'} as labels, −100 elsewhere.`);
   for (const [key, other, width] of [['attention_mask', mask, shape[1]], ['token_type_ids', types, shape[1]], ['labels', labels, perRow ? 1 : shape[1]]] as const) {
-    if (other && (other.length !== shape[0] || other[0]?.length !== width)) throw new DataError(`${path}: ${key} is ${other.length} × ${other[0]?.length}, wanted ${shape[0]} × ${width}`);
+    const rows = key === 'labels' ? shape[0] : ids.length;
+    if (other && (other.length !== rows || other[0]?.length !== width)) throw new DataError(`${path}: ${key} is ${other.length} × ${other[0]?.length}, wanted ${rows} × ${width}`);
   }
   return {
     shape,
     input_ids: Uint32Array.from(ids.flat()),
-    labels: Int32Array.from(labels?.flat() ?? ids.flatMap((row, r) => row.map((id, c) => (mask?.[r]?.[c] === 0 ? -100 : id)))),
+    labels: Int32Array.from(labels?.flat() ?? (pairs ? Array.from({ length: shape[0] }, (_, i) => i) : null) ?? ids.flatMap((row, r) => row.map((id, c) => (mask?.[r]?.[c] === 0 ? -100 : id)))),
     attention_mask: mask ? Uint32Array.from(mask.flat()) : undefined,
     token_type_ids: types ? Uint32Array.from(types.flat()) : undefined,
   };

@@ -84,8 +84,8 @@ export interface DataSummary {
   near: { count: number; examples: { held: string; train: string; similarity: number }[] };
   lengths: { width: number; counts: number[] };
   preview: TokenRow[];
-  /** Of pictures: what the model reads, and some of the training pictures as it sees them. */
-  pictures?: { size: number; channels: number; preview: (ShownRow & { label?: string })[] };
+  /** Of pictures: what the model reads, and some of the training and of the held-out pictures as it sees them, the latter with their rows. */
+  pictures?: { size: number; channels: number; preview: (ShownRow & { label?: string })[]; held: (ShownRow & { label?: string; row: number })[] };
   warnings: string[];
 }
 
@@ -103,8 +103,8 @@ export interface Dataset {
   shown?(row: number): ShownRow;
 }
 
-/** A row as people see it: its text, or its picture [rgba] and the name of its file. */
-export interface ShownRow { name?: string; text?: string; picture?: { width: number; height: number; rgba: Uint8ClampedArray<ArrayBuffer> } }
+/** A row as people see it: its text, or two, its words, or its picture [rgba] and the name of its file. */
+export interface ShownRow { name?: string; text?: string; second?: string; words?: string[]; picture?: { width: number; height: number; rgba: Uint8ClampedArray<ArrayBuffer> } }
 
 export interface FileDataset extends Dataset {
   readonly summary: DataSummary;

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { DataError } from '../util/errors';
 import type { Batch, DataFile, DatasetOptions } from './dataset';
-import { classesOf, classificationDataset, maskedDataset, readExamples } from './encoder';
+import { classesOf, classificationDataset, encoderDataset, maskedDataset, readExamples } from './encoder';
 import { loadTokenizer } from './tokenizer';
 
 const read = (path: string) => readFileSync(new URL(`../../public/models/${path}`, import.meta.url), 'utf8');
@@ -28,6 +28,18 @@ const refusal = async (work: () => unknown): Promise<string> => {
   }
   throw new Error('was not refused');
 };
+
+describe('pairs and tags that cannot be learned', () => {
+  const pairs = rowsFile([{ text: 'tea', second: 'a hot drink', score: 5 }, { text: 'a cup', second: 'rain', score: 0 }]);
+  const tagged = rowsFile([{ tokens: ['tea'], tags: ['X'] }]);
+  it.each<[string, () => Promise<unknown>, RegExp]>([
+    ['only pairs that do not belong together are left', () => encoderDataset({ kind: 'sentence-embedding' }, pairs, null, gloss, { ...options, holdout: 0.5 }), /rows\.jsonl: no pair that belongs together is left to train on/],
+    ['rows too short for a word', () => encoderDataset({ kind: 'sentence-embedding' }, pairs, null, gloss, { ...options, seq: 2 }), /rows\.jsonl: rows of 2 tokens leave no room for text beside the special tokens/],
+    ['a tag of another file', () => encoderDataset({ kind: 'token-classification', labels: ['O', 'B'] }, tagged, null, gloss, { ...options, holdout: 0 }), /rows\.jsonl: line 1: the tag "X" of word 1 is none of the classes: O, B/],
+  ])('%s', async (_, work, message) => {
+    expect(await refusal(work)).toMatch(message);
+  });
+});
 
 describe('the frame of a tokenizer', () => {
   it('is what the tokenizer itself puts around one text and two', () => {

@@ -3,7 +3,7 @@
 import { ColumnsError, ConfigError, DataError } from '../util/errors';
 import { shuffle, uniform } from '../util/random';
 import { type TaggedWords, type TextPair, readPairs, readTagged } from './annotated';
-import { type Batch, type DataFile, type DataSummary, type DatasetOptions, type FileDataset, ORDER_STREAM, checkOptions, hashOf, histogram, nearOf, plural, sha256, sidesOf } from './dataset';
+import { type Batch, type DataFile, type DataSummary, type DatasetOptions, type FileDataset, ORDER_STREAM, type ShownRow, checkOptions, hashOf, histogram, nearOf, plural, sha256, sidesOf } from './dataset';
 import { encodeText } from './encode';
 import { type Signed, sign } from './near';
 import { type Columns, type LabelRow, type ParsedData, parseRows, plainText } from './rows';
@@ -55,7 +55,7 @@ export function classesOf(name: string, rows: readonly Pick<Example, 'label'>[],
 /** What the model reads at once, and how many tokens it was before the cut. */
 interface Frame { readonly ids: readonly number[]; readonly types: readonly number[]; readonly special: readonly boolean[]; readonly total: number }
 /** `frames`: one, or the two texts of a pair that are read apart. `labels`: one, or of words one a token. */
-interface Row { readonly frames: readonly Frame[]; readonly labels: readonly number[]; readonly score?: number; readonly signed: Signed }
+interface Row { readonly frames: readonly Frame[]; readonly labels: readonly number[]; readonly score?: number; readonly signed: Signed; readonly shown: ShownRow }
 /** What the summary says of the file. */
 type Read = Pick<DataSummary, 'format' | 'form'> & Pick<ParsedData, 'columns' | 'used' | 'leftOut'>;
 
@@ -110,7 +110,7 @@ function encodeTagged(name: string, { place, words, tags }: TaggedWords, labels:
     return number;
   });
   const { frame, begins } = frameWords(name, words, tokenizer, seq);
-  return { frames: [frame], labels: begins.map((word) => numbers[word] ?? IGNORED), signed: sign(words.join(' ')) };
+  return { frames: [frame], labels: begins.map((word) => numbers[word] ?? IGNORED), signed: sign(words.join(' ')), shown: { text: words.join(' '), words: [...words] } };
 }
 
 /** `begins`: for each token the number of the word that begins there, −1 where none does. */
@@ -159,7 +159,7 @@ function encodePairs(name: string, pairs: readonly TextPair[], tokenizer: Tokeni
   const middle = (least + most) / 2;
   const rows = pairs.map(({ text, second, score }): Row => ({
     frames: [text, second].map((one) => framed(tokenizer.encode(one, { addSpecial: false }), null, tokenizer, roomOf(name, tokenizer, seq, false))),
-    labels: [score !== undefined && score < middle ? IGNORED : 0], signed: sign(`${text}\n${second}`), ...(score === undefined ? {} : { score }),
+    labels: [score !== undefined && score < middle ? IGNORED : 0], signed: sign(`${text}\n${second}`), shown: { text, second }, ...(score === undefined ? {} : { score }),
   }));
   const low = rows.filter((row) => !belongs(row)).length;
   return { rows, low: low === 0 ? '' : `${name}: ${low} of ${plural(rows.length, 'pair')} ${low === 1 ? 'scores' : 'score'} below ${middle}, the middle of ${least} to ${most}: ${low === 1 ? 'it is' : 'they are'} not learned from, and held out count for the correlation alone.` };
@@ -184,7 +184,7 @@ async function maskedRows(file: DataFile, tokenizer: Tokenizer, seq: number, col
   }
   const ids = await encodeText(parsed.rows[0].text, { ...tokenizer, bos: null, eos: null });
   const room = roomOf(file.name, tokenizer, seq, false);
-  const windows = Array.from({ length: Math.floor(ids.length / room) }, (_, i) => ({ frames: [framed([...ids.subarray(i * room, (i + 1) * room)], null, tokenizer, room)], labels: [IGNORED], signed: NOTHING }));
+  const windows = Array.from({ length: Math.floor(ids.length / room) }, (_, i) => ({ frames: [framed([...ids.subarray(i * room, (i + 1) * room)], null, tokenizer, room)], labels: [IGNORED], signed: NOTHING, shown: {} }));
   if (windows.length === 0) throw new DataError(`${file.name}: too short: ${plural(ids.length, 'token')}, one row wants ${room}`, 'Add text, or lower the row length (seq).');
   return { parsed, rows: windows, keys: [] };
 }
@@ -200,7 +200,7 @@ function encodeRow(name: string, { place, text, second, label }: Example, labels
   const number = label === undefined ? IGNORED : labels.indexOf(label);
   if (label !== undefined && number < 0) throw new DataError(`${name}: ${place}: the label ${JSON.stringify(label)} is none of the classes: ${labels.join(', ')}`, 'Use the same labels in all files.');
   const [a, b] = [text, second].map((part) => (part === undefined ? null : tokenizer.encode(part, { addSpecial: false })));
-  return { frames: [framed(a as number[], b ?? null, tokenizer, roomOf(name, tokenizer, seq, second !== undefined))], labels: [number], signed: sign(second === undefined ? text : `${text}\n${second}`) };
+  return { frames: [framed(a as number[], b ?? null, tokenizer, roomOf(name, tokenizer, seq, second !== undefined))], labels: [number], signed: sign(second === undefined ? text : `${text}\n${second}`), shown: second === undefined ? { text } : { text, second } };
 }
 
 /** One text, or two, as a row of its own length, cut to `most` tokens; nothing in it is hidden. */
@@ -281,7 +281,7 @@ async function assemble(file: DataFile, validationFile: DataFile | null, { forma
       return collate(rows, MASK_STREAM, step * size);
     },
     validation: () => held(validation, looked),
-    shown: (row) => ({ text: chosenOf(validation, looked)[row]?.signed.text ?? '' }),
+    shown: (row) => chosenOf(validation, looked)[row]?.shown ?? {},
     test: () => held(test, test.length),
   };
 }

@@ -149,6 +149,33 @@ describe('a broken connection', () => {
     expect(await refusal(look('model', 'tales/tale-1m', { endpoint: 'http://127.0.0.1:9' }))).toMatch(/^tales\/tale-1m: the connection broke: 127\.0\.0\.1:9: .*; Check the connection/);
   });
 
+  it('no room to keep it is said at once, and what came is gone on from', async () => {
+    const whole = memoryStore();
+    let room = 100_000;
+    const full: FileStore = {
+      open: (key) => whole.open(key),
+      begin: async (key) => {
+        const part = await whole.begin(key);
+        return { get size() { return part.size; }, restart: () => part.restart(), close: () => part.close(), finish: () => part.finish(), append: async (bytes) => {
+          if (part.size + bytes.length > room) throw new DOMException('The quota has been exceeded.', 'QuotaExceededError');
+          await part.append(bytes);
+        } };
+      },
+    };
+    expect(await refusal(bytesOf(full))).toBe('data/train-00000.jsonl: there is no room to keep it: 300000 bytes; Free storage for this site, or choose a smaller model.');
+    expect(hub.log.filter((line) => line.startsWith('cdn'))).toHaveLength(1);
+    room = Number.POSITIVE_INFINITY;
+    expect(same(await bytesOf(full), noise)).toBe(true);
+  });
+
+  it('a file that is gone, or shorter than it was, is said', async () => {
+    hub.faults.push({ match: /resolve/, times: 9, status: 404, headers: { 'x-error-code': 'EntryNotFound' } });
+    expect(await refusal(bytesOf(memoryStore()))).toMatch(/^tales\/poems: the file is not there any more; Look the repository up again\.$/);
+    hub.faults.length = 0;
+    hub.faults.push({ match: /lfs/, times: 9, status: 416 });
+    expect(await refusal(bytesOf(memoryStore()))).toMatch(/^tales\/poems: the Hub has fewer bytes than it said; The repository has changed: look it up again\.$/);
+  });
+
   it('stops when told to, and keeps what came', async () => {
     const place = mkdtempSync(join(folder, 's-'));
     const stop = new AbortController();
@@ -175,7 +202,7 @@ describe('what the Hub refuses', () => {
     ['pickles', async () => modelFiles(await look('model', 'tales/pickles')), 'tales/pickles: the weights are pickled, which is not read here: files seen: config.json, pytorch_model.bin; Look for a repository, or a revision, with model.safetensors.'],
     ['an adapter', async () => modelFiles(await look('model', 'tales/adapter')), 'tales/adapter: this is an adapter, not a model; Load its base model first, then add the adapter.'],
     ['several GGUF files', async () => modelFiles(await look('model', 'tales/quants')), 'tales/quants: there are several GGUF files: a.Q4_0.gguf, a.Q8_0.gguf; Name one: tales/quants:a.Q4_0.gguf'],
-    ['a data set of pictures', async () => dataFiles(await look('dataset', 'tales/pictures')), 'tales/pictures: there is no file in it that is read here: files seen: a.png; Files read here: .txt, .md, .jsonl, .json, .csv, .tsv, .parquet.'],
+    ['a data set of pictures', async () => dataFiles(await look('dataset', 'tales/pictures')), 'tales/pictures: there is no file in it that is read here: files seen: a.png; Files read here: .txt, .md, .jsonl, .json, .csv, .tsv, .parquet, and a .zip of pictures.'],
   ])('%s', async (_, work, message) => {
     expect(await refusal(work())).toBe(message);
   });

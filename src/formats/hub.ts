@@ -97,7 +97,7 @@ export async function download(repo: HubRepo, file: HubFile, access: HubAccess, 
       try {
         await stream(repo, file, access, part, signal, () => step(part.size, file.size));
       } catch (error) {
-        if (signal?.aborted || error instanceof HubError) throw error;
+        if (signal?.aborted || error instanceof HubError || isFull(error)) throw error;
         // As long as something came, the connection is worth another try.
         failures = part.size > from ? 1 : failures + 1;
         if (failures > RETRIES) throw broken(`${hubName(repo.place)}: ${file.path}`, `${part.size} of ${file.size} bytes came`, error);
@@ -207,7 +207,7 @@ const isFull = (error: unknown): boolean => error instanceof Error && (error.nam
 // ---- which files ----
 
 /** Ends of files that src/data reads. */
-const DATA_FILE = /\.(txt|md|jsonl|ndjson|json|csv|tsv|parquet)$/i;
+const DATA_FILE = /\.(txt|md|jsonl|ndjson|json|csv|tsv|parquet|zip)$/i;
 const SMALL = ['config.json', 'preprocessor_config.json', 'tokenizer.json', 'tokenizer_config.json', 'chat_template.jinja', 'model.safetensors.index.json'];
 
 /** The files that make up the model: its small texts, and its weights in one file, in shards or as GGUF. */
@@ -236,7 +236,7 @@ export function modelFiles(repo: HubRepo): { texts: HubFile[]; weights: HubFile[
 /** The files that can be read as data, those for training first. */
 export function dataFiles({ place, files }: HubRepo): HubFile[] {
   const readable = files.filter(({ path }) => DATA_FILE.test(path) && !/(^|\/)(README|LICENSE|NOTICE)|(^|\/)(dataset_infos?|config)\.json$/i.test(path));
-  if (readable.length === 0) throw new HubError(`${hubName(place)}: there is no file in it that is read here: files seen: ${showList(files.map((file) => file.path))}`, 'Files read here: .txt, .md, .jsonl, .json, .csv, .tsv, .parquet.');
+  if (readable.length === 0) throw new HubError(`${hubName(place)}: there is no file in it that is read here: files seen: ${showList(files.map((file) => file.path))}`, 'Files read here: .txt, .md, .jsonl, .json, .csv, .tsv, .parquet, and a .zip of pictures.');
   const rank = ({ path }: HubFile) => (/train/i.test(path) ? 0 : /test|valid|dev/i.test(path) ? 2 : 1);
   return readable.map((file, i) => ({ file, i })).sort((a, b) => rank(a.file) - rank(b.file) || a.i - b.i).map(({ file }) => file);
 }

@@ -1,9 +1,9 @@
 // DistilBERT (Sanh et al. 2019): BERT at half the depth, without token types and pooler.
 import type { Scope } from '../engine/nn/network';
-import { add, addColumns, addPositions, gelu } from '../engine/ops';
+import { add, addColumns, addPositions, gelu, relu } from '../engine/ops';
 import type { Tensor } from '../engine/tensor/tensor';
 import { type Architecture, ConfigReader, headSize } from './model';
-import { encoderHead } from './shared';
+import { encoderHead, firstToken } from './shared';
 
 export interface DistilBertConfig {
   hidden: number;
@@ -21,7 +21,7 @@ const EPS = 1e-12;
 export const distilbert: Architecture<DistilBertConfig> = {
   id: 'distilbert',
   kind: 'encoder',
-  classes: { 'masked-lm': 'DistilBertForMaskedLM', 'token-classification': 'DistilBertForTokenClassification', 'sentence-embedding': 'DistilBertModel' },
+  classes: { 'masked-lm': 'DistilBertForMaskedLM', 'sequence-classification': 'DistilBertForSequenceClassification', 'token-classification': 'DistilBertForTokenClassification', 'sentence-embedding': 'DistilBertModel' },
   headless: ['DistilBertModel'],
   prefix: 'distilbert',
 
@@ -36,7 +36,10 @@ export const distilbert: Architecture<DistilBertConfig> = {
 
   info: (c) => ({ layers: c.layers, hidden: c.hidden, heads: c.heads, kvHeads: c.heads, vocab: c.vocab, context: c.context }),
 
-  heads: (c, { kind }) => (kind === 'token-classification' ? [{ module: 'classifier', always: true, std: c.initStd }] : []),
+  heads: (c, { kind }) => {
+    if (kind === 'sequence-classification') return [{ module: 'pre_classifier', always: false, std: c.initStd }, { module: 'classifier', always: true, std: c.initStd }];
+    return kind === 'token-classification' ? [{ module: 'classifier', always: true, std: c.initStd }] : [];
+  },
 
   trunk(m, c) {
     const model = m.at('distilbert');
@@ -50,6 +53,10 @@ export const distilbert: Architecture<DistilBertConfig> = {
   head(m, c, x, task) {
     const shared = encoderHead(m, x, task);
     if (shared) return shared;
+    if (task.kind === 'sequence-classification') {
+      const pooled = relu(m.linear('pre_classifier', firstToken(x), c.hidden, { bias: true }));
+      return m.linear('classifier', pooled, task.labels.length, { bias: true });
+    }
     const turned = m.layerNorm('vocab_layer_norm', gelu(m.linear('vocab_transform', x, c.hidden, { bias: true })), EPS);
     return addColumns(m.at('distilbert').tiedHead('embeddings.word_embeddings', turned, c.vocab), m.param('vocab_projector.bias', [c.vocab]));
   },

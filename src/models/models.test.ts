@@ -42,6 +42,7 @@ const CASES = [
   ['RoBERTa, classes', roberta, robertaHost, classes],
   ['RoBERTa, a tag a word', roberta, robertaHost, words],
   ['DistilBERT', distilbert, distilbertHost],
+  ['DistilBERT, classes', distilbert, distilbertHost, classes],
   ['DistilBERT, a tag a word', distilbert, distilbertHost, words],
 ] as const;
 
@@ -219,7 +220,7 @@ describe('relatives', () => {
     expect(without.logits).toEqual(whole.logits);
     expect(taskOf({ ...roberta, architectures: ['RobertaModel'] }).kind).toBe('sequence-classification');
     expect(taskOf({ architectures: ['BertModel'] }).kind).toBe('sequence-classification');
-    expect(taskOf({ architectures: ['DistilBertModel'] }).kind).toBe('sentence-embedding');
+    expect(taskOf({ architectures: ['DistilBertModel'] }).kind).toBe('sequence-classification');
   });
 });
 

@@ -2,7 +2,7 @@
 import { parseRunConfig } from '../training/config';
 import { type EngineClient, readFailure } from '../worker/client';
 import type { Connection } from './connect';
-import type { ExportRequest, Failure, HubCard, HubSettings, Judged, Looked, NamedFile, RunConfig, RunId, WriteRequest, Written } from './contract';
+import type { ExportRequest, Failure, Found, HubCard, HubSettings, Judged, Looked, NamedFile, PictureChoice, RunConfig, RunId, WriteRequest, Written } from './contract';
 import { fitted } from './edits';
 import type { History } from './history';
 import type { MetricLog } from './metric-log';
@@ -65,7 +65,9 @@ export interface Commands {
   write(request: WriteRequest, onText: (voice: number, piece: string) => void): Promise<Written[] | Failure>;
   stopWriting(): void;
   /** What the model makes of a picture, with the adapter of a run or without one. */
-  look(picture: { name: string; file: Blob }, texts: string[] | null, run: RunId | null): Promise<Looked | Failure>;
+  look(picture: PictureChoice, texts: string[] | null, run: RunId | null): Promise<Looked | Failure>;
+  /** Which held-out pictures a text belongs to, with the adapter of a run or without one. */
+  find(text: string, run: RunId | null): Promise<Found | Failure>;
   /** What an encoder makes of a text, or of two, with the adapter of a run or without one. */
   judge(text: { text: string; second?: string }, run: RunId | null): Promise<Judged | Failure>;
   /** A whole setup from a file; answers what is wrong with it. */
@@ -342,6 +344,7 @@ export function commands(store: StudioStore, client: EngineClient, connection: C
     },
     stopWriting: () => void client.stopWriting(),
     look: (picture, texts, run) => client.look(picture, texts, run).catch(readFailure),
+    find: (text, run) => client.find(text, run).catch(readFailure),
     judge: (text, run) => client.judge(text, run).catch(readFailure),
     giveConfig: (json) => {
       try {

@@ -4,7 +4,7 @@ export type {
   AdapterCard, BuiltinData, BuiltinModel, Columns, Cut, CutTexts, DataCard, DataSource, DeviceCard, DeviceState, EngineEvent, ExploreCard, ExploreSource, ExploredModule, ExportDtype, ExportFile,
   ExportFormat, ExportRequest, ExportResult, Failure, Field, Fields, FieldValue,
   HeatmapData, Hello, HubCard, HubSettings, Measured, MethodCard, ModelCard, ModelSource, ModuleDetail, NamedFile, OverlapCard, Plan, RunConfig, RunId, RunStatus, SampleResult, SelfTest, SiteCard, SiteOverlap,
-  Judged, Looked, StepTimes, TokenRow, ViewSpec, Voice, WriteRequest, Written,
+  Found, Judged, Looked, PictureChoice, StepTimes, TokenRow, ViewSpec, Voice, WriteRequest, Written,
 } from '../worker/protocol';
 export type { TrainingConfig } from '../training/config';
 export type { EffectiveRank } from '../training/cut';

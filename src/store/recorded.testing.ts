@@ -69,6 +69,7 @@ export function recordedClient(answers: Partial<EngineClient> = {}) {
     removeAdapter: said('removeAdapter', async () => {}),
     write: said('write', answers.write ?? (async () => [])),
     stopWriting: said('stopWriting', async () => {}),
+    find: said('find', async () => ({ labels: [], shares: [], pictures: [] })),
     judge: said('judge', async () => ({ labels: [], shares: [] })),
     look: said('look', async () => ({ labels: [], shares: [], picture: { width: 0, height: 0, rgba: new Uint8ClampedArray() } })),
     plan: said('plan', answers.plan ?? (async () => plan), (config: RunConfig) => `lr ${config.training.lr}`),

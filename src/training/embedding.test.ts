@@ -56,6 +56,13 @@ test('learns, and its adapter is one of BertModel: read back and merged it gives
     expect(Math.abs(look.rows.reduce((sum, { loss }) => sum + loss, 0) / 7 - last.loss)).toBeLessThan(1e-5);
 
     const live = await logits(loaded, run.attachment);
+    // The pair that does not belong together stands among none.
+    for (const { row, cosine, rank } of look.rows) {
+      const among = [0, 1, 2, 3, 4, 5, 6].map((j) => live[row * SIZE + j] as number);
+      expect(cosine).toBeCloseTo((among[row] as number) / EMBEDDING.scale, 5);
+      expect(rank).toBe(1 + among.filter((x) => x > (among[row] as number)).length);
+    }
+    expect(look.rows.filter(({ rank }) => rank === 1).length / 7).toBeCloseTo(last.metrics.recall_1 as number, 12);
     const cosines = Array.from({ length: SIZE }, (_, i) => live[i * SIZE + i] as number);
     expect(last.metrics.spearman).toBeCloseTo(spearman(cosines, [8, 7, 6, 5, 4, 3, 2, 1]) as number, 6);
 

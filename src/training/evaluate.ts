@@ -5,15 +5,15 @@ import { positionLosses } from '../engine/ops';
 import { Graph } from '../engine/tensor/graph';
 import { free } from '../engine/tensor/memory';
 import { type Step, compile } from '../engine/tensor/step';
-import type { Tensor } from '../engine/tensor/tensor';
+import { type Tensor, lastOf } from '../engine/tensor/tensor';
 import { labelsOf, labelsRows } from '../models/model';
 import { embedPairs, matchPairs } from '../models/shared';
 import { StudioError } from '../util/errors';
 import type { BoundMethod } from './contract';
 import type { LoadedModel } from './loaded';
 import type { RowInsight } from './events';
-import { classInsights, pairInsights, tagInsights } from './insights';
-import { type Pairs, type Tagged, addPairs, addTagged, confusion, metricsOf } from './metrics';
+import { classInsights, pairInsights, tagInsights, withStanding } from './insights';
+import { type Pairs, type Tagged, addPairs, addTagged, confusion, cosinesOf, metricsOf } from './metrics';
 import { type BatchTensors, type TokenBatch, batchTensors, callOf, hostInputs } from './task';
 import { type Call, bothWays, callModel, lossOf, taskLoss } from './task-loss';
 import type { Metrics } from './tasks';
@@ -25,6 +25,8 @@ export interface EvaluationOptions {
   readonly logits?: boolean;
   /** Batches for a decoder come with padding masks. */
   readonly mask?: boolean;
+  /** Cosines of what is matched are to be read too, of pictures with the texts of classes as well. */
+  readonly cosines?: boolean;
   /** The loss of every row of a causal model is to be read too; all logits are recorded for it. */
   readonly rows?: boolean;
   /** The method through whose hooks a call goes. */
@@ -34,20 +36,20 @@ export interface EvaluationOptions {
 }
 
 /** Records a forward pass with its loss; allocates nothing. */
-export function recordEvaluation(loaded: LoadedModel, adapters: Adapters, shape: readonly [number, number], { logits: wanted, mask, rows, bound, heads }: EvaluationOptions = {}) {
+export function recordEvaluation(loaded: LoadedModel, adapters: Adapters, shape: readonly [number, number], { logits: wanted, cosines, mask, rows, bound, heads }: EvaluationOptions = {}) {
   const inputs = batchTensors(loaded, shape, mask);
   const graph = new Graph();
   return graph.record(() => {
     const call = callOf(inputs, { training: false, ...(heads ? { heads } : {}) });
     const byRow = rows && loaded.task.kind === 'causal-lm';
-    if (loaded.task.kind === 'image-caption' || loaded.task.kind === 'sentence-embedding') return { graph, inputs, ...recordPairs(loaded, adapters, call, inputs.labels), losses: undefined };
+    if (loaded.task.kind === 'image-caption' || loaded.task.kind === 'sentence-embedding' || (cosines && loaded.task.kind === 'image-text')) return { graph, inputs, ...recordPairs(loaded, adapters, call, inputs.labels), losses: undefined };
     if (!wanted && !byRow && labelsOf(loaded.task) === null) return { graph, inputs, ...taskLoss(loaded, adapters, call, inputs.labels, bound), logits: undefined, losses: undefined };
     const logits = callModel(loaded, adapters, call, bound);
     return { graph, inputs, logits: byRow && !wanted ? undefined : logits, ...lossOf(loaded, logits, inputs.labels), losses: byRow ? positionLosses(logits, inputs.labels, 1) : undefined };
   });
 }
 
-/** Pictures and their texts, or pairs of texts: the logits of one another, and both in the space that they share [batch, size], which rows of other batches are held against. */
+/** Pictures and texts, or pairs of texts: the logits of one another, and both in the space that they share, [batch, size] and [texts, size], which rows of other batches are held against. */
 function recordPairs(loaded: LoadedModel, adapters: Adapters, call: Call, labels: Tensor) {
   const { model, network, config, task } = loaded;
   const scope = network.scope({ ...call, adapters });
@@ -131,7 +133,7 @@ export class Evaluator {
     }
     const loss = sum / Math.max(tokens, 1);
     const found = { counts, pairs: this.pair ? pairs : null, tagged };
-    return { loss, tokens, rows, counts, metrics: tokens > 0 ? metricsOf(task, loss, found) : {} };
+    return { loss, tokens, rows: this.pair ? withStanding(rows, pairs) : rows, counts, metrics: tokens > 0 ? metricsOf(task, loss, found) : {} };
   }
 
   /** The same with the mean loss and the labelled tokens of each row; without `rows` at creation there are none. */
@@ -162,6 +164,15 @@ export class Evaluator {
   /** Floating-point operations of one batch. */
   get flops(): number {
     return this.step.cost.flops;
+  }
+
+  /** Of what is matched: logits and cosines [rows, others], of pictures with texts or of first texts with second ones. */
+  async match(batch: TokenBatch): Promise<{ logits: Float32Array; cosines: Float32Array }> {
+    if (!this.pair || !this.logits) throw new StudioError('Evaluator.match: nothing is matched in it', 'Pass { cosines: true } to create, for a task that matches.');
+    this.submit(batch);
+    const { first, second } = this.pair;
+    const [logits, left, right] = (await Promise.all([this.logits, first, second].map((t) => this.step.read(t)))) as [Float32Array, Float32Array, Float32Array];
+    return { logits, cosines: cosinesOf(left, right, lastOf(first)) };
   }
 
   dispose(): void {

@@ -9,10 +9,22 @@ export interface SampleResult { prompt: string; off: string; on: string; step: n
 
 /** A picture as it is drawn: rgba, 4 · width · height bytes. */
 export interface Picture { width: number; height: number; rgba: Uint8ClampedArray<ArrayBuffer> }
-/** What stands in a held-out row: its text, or its picture and the name of its file. */
-export interface Shown { name?: string; text?: string; picture?: Picture }
-/** A held-out row by its number, its loss in nats, and of classification the class wanted, the class given, and the probability of the latter. */
-export interface RowInsight { row: number; loss: number; wanted?: string; given?: string; share?: number }
+/** What stands in a held-out row: its text, or two, its words, or its picture and the name of its file. */
+export interface Shown { name?: string; text?: string; second?: string; words?: string[]; picture?: Picture }
+/** A held-out row by its number, and its loss in nats. */
+export interface RowInsight {
+  row: number;
+  loss: number;
+  /** Of classification: the class wanted, the class given, and the probability of the latter. */
+  wanted?: string;
+  given?: string;
+  share?: number;
+  /** Of what belongs together: the cosine of the two, and the place of the second, from 1, among those of all rows by their cosine with the first. */
+  cosine?: number;
+  rank?: number;
+  /** Of words: the tag wanted of each that the model reads, and the tag given. */
+  tags?: { wanted: string[]; given: string[] };
+}
 
 export type RunEvent =
   | { kind: 'status'; status: RunStatus; step: number }

@@ -20,6 +20,7 @@ import { type SafetensorsFile, openSafetensors } from '../formats/safetensors';
 import { methodFor } from '../methods/registry';
 import { type Kept, kept, namesIn, offBy, whole } from '../methods/testing/kept';
 import { normals } from '../methods/testing/random';
+import { EMBEDDING } from '../models/model';
 import { type Attachment, attach, selectSites } from './attach';
 import { bind } from './contract';
 import { Evaluator } from './evaluate';
@@ -38,7 +39,7 @@ let device: Device;
 beforeAll(async () => { device = await testDevice(); });
 
 async function load(id: string): Promise<LoadedModel> {
-  const loaded = describeModel(id, await openHfFolder(await folderSources(folders[id] as string)));
+  const loaded = describeModel(id, await openHfFolder(await folderSources(folders[id] as string)), id === 'bert-pairs-tiny' ? EMBEDDING : undefined);
   await uploadWeights(device, loaded);
   return loaded;
 }
@@ -56,7 +57,8 @@ async function batchOf(loaded: LoadedModel, file: SafetensorsFile) {
     return { tensors, inputs: hostInputs(tensors, { input_ids: new Uint32Array(), pixel_values: await file.f32('pixel_values'), labels: await file.ints('labels') }) };
   }
   const masked = file.byName.has('attention_mask');
-  const tensors = batchTensors(loaded, file.byName.get('input_ids')?.shape as [number, number], masked);
+  const [rows, time] = file.byName.get('input_ids')!.shape as [number, number];
+  const tensors = batchTensors(loaded, [loaded.task.kind === 'sentence-embedding' ? rows / 2 : rows, time], masked);
   const u32 = async (name: string) => Uint32Array.from(await file.ints(name));
   return { tensors, inputs: hostInputs(tensors, { input_ids: await u32('input_ids'), labels: await file.ints('labels'), ...(masked ? { attention_mask: await u32('attention_mask') } : {}) }) };
 }

@@ -34,6 +34,10 @@ describe('insightsOf', () => {
     expect(worst[0]).toEqual({ row: 99, loss: 58.75, text: 'row 99' });
     expect(best[0]).toEqual({ row: 40, loss: 0.25, text: 'row 40' });
   });
+  test('a log has texts and words, and no pixels', () => {
+    const shown = { 0: { text: 'a b', words: ['a', 'b'], picture: { width: 1, height: 1, rgba: new Uint8ClampedArray(4) } }, 1: { text: 'one', second: 'two' } };
+    expect(extremes([{ row: 0, loss: 2 }, { row: 1, loss: 1, rank: 3 }], shown).worst).toEqual([{ row: 0, loss: 2, text: 'a b', words: ['a', 'b'] }, { row: 1, loss: 1, rank: 3, text: 'one', second: 'two' }]);
+  });
   test('data that do not tell have no content', () => {
     expect(insightsOf(rows, {}).shown).toEqual({});
   });

@@ -1,6 +1,7 @@
 // What a model makes of each held-out row: its loss, and the class that it gives.
 import type { Dataset } from '../data/dataset';
 import type { RowInsight, Shown } from './events';
+import { type Pairs, standing } from './metrics';
 
 /** Rows of which the content is told: of the best, of the worst, and of an even spread that is the same at every look. */
 const [EXTREMES, SPREAD] = [6, 24];
@@ -29,14 +30,17 @@ export function classInsights(logits: Float32Array, labels: Int32Array, names: r
   });
 }
 
-/** The mean loss of each row's words, of logits [rows, time, classes]. */
+/** The mean loss of each row's words and their tags, of logits [rows, time, classes]. */
 export function tagInsights(logits: Float32Array, labels: Int32Array, names: readonly string[], time: number, first: number): RowInsight[] {
-  const byRow = new Map<number, number[]>();
-  for (const { row, loss } of classInsights(logits, labels, names, 0)) {
-    const number = Math.floor(row / time);
-    byRow.set(number, [...(byRow.get(number) ?? []), loss]);
+  const byRow = new Map<number, RowInsight[]>();
+  for (const word of classInsights(logits, labels, names, 0)) {
+    const number = Math.floor(word.row / time);
+    byRow.set(number, [...(byRow.get(number) ?? []), word]);
   }
-  return [...byRow].map(([row, losses]) => ({ row: first + row, loss: losses.reduce((a, b) => a + b) / losses.length }));
+  return [...byRow].map(([row, words]) => ({
+    row: first + row, loss: words.reduce((sum, { loss }) => sum + loss, 0) / words.length,
+    tags: { wanted: words.map(({ wanted }) => wanted as string), given: words.map(({ given }) => given as string) },
+  }));
 }
 
 /** The loss of each labelled pair among logits [batch, batch]; `both`: the mean of both directions. */
@@ -50,12 +54,18 @@ export function pairInsights(logits: Float32Array, labels: Int32Array, first: nu
   });
 }
 
+/** The same rows with the cosine of each pair, and where its second stands among all. */
+export function withStanding(rows: readonly RowInsight[], pairs: Pairs): RowInsight[] {
+  const places = standing(pairs.first, pairs.second);
+  return rows.map((row, i) => ({ ...row, ...places[i] }));
+}
+
 /** Best and worst as a log says them: the numbers with what stands in the row, without pixels. */
 export function extremes(rows: readonly RowInsight[], shown: Readonly<Record<number, Shown>>): { best: object[]; worst: object[] } {
   const sorted = byLoss(rows);
   const words = (row: RowInsight) => {
-    const { name, text } = shown[row.row] ?? {};
-    return { ...row, ...(name === undefined ? {} : { name }), ...(text === undefined ? {} : { text }) };
+    const { picture: _, ...content } = shown[row.row] ?? {};
+    return { ...row, ...content };
   };
   return { worst: sorted.slice(0, EXTREMES).map(words), best: sorted.slice(-EXTREMES).reverse().map(words) };
 }

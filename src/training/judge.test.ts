@@ -84,6 +84,8 @@ test('which of some lines belongs to a text; one line alone is refused', async (
   const logits = await padded([...lines.map((): [string] => ['a small animal']), ...lines.map((line): [string] => [line])], 3);
   expect(got.labels).toEqual(lines);
   close(got.shares, shares(logits.subarray(0, 3)));
+  // Logits are cosines times the scale.
+  close(got.cosines as number[], [...logits.subarray(0, 3)].map((x) => x / 5));
   expect(Math.max(...got.shares) - Math.min(...got.shares)).toBeGreaterThan(0.01);
   await expect(judge(device, loaded, null, { text: 'a small animal', second: 'a tree' })).rejects.toMatchObject({ hint: 'Write two or more texts to choose from, each on a line.' });
 });

@@ -14,6 +14,8 @@ import { softmax } from './softmax';
 export interface Judged {
   readonly labels: string[];
   readonly shares: number[];
+  /** Of texts that are matched: the cosine of each with what they are held against. */
+  readonly cosines?: number[];
   /** They stand in an order of their own, all of them to be shown. */
   readonly inOrder?: boolean;
 }
@@ -88,8 +90,8 @@ async function match(device: Device, model: LoadedModel, attached: Attached | nu
   });
   const evaluator = await evaluatorFor(device, model, attached, [others.length, time]);
   try {
-    const logits = await evaluator.logitsOf({ input_ids, attention_mask, labels: new Int32Array(others.length).fill(-100) });
-    return { labels: [...others], shares: softmax(logits.subarray(0, others.length)) };
+    const { logits, cosines } = await evaluator.match({ input_ids, attention_mask, labels: new Int32Array(others.length).fill(-100) });
+    return { labels: [...others], shares: softmax(logits.subarray(0, others.length)), cosines: [...cosines.subarray(0, others.length)] };
   } finally {
     evaluator.dispose();
   }

@@ -105,6 +105,12 @@ export interface Pairs {
 
 const dot = (a: Float32Array, b: Float32Array): number => a.reduce((sum, x, i) => sum + x * (b[i] as number), 0);
 
+/** Cosines [rows, others] of rows of length one, [rows, size] and [others, size]. */
+export function cosinesOf(first: Float32Array, second: Float32Array, size: number): Float32Array {
+  const [rows, others] = [first, second].map((all) => Array.from({ length: all.length / size }, (_, i) => all.subarray(i * size, (i + 1) * size))) as [Float32Array[], Float32Array[]];
+  return Float32Array.from(rows.flatMap((row) => others.map((other) => dot(row, other))));
+}
+
 /** Adds the labelled rows of [batch, size], and the cosines of those with a score. */
 export function addPairs(pairs: Pairs, first: Float32Array, second: Float32Array, { labels, scores }: Pick<TokenBatch, 'labels' | 'scores'>, size: number): void {
   labels.forEach((label, row) => {
@@ -117,6 +123,14 @@ export function addPairs(pairs: Pairs, first: Float32Array, second: Float32Array
   });
 }
 
+/** The cosine of each row with its own among others, and the place of that, from 1; what is equally like comes behind nothing. */
+export function standing(rows: readonly Float32Array[], among: readonly Float32Array[]): { cosine: number; rank: number }[] {
+  return rows.map((row, i) => {
+    const cosine = dot(row, among[i] as Float32Array);
+    return { cosine, rank: among.reduce((rank, other) => rank + Number(dot(row, other) > cosine), 1) };
+  });
+}
+
 type Recall = 'text_recall_1' | 'text_recall_5' | 'picture_recall_1' | 'picture_recall_5' | 'recall_1' | 'recall_5';
 
 /**
@@ -124,12 +138,8 @@ type Recall = 'text_recall_1' | 'text_recall_5' | 'picture_recall_1' | 'picture_
  * ones. What says the same stands at one place.
  */
 export function recallsOf({ first, second }: Pick<Pairs, 'first' | 'second'>): Record<Recall, number> {
-  const ahead = (of: Float32Array[], among: Float32Array[]) => of.map((row, i) => {
-    const own = dot(row, among[i] as Float32Array);
-    return among.reduce((count, other) => count + Number(dot(row, other) > own), 0);
-  });
-  const share = (ranks: number[], k: number) => ranks.filter((rank) => rank < k).length / ranks.length;
-  const [forward, back] = [ahead(first, second), ahead(second, first)];
+  const share = (places: readonly { rank: number }[], k: number) => places.filter(({ rank }) => rank <= k).length / places.length;
+  const [forward, back] = [standing(first, second), standing(second, first)];
   const [recall_1, recall_5] = [share(forward, 1), share(forward, 5)];
   return { recall_1, recall_5, text_recall_1: recall_1, text_recall_5: recall_5, picture_recall_1: share(back, 1), picture_recall_5: share(back, 5) };
 }

@@ -16,7 +16,7 @@ import { mergedWeights } from './export';
 import { type LoadedModel, freeWeights } from './loaded';
 
 const SHAPE = [8, 12] as const;
-const task: Task = { kind: 'token-classification', labels: ['O', 'B-X', 'I-X'] };
+const task = { kind: 'token-classification', labels: ['O', 'B-X', 'I-X'] } as const satisfies Task;
 
 /** Of eight tokens four are O, two begin an X and two go on with one. The first of a row and padding say nothing. */
 function batch(name: string): TokenBatch {
@@ -65,6 +65,8 @@ test('learns, and leaves its head with the adapter: read back and merged it give
     expect(one.rows.map(({ row }) => row)).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
     expect(one.rows.reduce((sum, { row, loss: mean }) => sum + mean * (row % 2 === 0 ? 11 : 8), 0) / 76).toBeCloseTo(loss, 5);
 
+    const tagged = one.rows.flatMap(({ tags }) => tags?.wanted.map((tag, i) => [tag, tags.given[i]]) ?? []);
+    expect(tagged).toEqual(wanted.map(({ label, row }) => [task.labels[label], task.labels[row.indexOf(Math.max(...row))]]));
     const { folder, receipt } = await run.exportPeft('tiny');
     expect(receipt.maxLogitDifference).toBeLessThan(1e-5);
     expect(receipt.effect).toBeGreaterThan(0.1);

@@ -8,6 +8,11 @@ export const tryoutStrings = {
   textTitle: 'A text of your own',
   text: 'Text',
   reading: 'Reading',
+  rank: '#',
+  match: 'Match',
+  share: 'Share',
+  cosine: 'Cosine',
+  further: (count: number) => `${count} more stand behind.`,
   sorting: { action: 'Sort', second: 'Second text', placeholder: 'Type a text to be sorted', waiting: 'Type a text, then sort it.', hint: 'probabilities of the classes' },
   filling: {
     action: 'Fill in', second: 'Second text', placeholder: 'Type a text with [MASK] (RoBERTa: <mask>) where a word is to be filled in',
@@ -16,7 +21,7 @@ export const tryoutStrings = {
   tagging: { action: 'Tag', second: '', placeholder: 'Type a text whose words are to be tagged', waiting: 'Type a text, then tag it.', hint: 'the likeliest tag of each word' },
   matching: {
     action: 'Match', second: 'Texts to choose from, each on a line', placeholder: 'Type a text to be matched',
-    waiting: 'Type a text and some to choose from, then match it.', hint: 'probabilities of the texts to belong to it',
+    waiting: 'Type a text and some to choose from, then match it.', hint: 'ranked by cosine, with the probability to belong to it',
   },
   stays: 'It stays in this browser.',
 } as const;

@@ -33,6 +33,7 @@ export function connectWorker(): EngineClient {
     write: (request, onText) => remote.write(request, proxy(onText)),
     stopWriting: () => remote.stopWriting(),
     look: (picture, texts, run) => remote.look(picture, texts, run),
+    find: (text, run) => remote.find(text, run),
     judge: (text, run) => remote.judge(text, run),
     plan: (config) => remote.plan(config),
     start: (config, options) => remote.start(config, options),

@@ -115,8 +115,8 @@ export interface DataCard {
   /** Histogram of row lengths in tokens: `counts[i]` rows have [i·width, (i+1)·width) tokens. */
   lengths: { width: number; counts: number[] };
   preview: TokenRow[];
-  /** Of pictures: what the model reads, and some of the training pictures as it sees them. */
-  pictures?: { size: number; channels: number; preview: (Shown & { label?: string })[] };
+  /** Of pictures: what the model reads, and some of the training and of the held-out pictures as it sees them. */
+  pictures?: { size: number; channels: number; preview: (Shown & { label?: string })[]; held: (Shown & { label?: string; row: number })[] };
   /** Things worth knowing that do not stop the run, whole sentences. */
   warnings: string[];
 }
@@ -188,10 +188,14 @@ export interface WriteRequest {
   seed: number;
   voices: Voice[];
 }
-/** The probability of each class, or of each of the texts given, and the picture as the model reads it. */
-/** Probabilities of classes, or of words. */
-export interface Judged { labels: string[]; shares: number[]; inOrder?: boolean }
+/** Probabilities of classes, of words, or of what is matched, and cosines of the latter; `inOrder`: they stand in an order of their own. */
+export interface Judged { labels: string[]; shares: number[]; cosines?: number[]; inOrder?: boolean }
+/** With the picture as the model reads it. */
 export interface Looked extends Judged { picture: Picture }
+/** A picture for each label. */
+export interface Found extends Judged { pictures: Picture[] }
+/** A picture of the user's, or a held-out one by its row. */
+export type PictureChoice = { name: string; file: Blob } | { row: number };
 export interface Written { text: string; tokens: number; seconds: number; /** The whole request was ended by the user. */ stopped: boolean }
 
 /** Files of a dropped folder. */
@@ -217,7 +221,9 @@ export interface EngineApi extends ExploreApi {
   write(request: WriteRequest, onText: (voice: number, piece: string) => void): Promise<Written[]>;
   stopWriting(): Promise<void>;
   /** What the model makes of a picture, with the adapter of a run or, where that is null, without one. `texts` stand in for the classes, of a model that reads texts beside pictures. */
-  look(picture: { name: string; file: Blob }, texts: string[] | null, run: RunId | null): Promise<Looked>;
+  look(picture: PictureChoice, texts: string[] | null, run: RunId | null): Promise<Looked>;
+  /** Which of the held-out pictures a text belongs to; with or without the adapter of a run, as `look`. */
+  find(text: string, run: RunId | null): Promise<Found>;
   /** What an encoder makes of a text, or of two: of each class, or of the likeliest words where the first one is hidden; with or without the adapter of a run, as `look`. */
   judge(text: { text: string; second?: string }, run: RunId | null): Promise<Judged>;
   /** Ends a loadModel or loadData in progress; that call rejects, and what was loaded before stays. */

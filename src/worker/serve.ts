@@ -276,7 +276,13 @@ export function createEngine(gpu: GPU | undefined, tuneStore: () => Promise<Tune
 
     async look(picture, texts, run) {
       const { lookAt } = await import('../training/look');
-      return lookAt(wantDevice(), ...triedOf(run), picture, texts);
+      return lookAt(wantDevice(), ...triedOf(run), picture, texts, data?.set ?? null);
+    },
+
+    async find(text, run) {
+      const { findPictures } = await import('../training/look');
+      if (!data) throw new DataError('no data are loaded', 'Choose data first: the text is held against pictures that are held out of them.');
+      return findPictures(wantDevice(), ...triedOf(run), text, data.set);
     },
 
     async judge(text, run) {

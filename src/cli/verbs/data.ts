@@ -19,10 +19,10 @@ export async function data(args: readonly string[]): Promise<number> {
   };
   const progress = (done: number, total: number) => output.progress(`reading ${Math.round((100 * done) / total)} %`);
   const { summary } = await datasetFor(loaded, file, null, options, columns, { progress }, taskNamed('data', v.task));
-  const { preview, cells: _, ...facts } = summary;
+  const { preview, cells: _, pictures, ...facts } = summary;
   const used = Object.entries(summary.used).map(([role, column]) => `${role}=${column}`).join(', ');
   const rows = preview.map((row, i) => `  ${String(i + 1).padStart(2)}  ${row.tokens.map((token, t) => (row.loss[t] ? token : `·${token}`)).join('').replace(/\s+/g, ' ').slice(0, 160)}`);
-  output.event({ event: 'data', ...facts }, [
+  output.event({ event: 'data', ...facts, ...(pictures ? { pictures: { size: pictures.size, channels: pictures.channels } } : {}) }, [
     `${summary.rows} rows (${summary.form}${used === '' ? '' : `: ${used}`}): ${summary.trainRows} to train on, ${summary.validationRows} held out, ${summary.testRows} kept for a test`,
     `${summary.tokens} tokens, ${summary.cutTokens} of them cut off; padding ${percent(summary.packing.on ? summary.packing.packedPadding : summary.packing.padding)}${summary.packing.on ? `, ${summary.packing.rows} rows packed into ${summary.packing.packedRows}` : ''}`,
     ...(summary.classes ?? []).slice(0, 20).map(({ label, train, validation, test }) => `  ${label}: ${train} / ${validation} / ${test}`),

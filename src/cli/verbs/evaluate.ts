@@ -41,7 +41,7 @@ export async function evaluate(args: readonly string[]): Promise<number> {
       if (v.logits) {
         const data = await evaluator.logitsOf(batch);
         const classes = labelsOf(loaded.task);
-        const shape = labelsRows(loaded.task) ? [batch.shape[0], classes?.length ?? 0] : [...batch.shape, classes?.length ?? loaded.info.vocab];
+        const shape = labelsRows(loaded.task) ? [batch.shape[0], classes?.length ?? batch.shape[0]] : [...batch.shape, classes?.length ?? loaded.info.vocab];
         await writeFile(v.logits, writeSafetensors([{ name: 'logits', dtype: 'F32', shape, data }], { format: 'pt' }));
       }
     } else {

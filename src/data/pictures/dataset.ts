@@ -40,7 +40,7 @@ export interface PreparedPictures extends Omit<PictureRows, 'rows'> {
 }
 
 const IGNORED = -100;
-const PREVIEW = 24;
+const [PREVIEW, HELD_PREVIEW] = [24, 12];
 /** What all decoded pictures together may take. */
 const MOST_BYTES = 2 ** 30;
 
@@ -104,7 +104,7 @@ export async function arrangePictures(prepared: PreparedPictures, validation: Pr
   const most = Math.min(held.length, (options.validationBatches ?? 16) * size);
   // Captions are told from one another within a batch: all held-out batches are full, where there are rows for one.
   const looked = captions && most >= size ? most - (most % size) : most;
-  const chosenOf = (from: readonly Kept[], count: number) => Array.from({ length: count }, (_, i) => from[Math.floor((i * from.length) / count)] as Kept);
+  const chosenOf = (from: readonly Kept[], count: number) => spread(from.length, count).map((i) => from[i] as Kept);
   const collate = collator(task, how, texts, size);
   const batches = (from: readonly Kept[], count: number) => {
     const chosen = chosenOf(from, count);
@@ -120,11 +120,12 @@ export async function arrangePictures(prepared: PreparedPictures, validation: Pr
   const words = (from: readonly Kept[]) => from.map((row) => `${row.sketch.key} ${row.label ?? ''}\0${row.caption ?? ''}`);
   const split = [train, held, tested].map((from) => `${from.length}\n${words(from).join('\n')}`).join('\n\n');
   const rowsAll = train.length + held.length + tested.length;
+  const previewOf = (row: Kept) => ({ ...shownOf(row, how), ...(row.label === undefined ? {} : { label: row.label }) });
   const summary: DataSummary = {
     name, format: 'pictures', form: prepared.form, hash: prepared.hash, tokensHash: await sha256(new TextEncoder().encode(split)), columns: [...prepared.columns], used: prepared.used, cells: [],
     rows: rowsAll, tokens: 0, trainRows: train.length, validationRows: held.length, testRows: tested.length, cutRows: 0, cutTokens: 0,
     packing: { on: false, rows: 0, packedRows: 0, padding: 0, packedPadding: 0 }, lengths: { width: 1, counts: [] }, preview: [], classes, near,
-    pictures: { size: how.size, channels: how.channels, preview: chosenOf(train, Math.min(PREVIEW, train.length)).map((row) => ({ ...shownOf(row, how), ...(row.label === undefined ? {} : { label: row.label }) })) },
+    pictures: { size: how.size, channels: how.channels, preview: chosenOf(train, PREVIEW).map(previewOf), held: spread(looked, HELD_PREVIEW).map((row) => ({ row, ...previewOf(chosenOf(held, looked)[row] as Kept) })) },
     warnings: [...new Set([...prepared.notes, ...(validation?.notes ?? [])]), ...warningsOf(task, train, held, tested, near.count, options)],
   };
   return {
@@ -142,6 +143,9 @@ export async function arrangePictures(prepared: PreparedPictures, validation: Pr
     },
   };
 }
+
+/** `most` of the numbers below `count`, evenly apart. */
+const spread = (count: number, most: number): number[] => Array.from({ length: Math.min(count, most) }, (_, i) => Math.floor((i * count) / Math.min(count, most)));
 
 function checkPictureOptions({ batch, holdout, test = 0 }: PictureOptions): void {
   if (!Number.isInteger(batch) || batch < 1) throw new ConfigError(`training.batch: a batch needs at least 1 picture: got ${batch}`, 'Give a whole number from 1.');

@@ -134,6 +134,8 @@ describe('bad files, each by its own sentence', () => {
     ['a list of other pictures', [{ name: 'a.png', bytes: good }, { name: 'labels.csv', bytes: text('file,label\na.png,cat\nz.png,dog\n') }], 'label', /labels\.csv: row 2: there is no picture "z\.png"/],
     ['a list without labels', [{ name: 'a.png', bytes: good }, { name: 'labels.csv', bytes: text('file,size\na.png,3\n') }], 'label', /labels\.csv: no column with labels: the columns are "file", "size"/],
     ['a list with an empty label', [{ name: 'a.png', bytes: good }, { name: 'labels.csv', bytes: text('file,label\na.png,\n') }], 'label', /labels\.csv: row 1: "label" is empty/],
+    ['two pictures of one name', [{ name: 'x/a.png', bytes: good }, { name: 'y/a.png', bytes: good }, { name: 'labels.csv', bytes: text('file,label\na.png,cat\n') }], 'label', /labels\.csv: row 1: there is no picture "a\.png" that is the only one of its name/],
+    ['a label that is a list', [{ name: 'a.png', bytes: good }, { name: 'labels.jsonl', bytes: text('{"file": "a.png", "label": ["cat"]}\n') }], 'label', /labels\.jsonl: line 1: "label" must be a word: got a list/],
     ['no captions', [{ name: 'cat/a.png', bytes: good }], 'caption', /data: there are no captions in it/],
   ])('%s', async (_, files, wanted, message) => {
     await expect(readPictures(asFolder('data', files), wanted)).rejects.toThrow(message);
@@ -144,6 +146,11 @@ describe('bad files, each by its own sentence', () => {
     await expect(readPictures({ name: 'a.txt', content: text('words') }, 'label')).rejects.toThrow(/a\.txt: pictures are not read from this kind of file/);
     const sheet = new Uint8Array(parquetWriteBuffer({ columnData: [{ name: 'image', data: ['a.png'] }, { name: 'label', data: ['cat'] }] }));
     await expect(readPictures({ name: 'a.parquet', content: sheet }, 'label')).rejects.toThrow(/a\.parquet: row 1: "image" holds no picture: got a string/);
+    const kvMetadata = [{ key: 'huggingface', value: JSON.stringify({ info: { features: { label: { names: ['cat'] } } } }) }];
+    const numbered = new Uint8Array(parquetWriteBuffer({ columnData: [{ name: 'image', data: [good], type: 'BYTE_ARRAY' }, { name: 'label', data: [1], type: 'INT32' }], kvMetadata }));
+    await expect(readPictures({ name: 'b.parquet', content: numbered }, 'label')).rejects.toMatchObject({ message: 'b.parquet: row 1: the label 1 has no name: the file names 1 classes', hint: 'Labels count from 0.' });
+    const outside = new Uint8Array(parquetWriteBuffer({ columnData: [{ name: 'image', data: [{ path: 'far/a.png' }], type: 'JSON' }, { name: 'label', data: ['cat'] }] }));
+    await expect(readPictures({ name: 'c.parquet', content: outside }, 'label')).rejects.toMatchObject({ message: 'c.parquet: row 1: "image" holds no picture: got a path, "far/a.png"', hint: 'The pictures lie outside this file: give their folder or zip.' });
   });
 });
 

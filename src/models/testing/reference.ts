@@ -183,6 +183,7 @@ export const distilbertHost: Host = (c, w, ids, length, task) => {
     block: (i) => `distilbert.transformer.layer.${i}`, q: 'attention.q_lin', k: 'attention.k_lin', v: 'attention.v_lin', out: 'attention.out_lin', norm1: 'sa_layer_norm', up: 'ffn.lin1', down: 'ffn.lin2', norm2: 'output_layer_norm',
   });
   if (task === 'token-classification') return x.map((row) => w.linear(row, 'classifier', 3, true));
+  if (task === 'sequence-classification') return [w.linear(w.linear(x[0] as Row, 'pre_classifier', width, true).map((v) => Math.max(0, v)), 'classifier', 3, true)];
   return x.map((row) => tied(w, w.layerNorm(w.linear(row, 'vocab_transform', width, true).map(gelu), 'vocab_layer_norm', 1e-12), `${at}.word_embeddings`, 'vocab_projector.bias', vocab));
 };
 

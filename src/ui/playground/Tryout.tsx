@@ -7,8 +7,8 @@ import { percent } from '../format';
 import { strings } from '../strings';
 import { tryoutStrings as words } from '../strings-tryout';
 
-/** Classes shown of an answer. */
-const MOST = 6;
+/** Classes shown of an answer, and places of what is matched. */
+const [MOST, MOST_MATCHED] = [6, 16];
 type Tone = 'was' | 'acc';
 
 interface Props<T extends Judged> {
@@ -25,11 +25,13 @@ interface Props<T extends Judged> {
   ask: (run: RunId | null) => Promise<T | Failure>;
   /** What the answer was about, beside it. */
   beside?: (answer: T) => ReactNode;
+  /** A label in pictures, in place of its words. */
+  labelled?: (answer: T, place: number) => ReactNode;
   /** Where one gives it. */
   children: ReactNode;
 }
 
-export function Tryout<T extends Judged>({ title, action, acting, waiting, answersHint, ready, ask, beside, children }: Props<T>) {
+export function Tryout<T extends Judged>({ title, action, acting, waiting, answersHint, ready, ask, beside, labelled, children }: Props<T>) {
   const model = useStudio((state) => state.project.model.card);
   const runs = useShallowStudio((state) => state.runs.order.map((id) => state.runs.byId[id]).filter((run) => run?.live && run.status !== 'preparing' && run.labels.model === state.project.model.card?.name && run.config.task === state.project.draft.task));
   const [answers, setAnswers] = useState<readonly { name: string; tone: Tone; answer: T }[]>([]);
@@ -71,7 +73,7 @@ export function Tryout<T extends Judged>({ title, action, acting, waiting, answe
           {answers.map(({ name, tone, answer }, i) => (
             <article key={name} className="voice" data-testid={`look-${i}`}>
               <header><b className={`ell ${tone}`}>{name}</b></header>
-              <div className={beside ? 'looked beside' : 'looked'}>{beside?.(answer)}<Shares answer={answer} tone={tone} /></div>
+              <div className={beside ? 'looked beside' : 'looked'}>{beside?.(answer)}<Shares answer={answer} tone={tone} {...(labelled ? { labelled: (place) => labelled(answer, place) } : {})} /></div>
             </article>
           ))}
         </div>
@@ -80,12 +82,26 @@ export function Tryout<T extends Judged>({ title, action, acting, waiting, answe
   );
 }
 
-function Shares({ answer: { labels, shares, inOrder }, tone }: { answer: Judged; tone: Tone }) {
-  const all = labels.map((label, place) => ({ place, label, share: shares[place] ?? 0 }));
-  const shown = inOrder ? all : all.sort((a, b) => b.share - a.share).slice(0, MOST);
+function Shares({ answer: { labels, shares, cosines, inOrder }, tone, labelled }: { answer: Judged; tone: Tone; labelled?: (place: number) => ReactNode }) {
+  const all = labels.map((label, place) => ({ place, label, share: shares[place] ?? 0, cosine: cosines?.[place] }));
+  const shown = inOrder ? all : all.sort((a, b) => b.share - a.share || (b.cosine ?? 0) - (a.cosine ?? 0)).slice(0, cosines ? MOST_MATCHED : MOST);
   return (
-    <table className="tbl classes"><tbody>
-      {shown.map(({ place, label, share }) => <tr key={place}><td className="ell" title={label}>{label}</td><td className="bar-cell"><i className={tone === 'was' ? 'plain' : ''} style={{ width: `${100 * share}%` }} /></td><td className="r num">{percent(share)}</td></tr>)}
-    </tbody></table>
+    <>
+      <table className="tbl classes">
+        {cosines && <thead><tr><th className="r">{words.rank}</th><th>{words.match}</th><th /><th className="r">{words.share}</th><th className="r">{words.cosine}</th></tr></thead>}
+        <tbody>
+          {shown.map(({ place, label, share, cosine }, i) => (
+            <tr key={place}>
+              {cosine !== undefined && <td className="r num">{i + 1}</td>}
+              <td className="ell" title={label}>{labelled?.(place) ?? label}</td>
+              <td className="bar-cell"><i className={tone === 'was' ? 'plain' : ''} style={{ width: `${100 * share}%` }} /></td>
+              <td className="r num">{percent(share)}</td>
+              {cosine !== undefined && <td className="r num">{cosine.toFixed(3)}</td>}
+            </tr>
+          ))}
+        </tbody>
+      </table>
+      {!inOrder && cosines && labels.length > shown.length && <p className="hint fs12">{words.further(labels.length - shown.length)}</p>}
+    </>
   );
 }

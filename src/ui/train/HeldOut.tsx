@@ -1,11 +1,12 @@
 // Held-out pictures or texts with what the model took them for before training and takes them for now; what it mixes up.
 import { Check, X } from 'lucide-react';
+import { Fragment } from 'react';
 import { METRICS, type Metric, tasks } from '../../store/contract';
 import type { RunRecord } from '../../store/slices/runs';
 import { Icon } from '../controls/Icon';
 import { loss as lossText, percent } from '../format';
 import { heldOutStrings as heldOut } from '../strings-held-out';
-import { type Confusion, confusionOf, type Seen, sheetOf, worstOf } from './looks';
+import { type Confusion, confusionOf, extremesOf, type Seen, sheetOf } from './looks';
 import { Thumb } from '../pictures/Thumb';
 
 const MOST = 24;
@@ -14,6 +15,7 @@ const FEW = 6;
 export function HeldOut({ run }: { run: RunRecord }) {
   const [first, last] = [run.looks[0], run.looks.at(-1)];
   const { unit, kind } = tasks[run.config.task];
+  const { worst, best } = last ? extremesOf(last, FEW) : { worst: [], best: [] };
   const [words, Rows] = unit === 'picture' ? [{ ...heldOut, ...heldOut.pictures }, Pictures] as const : [{ ...heldOut, ...heldOut.texts }, Texts] as const;
   return (
     <div className="sheet">
@@ -27,7 +29,13 @@ export function HeldOut({ run }: { run: RunRecord }) {
             {last.rows.some(({ wanted }) => wanted !== undefined) && <Confusions confusion={confusionOf(last)} />}
             <div className="sub"><h3>{words.worst}</h3><span className="hint">{words.worstHint}</span></div>
           </div>
-          <Rows seen={worstOf(last, FEW)} withLoss testid="sheet-worst" />
+          <Rows seen={worst} withLoss testid="sheet-worst" />
+          {best.length > 0 && (
+            <>
+              <div className="pb"><div className="sub"><h3>{words.best}</h3><span className="hint">{words.bestHint}</span></div></div>
+              <Rows seen={best} withLoss testid="sheet-best" />
+            </>
+          )}
         </>
       )}
     </div>
@@ -59,9 +67,9 @@ function Texts({ seen, withLoss = false, testid }: RowsProps) {
       <tbody>
         {seen.map((one) => (
           <tr key={one.row} title={titleOf(one)}>
-            <td className="ell fs12">{one.shown.text}</td>
-            <td className="fs11">{one.now.wanted !== undefined && <Given now={one.now} />}</td>
-            <td className="r fs11 was">{withLoss || one.now.wanted === undefined ? lossText(one.now.loss) : (one.before?.given ?? '')}</td>
+            <td className="fs12"><What seen={one} /></td>
+            <td className="fs11"><Now now={one.now} /></td>
+            <td className="r fs11 was">{withLoss ? lossText(one.now.loss) : one.before && verdictOf(one.before)}</td>
           </tr>
         ))}
       </tbody>
@@ -71,7 +79,42 @@ function Texts({ seen, withLoss = false, testid }: RowsProps) {
 
 const Pictures = ({ seen, withLoss = false, testid }: RowsProps) => <ul className="picture-grid sheet-grid" data-testid={testid}>{seen.map((one) => <Verdict key={one.row} seen={one} withLoss={withLoss} />)}</ul>;
 
-const titleOf = ({ shown, now, before }: Seen) => [shown.name ?? shown.text, now.wanted && `${heldOut.wanted}: ${now.wanted}`, now.given && `${heldOut.after}: ${now.given}${now.share === undefined ? '' : `, ${heldOut.sure(percent(now.share))}`}`, before?.given && heldOut.was(before.given)].filter(Boolean).join('\n');
+const titleOf = ({ shown, now, before }: Seen) => [shown.name ?? shown.text, shown.second, now.rank !== undefined && heldOut.placeLong(now.rank, (now.cosine ?? 0).toFixed(3)), now.wanted && `${heldOut.wanted}: ${now.wanted}`, now.given && `${heldOut.after}: ${now.given}${now.share === undefined ? '' : `, ${heldOut.sure(percent(now.share))}`}`, before && (before.given ?? before.rank) !== undefined && heldOut.was(verdictOf(before))].filter(Boolean).join('\n');
+
+/** A row as one reads it: two texts below one another, or words of which those tagged, and all that are mistaken, show their tag. */
+function What({ seen: { shown, now } }: { seen: Seen }) {
+  const { words, text, second } = shown;
+  if (words && now.tags) {
+    const { wanted, given } = now.tags;
+    // biome-ignore lint/suspicious/noArrayIndexKey: a word is its place.
+    return <p className="tagged">{words.map((word, i) => <Fragment key={i}><Tagged word={word} wanted={wanted[i]} given={given[i]} />{' '}</Fragment>)}</p>;
+  }
+  return <>{text && <div className="ell">{text}</div>}{second && <div className="ell dim">{second}</div>}</>;
+}
+
+/** What is beyond the cut has no tag. */
+function Tagged({ word, wanted, given }: { word: string; wanted: string | undefined; given: string | undefined }) {
+  if (wanted === undefined || given === undefined) return <span className="dim">{word}</span>;
+  if (wanted !== given) return <span className="mistake" title={`${word}\n${heldOut.wanted}: ${wanted}\n${heldOut.after}: ${given}`}>{word}<sub className="warn"><Icon of={X} size={10} />{given}</sub><sub className="dim">{heldOut.is(wanted)}</sub></span>;
+  return <span>{word}{given !== OUTSIDE && <sub className="acc">{given}</sub>}</span>;
+}
+
+/** The tag of words that are part of nothing. */
+const OUTSIDE = 'O';
+
+/** How well a row is answered, in a few letters. */
+function verdictOf({ given, cosine, rank, tags, loss }: Seen['now']): string {
+  if (given !== undefined) return given;
+  if (rank !== undefined && cosine !== undefined) return heldOut.place(rank, cosine.toFixed(2));
+  if (tags) return heldOut.rightOf(tags.given.filter((tag, i) => tag === tags.wanted[i]).length, tags.given.length);
+  return lossText(loss);
+}
+
+function Now({ now }: { now: Seen['now'] }) {
+  if (now.wanted !== undefined) return <Given now={now} />;
+  const right = now.rank === 1 || now.tags?.given.every((tag, i) => tag === now.tags?.wanted[i]);
+  return <span className={right ? 'num acc' : 'num'}>{verdictOf(now)}</span>;
+}
 
 const Given = ({ now }: { now: Seen['now'] }) => {
   const right = now.given === now.wanted;
@@ -85,11 +128,11 @@ function Verdict({ seen, withLoss }: { seen: Seen; withLoss: boolean }) {
     <li title={title}>
       {shown.picture && <Thumb picture={shown.picture} label={title} />}
       {now.wanted === undefined
-        ? <span className="ell fs11">{shown.text}</span>
+        ? <><span className="ell fs11">{shown.text}</span><span className="ell fs11"><Now now={now} /></span></>
         : <Given now={now} />}
-      {withLoss || now.wanted === undefined
+      {withLoss
         ? <span className="ell fs11 hint">{heldOut.loss(lossText(now.loss))}</span>
-        : <span className="ell fs11 was">{before?.given ?? ''}</span>}
+        : <span className="ell fs11 was">{before && verdictOf(before)}</span>}
     </li>
   );
 }

@@ -13,10 +13,12 @@ export function sheetOf(first: Look, last: Look): Seen[] {
   });
 }
 
-/** The rows with the highest loss, of which the look tells all. */
-export function worstOf(last: Look, most: number): Seen[] {
+/** The rows with the highest and with the lowest loss, of which the look tells all; none stands among both. */
+export function extremesOf(last: Look, most: number): { worst: Seen[]; best: Seen[] } {
   const known = last.rows.flatMap((now) => (last.shown[now.row] ? [{ row: now.row, shown: last.shown[now.row] as Shown, now, before: null }] : []));
-  return known.sort((a, b) => b.now.loss - a.now.loss).slice(0, most);
+  const sorted = known.sort((a, b) => b.now.loss - a.now.loss);
+  const worst = sorted.slice(0, Math.min(most, Math.ceil(sorted.length / 2)));
+  return { worst, best: sorted.slice(worst.length).slice(-most).reverse() };
 }
 
 export interface Confusion { labels: string[]; /** [wanted][given] */ counts: number[][]; pairs: { wanted: string; given: string; count: number }[] }
