@@ -4,7 +4,7 @@ export const claim = {
   model: 'public/models/tale-1m',
   data: 'public/data/king-james/data.txt',
   steps: 300, batch: 8, seq: 128, seeds: 3,
-  lrs: [1e-3, 3e-3, 9e-3],
+  lrs: [3e-4, 1e-3, 3e-3, 9e-3],
   arms: [
     { name: 'LoRA r 2', method: 'lora', fields: { rank: 2 } },
     { name: 'LoRA r 16', method: 'lora', fields: { rank: 16 } },

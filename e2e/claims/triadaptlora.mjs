@@ -5,7 +5,7 @@ export const claim = {
   model: 'public/models/tale-1m',
   data: 'public/data/king-james/data.txt',
   steps: 300, batch: 8, seq: 128, seeds: 3,
-  lrs: [1e-3, 3e-3, 1e-2],
+  lrs: [1e-3, 3e-3, 1e-2, 3e-2],
   arms: [
     { name: 'LoRA r 8', method: 'lora', fields: { rank: 8 } },
     { name: 'AdaLoRA 12 to 8', method: 'adalora', fields: { rank: 12, target: 8, alpha: 24 } },

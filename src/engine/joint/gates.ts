@@ -14,7 +14,7 @@ const gatesKernel = elementwise('joint/gates', gatesSource, 'n');
 const factorKernel = elementwise('joint/gates_factor', factorSource, 'n');
 const sumsKernel = rowFamily((LANES, ROWS) => kernel('joint/gate_sums', sumsSource, (p) => grid1d(ceilDiv(p.units as number, ROWS)), { overrides: { LANES, ROWS } }));
 
-/** Beyond this rank the product that a made factor's gradient takes costs more than the kernels a layer that it saves. */
+/** Highest rank of a factor that is made: the product that its gradient takes grows with the rank (docs/benchmarks.md). */
 export const MOST_GATED = 256;
 
 /** One layer's factor: where its parts begin, each in its arena. */
