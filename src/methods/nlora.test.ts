@@ -202,6 +202,10 @@ test('a rank above a layer’s shorter side has no such slices, and is refused b
   expect(device.bytes).toBe(before);
 });
 
+test('SLoRA refuses what only the other variants start from', async () => {
+  for (const fields of [{ start: 'pinv' }, { residual: true }]) await expect(createRun(setup({ variant: 'slora', ...fields }))).rejects.toThrow(/(start: 'pinv'|residual: true) says how NLoRA and IntTune start, and SLoRA starts at zero/);
+});
+
 /** The other variants through the promises that their own factors bear on; the published one goes through all of them in conformance.test.ts. */
 describe.each([
   ['SLoRA', { variant: 'slora' }, 'bits', false], ['IntTune', { variant: 'inttune' }, 'other', true], ['NLoRA, taken away', { residual: true }, 'close', true],

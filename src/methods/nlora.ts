@@ -4,6 +4,7 @@ import { pinv } from '../engine/linalg/svd';
 import type { LinearSite } from '../engine/nn/site';
 import { axpby } from '../engine/ops';
 import { defineMethod } from '../training/contract';
+import { ConfigError } from '../util/errors';
 import { watchedBy } from './shared/decompose';
 import { alphaField, branchApply, branchWeight, checkRank, concatenated, dropoutField, rankField, scaleOf } from './shared/low-rank';
 import { multipliedFactors, multipliedName } from './shared/multiplied';
@@ -57,7 +58,11 @@ export const nlora = defineMethod({
     ],
   },
 
-  check: (sites, { rank }) => checkRank(sites, rank),
+  check(sites, { rank, variant, start, residual }) {
+    checkRank(sites, rank);
+    const idle = variant !== 'slora' ? null : start !== 'block' ? `start: '${start}'` : residual ? 'residual: true' : null;
+    if (idle) throw new ConfigError(`${idle} says how NLoRA and IntTune start, and SLoRA starts at zero`, 'Leave it as it is by default, or choose another variant.');
+  },
 
   async prepare(host, config) {
     const found = new Map<string, Start>();
