@@ -3,6 +3,7 @@
 import { countNonzero } from '../engine/optim/count-nonzero';
 import { allocateRanks } from '../engine/joint/importance';
 import { fill } from '../engine/ops';
+import type { Param } from '../engine/nn/site';
 import { defineMethod } from '../training/contract';
 import { ConfigError } from '../util/errors';
 import { gatedFactors, gatedName } from './shared/gated';
@@ -61,7 +62,7 @@ export const adalora = defineMethod({
     return { params: { A, B, E }, weight: () => branchWeight(site, branch), apply: (x, call) => branchApply(site, x, call, branch) };
   },
 
-  joint: (arenas) => gatedFactors(arenas, 'E'),
+  joint: (arenas) => gatedFactors(arenas, true, ({ B, E }) => ({ B: B as Param, gate: E as Param })),
 
   groups: (_, { weightDecay }) => ({ [GROUP_E]: { lrScale: 1, weightDecay } }),
 

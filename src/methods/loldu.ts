@@ -1,6 +1,6 @@
 // LoLDU: each weight is factorised once by pivoted LU, W = P L D U, and only r entries of the diagonal train (Shi et al. 2024,
 // arXiv 2410.13618). y = W x + σ M ((z − z₀) ⊙ V x) with M = (P L)[:, :r] and V = U[:r]; the base stays as it is.
-import { MOST_GATED, gatedBack, makeGated } from '../engine/joint/gates';
+import { MOST_GATED } from '../engine/joint/gates';
 import { type HostLu, rowsBack, unitUpper } from '../engine/linalg/host/lu';
 import { lu } from '../engine/linalg/lu';
 import type { LinearSite, LoraFactors, Param } from '../engine/nn/site';
@@ -9,7 +9,7 @@ import { defineMethod } from '../training/contract';
 import type { ConfigOf } from '../training/fields';
 import type { Random } from '../training/host';
 import { watchedBy } from './shared/decompose';
-import { gatedName } from './shared/gated';
+import { gatedFactors, gatedName } from './shared/gated';
 import { branchApply, branchWeight, dropoutField } from './shared/low-rank';
 import { rowsBySite } from './shared/views';
 
@@ -105,22 +105,7 @@ export const loldu = defineMethod({
     };
   },
 
-  joint(arenas) {
-    const { sites, at, atJoint } = arenas;
-    const layers = sites.flatMap(({ site: { name, shape: [rows] }, params }) => {
-      const [{ M, z, z0 }, atY] = [params as Record<'M' | 'z' | 'z0', Param>, atJoint(gatedName(name))];
-      return atY === undefined ? [] : [{ z, parts: { atB: at(M), atY, atGate: at(z), atStart: at(z0), rows, columns: z.tensor.shape[0] as number } }];
-    });
-    if (layers.length === 0) return undefined;
-    const parts = layers.map((layer) => layer.parts);
-    makeGated(arenas, parts, false);
-    return {
-      back() {
-        gatedBack(arenas, parts, false);
-        return new Set(layers.map(({ z }) => z));
-      },
-    };
-  },
+  joint: (arenas) => gatedFactors(arenas, false, ({ M, z, z0 }) => ({ B: M as Param, gate: z as Param, start: z0 as Param })),
 
   // A decay would pull the diagonal, and with it the base's own directions, towards zero.
   groups: ({ zLr }) => ({ [DIAGONAL]: { lrScale: zLr, weightDecay: 0 } }),

@@ -3,6 +3,7 @@
 import { groupL1 } from '../engine/joint/l1';
 import { softThreshold } from '../engine/optim/soft-threshold';
 import { countNonzero } from '../engine/optim/count-nonzero';
+import type { Param } from '../engine/nn/site';
 import { defineMethod } from '../training/contract';
 import { ConfigError } from '../util/errors';
 import { gatedFactors, gatedName } from './shared/gated';
@@ -87,7 +88,7 @@ export const sora = defineMethod({
 
   groups: (config, training) => ({ [GATE]: { lrScale: config.gateLr * stretch(config, training.steps), weightDecay: 0 } }),
 
-  joint: (arenas) => gatedFactors(arenas, 'gate'),
+  joint: (arenas) => gatedFactors(arenas, true, ({ B, gate }) => ({ B: B as Param, gate: gate as Param })),
 
   penalty(arenas, { lambda, trainGates, rank }) {
     return lambda === 0 || !trainGates ? undefined : groupL1(arenas, arenas.blocks, arenas.group(GATE), lambda / (arenas.sites.length * rank));

@@ -1,11 +1,12 @@
 // VeRA: one pair of random frozen matrices for the whole model; every layer trains two vectors that scale them (Kopiczko et al. 2024,
 // arXiv 2310.11454). As PEFT has it: the pair is as large as the largest layers, smaller ones take its first columns and rows.
-import { type Gated, MOST_GATED, gatedBack, makeGated } from '../engine/joint/gates';
+import { MOST_GATED } from '../engine/joint/gates';
 import type { Param } from '../engine/nn/site';
 import { add, dropout, matmul, scaleColumns, scaleRows } from '../engine/ops';
 import { firstRows } from '../engine/tensor/tensor';
-import { type Arenas, defineMethod } from '../training/contract';
+import { defineMethod } from '../training/contract';
 import { ConfigError } from '../util/errors';
+import { gatedFactors, gatedName } from './shared/gated';
 import { dropoutField, rankField } from './shared/low-rank';
 import { numberOf, tensorsBySite, uniformRank } from './shared/peft-config';
 
@@ -42,7 +43,7 @@ export const vera = defineMethod({
     const d = site.param('vera_lambda_d', [rank], { kind: 'values', values: () => new Float32Array(rank).fill(config.dInitial) });
     const b = site.param('vera_lambda_b', [out], { kind: 'zeros' });
     const stream = context.stream(site.name);
-    const scaled = rank <= MOST_GATED ? context.joint(scaledName(site.name), [out, rank]) : undefined;
+    const scaled = rank <= MOST_GATED ? context.joint(gatedName(site.name), [out, rank]) : undefined;
     return {
       params: { A, B, d, b },
       weight: () => matmul(scaleRows(up, b.tensor), scaleColumns(a, d.tensor), { tb: true, c: site.weight }),
@@ -56,17 +57,7 @@ export const vera = defineMethod({
   },
 
   // Λ_b B Λ_d of every layer, and from its gradient those of both vectors.
-  joint(arenas) {
-    const layers = layersOf(arenas);
-    if (layers.length === 0) return undefined;
-    makeGated(arenas, layers, false);
-    return {
-      back() {
-        gatedBack(arenas, layers, false);
-        return new Set(arenas.sites.flatMap(({ params: { d, b } }) => [d as Param, b as Param]));
-      },
-    };
-  },
+  joint: (arenas) => gatedFactors(arenas, false, ({ B, d, b }) => ({ B: B as Param, gate: d as Param, rows: b as Param })),
 
   peft: {
     type: 'VERA',
@@ -92,12 +83,6 @@ export const vera = defineMethod({
   },
 
   trainable: ([out], { rank }) => rank + out,
-});
-
-const scaledName = (site: string) => `${site}.scaled_B`;
-const layersOf = ({ sites, at, atJoint }: Arenas): Gated[] => sites.flatMap(({ site: { name, shape: [rows] }, params }) => {
-  const [{ B, d, b }, atY] = [params as Record<'B' | 'd' | 'b', Param>, atJoint(scaledName(name))];
-  return atY === undefined ? [] : [{ atB: at(B), atY, atGate: at(d), atRows: at(b), rows, columns: d.tensor.shape[0] as number }];
 });
 
 /** x [rows, columns] turned. */

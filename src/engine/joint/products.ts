@@ -1,17 +1,12 @@
 // Products of the matrices of all layers, whatever their sizes, in one dispatch.
 import source from '../../../shaders/joint/products.wgsl?raw';
 import { ShapeError } from '../../util/errors';
-import { grid1d, ceilDiv, kernel } from '../gpu/kernel';
-import type { Family } from '../tensor/family';
+import { ceilDiv } from '../gpu/kernel';
 import { dispatch, output } from '../tensor/graph';
 import { type Shape, type Tensor, describe, elements, view } from '../tensor/tensor';
-import { type Flat, byUnits } from './table';
+import { type Flat, UNIT, byUnits, unitFamily } from './table';
 
-const only = kernel('joint/products', source, (p) => grid1d(ceilDiv(p.units as number, 4)));
-/** Its result may be an arena, of which it writes a part: running it again elsewhere would not give the same. */
-const productsFamily: Family = { name: 'joint/products', reflection: only.reflection, cheap: false, candidates: () => [only] };
-/** Elements of a result that share an entry of the table. */
-const UNIT = 64;
+const productsFamily = unitFamily('joint/products', source);
 
 /** One matrix a layer, row-major in one flat tensor. */
 export interface Matrices {

@@ -5,22 +5,16 @@ import leftSource from '../../../shaders/joint/spectra_left.wgsl?raw';
 import middleBackSource from '../../../shaders/joint/spectra_middle_back.wgsl?raw';
 import middleSource from '../../../shaders/joint/spectra.wgsl?raw';
 import { columnDot, reshape, scale } from '../ops';
-import { ceilDiv, grid1d, kernel } from '../gpu/kernel';
+import { ceilDiv } from '../gpu/kernel';
 import { elementwise } from '../ops/elementwise';
-import type { Family } from '../tensor/family';
 import { dispatch, output } from '../tensor/graph';
 import { type Tensor, elements } from '../tensor/tensor';
 import { lengthsOf } from './lengths';
-import { type Flat, byUnits } from './table';
+import { type Flat, UNIT, byUnits, unitFamily } from './table';
 
 const middleKernel = elementwise('joint/spectra', middleSource, 'units');
-/** Four units of 64 a workgroup. */
-const byFours = (name: string, source: string): Family => {
-  const only = kernel(name, source, (p) => grid1d(ceilDiv(p.units as number, 4)));
-  return { name, reflection: only.reflection, candidates: () => [only] };
-};
-const leftKernel = byFours('joint/spectra_left', leftSource);
-const middleBackKernel = byFours('joint/spectra_middle_back', middleBackSource);
+const leftKernel = unitFamily('joint/spectra_left', leftSource);
+const middleBackKernel = unitFamily('joint/spectra_middle_back', middleBackSource);
 const backKernel = elementwise('joint/spectra_back', backSource, 'units');
 
 /** One layer: r singular values are scaled and shifted, q form the block; 0 where there are none. */
@@ -78,14 +72,14 @@ export function makeLeft(flat: Flat, layers: readonly Spectrum[], { width, keepS
   const { joint, jointGradients: dy, frozen, table } = flat;
   const { middle, units } = middles(flat, layers, width);
   const starts = table('spectra starts', () => Uint32Array.from(layers, ({ left }) => left));
-  // A unit is 64 invocations, each with four rows.
+  // Each invocation has four rows.
   const fours = (rows: number) => ceilDiv(rows, 4);
-  const left = byUnits(wordsOf(layers, ({ rows, r, q }) => ({ size: ceilDiv(fours(rows) * (r + q), 64) })));
+  const left = byUnits(wordsOf(layers, ({ rows, r, q }) => ({ size: ceilDiv(fours(rows) * (r + q), UNIT) })));
   const flops = 2 * layers.reduce((sum, { rows, q }) => sum + rows * q * q, 0);
   dispatch(leftKernel, { table: table('spectra left', () => left.words), starts, frozen, middle, joint }, { units: left.places, keep_signs: Number(keepSigns) }, flops);
   const back = () => {
     const dmiddle = output('spectra gradients', [units]);
-    const backwards = byUnits(wordsOf(layers, ({ r, q }) => ({ size: ceilDiv(r + fours(q) * q, 64) })));
+    const backwards = byUnits(wordsOf(layers, ({ r, q }) => ({ size: ceilDiv(r + fours(q) * q, UNIT) })));
     dispatch(middleBackKernel, { table: table('spectra back', () => backwards.words), starts, frozen, middle, dy, dmiddle }, { units: backwards.places, keep_signs: Number(keepSigns) }, flops);
     paramsBack(flat, layers, width, dmiddle);
   };

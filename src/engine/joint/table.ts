@@ -1,5 +1,7 @@
 // Tables for kernels that walk over the factors of all layers in one dispatch: which layer a place belongs to, and what is known of it.
 // Words: first the number of the entry + 1 (0 = none) for every place, then the entries, all of one width (shaders/common/entry.wgsl).
+import { ceilDiv, grid1d, kernel } from '../gpu/kernel';
+import type { Family } from '../tensor/family';
 import { ARENA_BLOCK } from '../tensor/memory';
 import type { Tensor } from '../tensor/tensor';
 
@@ -50,3 +52,11 @@ function tableOf(places: number, entries: readonly Entry[]): Uint32Array {
 
 /** What stands in an entry for a factor that is not there. */
 export const NOWHERE = 0xffffffff;
+
+/** A kernel whose unit is 64 invocations, four units a workgroup. Results may be parts of an arena, so it is never run a second time for memory. */
+export function unitFamily(name: string, source: string): Family {
+  const only = kernel(name, source, (p) => grid1d(ceilDiv(p.units as number, 4)));
+  return { name, reflection: only.reflection, cheap: false, candidates: () => [only] };
+}
+/** Invocations of such a unit. */
+export const UNIT = 64;
